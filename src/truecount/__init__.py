@@ -1,0 +1,146 @@
+"""
+truecount: stock counts that stay true, for shops that sell the same goods in several places.
+
+>>> from truecount import Inventory
+>>> inventory = Inventory()
+>>> inventory.locations.add("berlin")
+>>> receipt = inventory.receive("MUG", 5, at="berlin", reference="PO-1001")
+>>> cart = inventory.reserve({"MUG": 3}, reference="cart-77")
+>>> inventory.figures("MUG").available
+2
+>>> inventory.confirm("cart-77").status
+'confirmed'
+>>> inventory.ship("cart-77").status
+'shipped'
+>>> inventory.figures("MUG").on_hand
+2
+
+Storages, the command line and the testing kit are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from truecount import errors
+from truecount.inventory import Inventory
+from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
+from truecount.model.kinds import Kind
+from truecount.model.movements import Leg, Movement
+from truecount.model.operations import (
+    Adjusted,
+    Amend,
+    Arrived,
+    Assemble,
+    Confirm,
+    Correct,
+    Counted,
+    Damaged,
+    DeliveryClosed,
+    Disassemble,
+    Expected,
+    Inspected,
+    Lost,
+    Opened,
+    Operation,
+    Pick,
+    Received,
+    Rejected,
+    Release,
+    Relocate,
+    Reserve,
+    Returned,
+    ReturnedToSupplier,
+    Scrapped,
+    Ship,
+    ShortPick,
+    Sold,
+    TakeBack,
+    TransferOut,
+    Undo,
+)
+from truecount.model.outcomes import Outcome
+from truecount.model.places import Place, State
+from truecount.model.policy import Policy
+from truecount.model.quantities import Unit
+from truecount.model.stock import Figures, StockKey
+from truecount.protocols.system import Committed
+from truecount.reservations.manager import Reservation, ReservationLine
+from truecount.storage.memory import MemoryStorage
+
+
+if TYPE_CHECKING:
+    from truecount.storage.sqlite import SQLiteStorage
+
+
+#: Names that are loaded when they are first asked for, and where they live.
+_LAZY = {"SQLiteStorage": "truecount.storage.sqlite"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is heavy only when it is used."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    msg = f"module 'truecount' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List everything, the lazy names too."""
+    return sorted({*globals(), *_LAZY})
+
+
+__all__ = [
+    "Adjusted",
+    "Amend",
+    "Arrived",
+    "Assemble",
+    "Committed",
+    "Confirm",
+    "Correct",
+    "Counted",
+    "Damaged",
+    "DeliveryClosed",
+    "DeliveryLine",
+    "Disassemble",
+    "Expected",
+    "Figures",
+    "HistoryEntry",
+    "Inspected",
+    "Inventory",
+    "Kind",
+    "Leg",
+    "Lost",
+    "MemoryStorage",
+    "Movement",
+    "Opened",
+    "Operation",
+    "Outcome",
+    "Pick",
+    "Place",
+    "Policy",
+    "Received",
+    "Rejected",
+    "Release",
+    "Relocate",
+    "Reservation",
+    "ReservationLine",
+    "Reserve",
+    "Returned",
+    "ReturnedToSupplier",
+    "SQLiteStorage",
+    "Scrapped",
+    "Ship",
+    "ShortPick",
+    "Sold",
+    "State",
+    "StockKey",
+    "TakeBack",
+    "Transfer",
+    "TransferLine",
+    "TransferOut",
+    "Undo",
+    "Unit",
+    "errors",
+]

@@ -1,0 +1,104 @@
+"""
+The facade: every part of the library under one roof, over one engine.
+
+``Inventory`` adds nothing of its own but the opening and closing of storages and the
+joining of hosts; what it can do is what its parts can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from types import TracebackType
+from typing import Self
+
+from truecount.ledger.stock_ledger import StockLedger, ledger_rules
+from truecount.protocols.storage import Storage
+from truecount.protocols.system import Clock, IdFactory, Observer
+from truecount.reservations.manager import ReservationManager
+from truecount.reservations.rules import reservation_rules
+from truecount.reservations.sourcing import Sourcing
+from truecount.storage.memory import MemoryStorage
+from truecount.system import new_id, system_clock
+from truecount.write.engine import Engine
+
+
+class Inventory(StockLedger, ReservationManager):
+    """
+    Stock counts that stay true: ledger, reservations and findings of one tenant.
+
+    Safe to share between threads: concurrent callers share transactions, each gets its own
+    outcome. A joined inventory (``within``) belongs to the thread of its connection.
+
+    >>> with Inventory() as inventory:
+    ...     inventory.locations.add("berlin")
+    ...     receipt = inventory.receive("MUG", 5, at="berlin")
+    ...     inventory.available("MUG")
+    5
+
+    Args:
+        storage: Where the ledger is kept; by default in memory.
+        tenant: Whose ledger it is; tenants of one storage never meet.
+        clock: Returns the current time, aware.
+        new_id: Returns a new id at each call.
+        observer: Called after each commit with what was decided.
+        catalog: When given, only its SKUs can be opened, expected or received.
+        sourcing: The shop's own sourcing policies, by the name ``Policy(sourcing=)`` uses.
+    """
+
+    def __init__(
+        self,
+        storage: Storage | None = None,
+        *,
+        tenant: str = "main",
+        clock: Clock = system_clock,
+        new_id: IdFactory = new_id,
+        observer: Observer | None = None,
+        catalog: Container[str] | None = None,
+        sourcing: Mapping[str, Sourcing] | None = None,
+    ) -> None:
+        self.storage: Storage = MemoryStorage() if storage is None else storage
+        self._build(
+            Engine(
+                self.storage,
+                {**ledger_rules(), **reservation_rules(sourcing)},
+                clock=clock,
+                new_id=new_id,
+                tenant=tenant,
+                observer=observer,
+                catalog=catalog,
+            )
+        )
+
+    def _build(self, engine: Engine) -> None:
+        StockLedger.__init__(self, engine)
+        ReservationManager.__init__(self, engine)
+
+    def within(self, host: object) -> Inventory:
+        """
+        Return this inventory writing inside the open transaction of a host's connection.
+
+        The host commits or rolls back; a refusal leaves its transaction usable and lasts
+        only if it commits. ``Retryable`` means: roll back and repeat your transaction.
+
+        Raises:
+            NotInTransaction: The connection has no open transaction.
+        """
+        other = Inventory.__new__(Inventory)
+        other.storage = self.storage
+        other._build(self._engine.joined(host))
+        return other
+
+    def close(self) -> None:
+        """Close the storage."""
+        self.storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,98 @@
+"""
+Reservation lines: who owns the held, allocated and picked units of a key.
+
+A reservation is named by its reference (the cart, the order). Each of its lines is one
+part at one stock key. Lines are numbered through the life of the reference: a new
+reservation made after a finished one is the next *round* and its lines follow on.
+
+Invariants:
+I2  A line is the fold of the legs that name it.
+I9  Per key, the held, allocated and picked figures equal the sum over lines.
+    held + allocated + picked + shipped + released + expired + short = reserved, each >= 0.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from truecount.errors import InternalError
+from truecount.model.instants import Instant
+from truecount.model.kinds import Kind
+from truecount.model.movements import Leg
+from truecount.model.stock import StockKey
+
+
+#: Later than any hold.
+NEVER: Final[Instant] = 2**63 - 1
+
+
+class LineRow(NamedTuple):
+    """One line of a reservation, as stored."""
+
+    reference: str
+    number: int
+    round: int
+    key: StockKey
+    reserved: int
+    held: int
+    allocated: int
+    picked: int
+    shipped: int
+    released: int
+    expired: int
+    short: int
+    #: When the held units stop blocking others; NEVER when none are held.
+    expires_at: Instant
+
+    @property
+    def open(self) -> int:
+        """Units still promised."""
+        return self.held + self.allocated + self.picked
+
+    def has_expired(self, now: Instant) -> bool:
+        """Whether held units of this line block nobody any more."""
+        return self.held > 0 and self.expires_at <= now
+
+
+_KEPT: Final = frozenset({"held", "allocated", "picked"})
+_RELEASED: Final = {Kind.EXPIRE: "expired"}
+
+
+def counter(name: str, kind: Kind) -> str:
+    """
+    Return which counter of a line a place's name stands for.
+
+    >>> counter("customer", Kind.SHIP), counter("sellable", Kind.EXPIRE)
+    ('shipped', 'expired')
+    """
+    if name in _KEPT:
+        return name
+    if name == "customer":
+        return "shipped"
+    if name == "sellable":
+        return _RELEASED.get(kind, "released")
+    return "short"
+
+
+def moved(line: LineRow, leg: Leg, kind: Kind) -> LineRow:
+    """
+    Return *line* after a leg that names it.
+
+    Units enter a line only from SELLABLE (they are then ``reserved``), and every later leg
+    moves them from one counter to another, so the sum holds by construction.
+    """
+    target = counter(leg.target.name, kind)
+    values = {target: getattr(line, target) + leg.quantity}
+    if leg.source.name == "sellable":
+        values["reserved"] = line.reserved + leg.quantity
+    else:
+        source = counter(leg.source.name, kind)
+        values[source] = getattr(line, source) - leg.quantity
+        if values[source] < 0:
+            raise InternalError(
+                f"line {line.number} of {line.reference!r} has {getattr(line, source)} {source}, "
+                f"{leg.quantity} were taken"
+            )
+    if target != "held" and not values.get("held", line.held):
+        values["expires_at"] = NEVER
+    return line._replace(**values)

@@ -1,0 +1,221 @@
+"""
+Movements and their legs: what happened, immutable, whole or not at all.
+
+Two shapes of one thing. Inside, a movement to be posted is a :class:`Draft` and a stored
+one a :class:`MovementRow`: flat tuples that storages keep without looking into ``body``.
+Outside, callers see :class:`Movement`, frozen and spelled out.
+
+Invariants:
+I1  Every leg moves a quantity > 0 of one SKU and lot from one place to another, so a
+    movement creates and destroys nothing.
+I3  ``digest`` covers every word of the movement and the versions it extends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from truecount.model.instants import Instant, to_datetime
+from truecount.model.kinds import Kind
+from truecount.model.places import Place
+from truecount.model.stock import StockKey
+
+
+class Leg(NamedTuple):
+    """A quantity of one SKU and lot, from one place to another, for one reservation line."""
+
+    sku: str
+    lot: str
+    quantity: int
+    source: Place
+    target: Place
+    #: Number of the reservation line (of the movement's reference) it acts on, 0 for none.
+    line: int = 0
+
+    def reversed(self) -> Leg:
+        """Return the leg that takes this one back."""
+        return self._replace(source=self.target, target=self.source)
+
+    def __str__(self) -> str:
+        lot = f" lot {self.lot}" if self.lot else ""
+        return f"{self.quantity} {self.sku}{lot}: {self.source} -> {self.target}"
+
+
+class Tally(NamedTuple):
+    """A counter of a document a movement changes: purchase order, transfer, order account."""
+
+    space: str
+    id: str
+    item: str
+    field: str
+    change: int
+
+    def reversed(self) -> Tally:
+        """Return the tally that takes this one back."""
+        return self._replace(change=-self.change)
+
+
+class Draft(NamedTuple):
+    """A movement a decision wants posted; ``guarded`` says whether floors may refuse it."""
+
+    kind: Kind
+    legs: tuple[Leg, ...]
+    occurred_at: Instant
+    guarded: bool
+    id: str | None = None
+    reference: str | None = None
+    reason: str | None = None
+    actor: str | None = None
+    origin: str | None = None
+    reverses: str | None = None
+    tallies: tuple[Tally, ...] = ()
+    #: Expiry of lots first met here: (sku, lot, instant).
+    expiries: tuple[tuple[str, str, Instant], ...] = ()
+    #: What the book could not explain about this fact; each becomes a finding.
+    notes: tuple[str, ...] = ()
+
+
+class MovementRow(NamedTuple):
+    """
+    A movement as stored: insert-only, one row.
+
+    ``ordinal`` numbers the movements of one write; (recorded_at, ordinal) respects every
+    key's versions, because recorded_at never repeats on a key between writes.
+    """
+
+    id: str
+    kind: str
+    occurred_at: Instant
+    recorded_at: Instant
+    ordinal: int
+    reference: str | None
+    reason: str | None
+    actor: str | None
+    origin: str | None
+    reverses: str | None
+    #: JSON: legs, versions extended, tallies, expiries, notes.
+    body: str
+    digest: str
+
+
+#: One encoder for all bodies: compact, unsorted (the order is ours), text as it is.
+encode: Final[Callable[[Any], str]] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
+
+
+def body_of(draft: Draft, extends: list[tuple[StockKey, int]]) -> str:
+    """Return the stored text of the parts of a movement that no storage looks into."""
+    legs = [(sku, lot, quantity, *source, *target, line) for sku, lot, quantity, source, target, line in draft.legs]
+    body: dict[str, Any] = {"legs": legs, "extends": [(*key, version) for key, version in extends]}
+    if draft.tallies:
+        body["tallies"] = draft.tallies
+    if draft.expiries:
+        body["expiries"] = draft.expiries
+    if draft.notes:
+        body["notes"] = draft.notes
+    return encode(body)
+
+
+def digest_of(row: MovementRow) -> str:
+    """
+    Return the digest of a movement row (its own ``digest`` field left out).
+
+    BLAKE2b, 128 bits: it names accidents and edits, it does not authenticate.
+    """
+    return blake2b(encode(row[:-1]).encode(), digest_size=16).hexdigest()
+
+
+@attrs.frozen(kw_only=True)
+class Movement:
+    """
+    One movement of the ledger, as callers see it.
+
+    Attributes:
+        id: Unique in its tenant, never reused.
+        kind: What happened.
+        occurred_at: When it happened in the world; may be back-dated.
+        recorded_at: When the ledger learned of it; never goes back on a key.
+        legs: What moved from where to where.
+        versions: For each stock key touched, the version its entry has.
+        reverses: The movement this one corrects or undoes.
+        notes: What the book could not explain about it, in words.
+        position: Its place in the ledger's one order, None until it is numbered.
+    """
+
+    id: str
+    kind: Kind
+    occurred_at: datetime
+    recorded_at: datetime
+    reference: str | None
+    reason: str | None
+    actor: str | None
+    origin: str | None
+    reverses: str | None
+    legs: tuple[Leg, ...]
+    versions: tuple[tuple[StockKey, int], ...]
+    tallies: tuple[Tally, ...]
+    expiries: tuple[tuple[str, str, Instant], ...]
+    notes: tuple[str, ...]
+    digest: str
+    position: int | None = None
+
+
+class Body(NamedTuple):
+    """The decoded body of a movement row."""
+
+    legs: tuple[Leg, ...]
+    extends: tuple[tuple[StockKey, int], ...]
+    tallies: tuple[Tally, ...]
+    expiries: tuple[tuple[str, str, Instant], ...]
+    notes: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _place(location: str, name: str) -> Place:
+    return Place(location, name)
+
+
+def decode(body: str) -> Body:
+    """Return the parts of a stored body."""
+    data = json.loads(body)
+    return Body(
+        legs=tuple(
+            Leg(sku, lot, quantity, _place(a, b), _place(c, d), line)
+            for sku, lot, quantity, a, b, c, d, line in data["legs"]
+        ),
+        extends=tuple((StockKey(a, b, c), version) for a, b, c, version in data["extends"]),
+        tallies=tuple(Tally(*tally) for tally in data.get("tallies", ())),
+        expiries=tuple((a, b, instant) for a, b, instant in data.get("expiries", ())),
+        notes=tuple(data.get("notes", ())),
+    )
+
+
+def movement_of(row: MovementRow, position: int | None = None) -> Movement:
+    """Return a stored row as callers see it."""
+    body = decode(row.body)
+    return Movement(
+        id=row.id,
+        kind=Kind(row.kind),
+        occurred_at=to_datetime(row.occurred_at),
+        recorded_at=to_datetime(row.recorded_at),
+        reference=row.reference,
+        reason=row.reason,
+        actor=row.actor,
+        origin=row.origin,
+        reverses=row.reverses,
+        legs=body.legs,
+        versions=body.extends,
+        tallies=body.tallies,
+        expiries=body.expiries,
+        notes=body.notes,
+        digest=row.digest,
+        position=position,
+    )

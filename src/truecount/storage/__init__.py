@@ -1,0 +1,6 @@
+"""
+Storages: where ledgers are kept. Each knows rows and locks, and no rule of stock.
+
+``memory``  everything in this process; the reference, also the fast fake
+``sqlite``  one file, shared by threads and processes; the embedded default
+"""

@@ -1,0 +1,302 @@
+"""
+Everything in this process: the reference storage, and the fast fake for tests.
+
+One lock serialises all of it, so locking is taking that lock and positions are given as
+movements are written. ``write`` checks every constraint before it changes anything.
+Readers hold the same lock, so a reader sees one instant and writers wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from operator import add
+
+from sortedcontainers import SortedDict, SortedList
+
+from truecount.errors import ConstraintViolated, InvalidArgument, KeyTaken, StorageUnavailable
+from truecount.model.instants import Instant
+from truecount.model.lines import NEVER, LineRow
+from truecount.model.movements import MovementRow
+from truecount.model.outcomes import OutcomeRow
+from truecount.model.places import INDEX
+from truecount.model.quantities import QUANTITY_MAX
+from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow
+from truecount.protocols.storage import Changes, Locked, Record, Wants
+
+
+class MemoryStorage:
+    """
+    Keep ledgers in memory; nothing survives the process.
+
+    >>> storage = MemoryStorage()
+    >>> with storage.read("main") as reader:
+    ...     list(reader.stock())
+    []
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._tenants: dict[str, _Tenant] = {}
+        self._closed = False
+
+    @contextmanager
+    def begin(self, tenant: str, host: object | None = None) -> Iterator[_Unit]:
+        """Open a write transaction; there is no host to join in memory."""
+        if host is not None:
+            raise InvalidArgument("host", type(host).__name__, "none: memory has no transaction to join")
+        with self._lock:
+            yield _Unit(self._tenant(tenant))
+
+    @contextmanager
+    def read(self, tenant: str, host: object | None = None) -> Iterator[_Reader]:
+        """Open a consistent read; writers wait until it is closed."""
+        if host is not None:
+            raise InvalidArgument("host", type(host).__name__, "none: memory has no transaction to join")
+        with self._lock:
+            yield _Reader(self._tenant(tenant))
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._tenants.clear()
+            self._closed = True
+
+    def _tenant(self, name: str) -> _Tenant:
+        if self._closed:
+            raise StorageUnavailable("memory", "it was closed")
+        return self._tenants.setdefault(name, _Tenant())
+
+
+class _Tenant:
+    """The rows of one tenant, in the containers their keys call for."""
+
+    def __init__(self) -> None:
+        self.rows: dict[StockKey, StockRow] = {}
+        self.sorted_keys: SortedList[StockKey] = SortedList()
+        self.entries: dict[StockKey, list[EntryRow]] = {}
+        #: Horizons of each key's entries, for bisection.
+        self.horizons: dict[StockKey, list[Instant]] = {}
+        #: Late entries of each key: by lateness class, (occurred_at, version).
+        self.late: dict[StockKey, dict[int, SortedList[tuple[Instant, int]]]] = {}
+        self.movements: list[MovementRow] = []
+        self.positions: dict[str, int] = {}
+        self.by_reference: dict[str, list[int]] = {}
+        self.lines: dict[str, dict[int, LineRow]] = {}
+        #: Open lines of each key, by (expires_at, reference, number).
+        self.open_lines: dict[StockKey, SortedList[tuple[Instant, str, int]]] = {}
+        self.due: SortedList[tuple[Instant, str, int]] = SortedList()
+        self.records: dict[str, SortedDict[str, Record]] = {}
+        self.outcomes: dict[str, OutcomeRow] = {}
+
+
+class _Reader:
+    """Reads of one tenant, under the storage's lock."""
+
+    def __init__(self, tenant: _Tenant) -> None:
+        self._tenant = tenant
+
+    def stock(self, sku: str | None = None, location: str | None = None) -> Iterator[tuple[StockKey, StockRow]]:
+        """Yield stock rows in key order. O(log n + keys of the SKU)."""
+        keys: Iterable[StockKey] = self._tenant.sorted_keys
+        if sku is not None:
+            keys = self._keys_of(sku)
+        for key in keys:
+            if location is None or key.location == location:
+                row = self._tenant.rows[key]
+                if row.version:
+                    yield key, row
+
+    def _keys_of(self, sku: str) -> Iterator[StockKey]:
+        return self._tenant.sorted_keys.irange(
+            StockKey(sku, "", ""), StockKey(sku + "\0", "", ""), inclusive=(True, False)
+        )
+
+    def entries(self, key: StockKey, after: int = 0) -> Iterator[EntryRow]:
+        """Yield entries of *key* above version *after*."""
+        return islice(self._tenant.entries.get(key, []), after, None)
+
+    def as_of(self, key: StockKey, instant: Instant, version: int | None = None) -> Amounts:
+        """Return figures as of *instant*. O(log n + late entries spanning it)."""
+        entries = self._tenant.entries.get(key, [])
+        last = len(entries) if version is None else min(version, len(entries))
+        base = min(last, bisect_right(self._tenant.horizons.get(key, []), instant))
+        amounts = entries[base - 1].after if base else NOTHING
+        for lateness, late in self._tenant.late.get(key, {}).items():
+            earliest = (instant - (1 << lateness), 0)
+            for _, number in late.irange(earliest, (instant, NEVER)):
+                if base < number <= last:
+                    amounts = tuple(map(add, amounts, entries[number - 1].change))  # type: ignore[assignment]  # map keeps the length of 8
+        return amounts
+
+    def movements(self, ids: Iterable[str]) -> Iterator[tuple[int | None, MovementRow]]:
+        """Yield known movements in the order of *ids*."""
+        for id_ in ids:
+            position = self._tenant.positions.get(id_)
+            if position is not None:
+                yield position, self._tenant.movements[position - 1]
+
+    def movements_of(self, reference: str) -> Iterator[tuple[int | None, MovementRow]]:
+        """Yield the movements under *reference*, in order."""
+        for position in self._tenant.by_reference.get(reference, ()):
+            yield position, self._tenant.movements[position - 1]
+
+    def feed(self, after: int = 0, limit: int = 1000) -> list[tuple[int, MovementRow]]:
+        """Return the next movements by position."""
+        rows = self._tenant.movements[after : after + limit]
+        return list(enumerate(rows, after + 1))
+
+    def lines(self, reference: str) -> list[LineRow]:
+        """Return the lines of *reference*, by number."""
+        return [line for _, line in sorted(self._tenant.lines.get(reference, {}).items())]
+
+    def open_lines(self, key: StockKey) -> Iterator[LineRow]:
+        """Yield the lines of *key* that still promise units."""
+        for _, reference, number in self._tenant.open_lines.get(key, ()):
+            yield self._tenant.lines[reference][number]
+
+    def due_holds(self, before: Instant, limit: int = 1000) -> list[LineRow]:
+        """Return expired holds, soonest first."""
+        due = self._tenant.due.irange(maximum=(before, "\U0010ffff", NEVER))
+        return [self._tenant.lines[reference][number] for _, reference, number in islice(due, limit)]
+
+    def records(self, space: str, after: str = "", limit: int = 1000) -> list[Record]:
+        """Return documents of *space* by id."""
+        known = self._tenant.records.get(space)
+        if known is None:
+            return []
+        ids = known.irange(minimum=after or None, inclusive=(not after, True))
+        return [known[id_] for id_ in islice(ids, limit)]
+
+    def record(self, space: str, id: str) -> Record | None:  # noqa: A002 -- the field's name
+        """Return one document."""
+        return self._tenant.records.get(space, {}).get(id)
+
+    def outcomes(self, after: str = "", limit: int = 1000) -> list[OutcomeRow]:
+        """Return outcomes by key. O(n log n): for exports."""
+        keys = sorted(key for key in self._tenant.outcomes if key > after)
+        return [self._tenant.outcomes[key] for key in keys[:limit]]
+
+
+class _Unit(_Reader):
+    """One write transaction: the storage's lock is held for all of it."""
+
+    def lock(self, wants: Wants) -> Locked:
+        """Return what *wants* names; it is locked already."""
+        tenant = self._tenant
+        lines = [line for reference in wants.orders for line in self.lines(reference)]
+        keys = wants.keys | {line.key for line in lines}
+        rows = {key: tenant.rows.get(key, EMPTY_ROW) for key in keys}
+        for sku, location in wants.scopes:
+            for key in self._keys_of(sku):
+                if not location or key.location == location:
+                    rows[key] = tenant.rows[key]
+        names = wants.records | {("order", reference) for reference in wants.orders}
+        records = {name: found for name in names if (found := self.record(*name))}
+        outcomes = {
+            key: tenant.outcomes[key] for key in wants.keys_of_requests if key in tenant.outcomes
+        }
+        movements = {row.id: row for _, row in self.movements(wants.movements)}
+        return Locked(rows, lines, records, outcomes, movements)
+
+    def due(self, enough: Mapping[StockKey, int], now: Instant) -> list[LineRow]:
+        """Return expired holds of each key until they hold enough."""
+        found = []
+        for key, quantity in enough.items():
+            missing = quantity
+            for line in self.open_lines(key):
+                if line.expires_at > now or missing <= 0:
+                    break
+                if line.held:
+                    found.append(line)
+                    missing -= line.held
+        return found
+
+    def write(self, changes: Changes) -> None:
+        """Check everything, then change everything."""
+        self._check(changes)
+        tenant = self._tenant
+        for outcome in changes.outcomes:
+            tenant.outcomes[outcome.key] = outcome
+        for movement in changes.movements:
+            tenant.movements.append(movement)
+            position = tenant.positions[movement.id] = len(tenant.movements)
+            if movement.reference is not None:
+                tenant.by_reference.setdefault(movement.reference, []).append(position)
+        for entry in changes.entries:
+            self._insert_entry(entry)
+        for key, row in changes.rows.items():
+            if key not in tenant.rows:
+                tenant.sorted_keys.add(key)
+            tenant.rows[key] = row
+        for line in changes.lines:
+            self._put_line(line)
+        for record in changes.records:
+            tenant.records.setdefault(record.space, SortedDict())[record.id] = record
+
+    def forget(self, before: Instant) -> int:
+        """Delete refusals whose time has come."""
+        outcomes = self._tenant.outcomes
+        old = [k for k, row in outcomes.items() if row.forget_at is not None and row.forget_at <= before]
+        for key in old:
+            del outcomes[key]
+        return len(old)
+
+    def _insert_entry(self, entry: EntryRow) -> None:
+        tenant = self._tenant
+        tenant.entries.setdefault(entry.key, []).append(entry)
+        tenant.horizons.setdefault(entry.key, []).append(entry.horizon)
+        if entry.lateness:
+            classes = tenant.late.setdefault(entry.key, {})
+            classes.setdefault(entry.lateness, SortedList()).add((entry.occurred_at, entry.version))
+
+    def _put_line(self, line: LineRow) -> None:
+        tenant = self._tenant
+        lines = tenant.lines.setdefault(line.reference, {})
+        before = lines.get(line.number)
+        lines[line.number] = line
+        if before is not None and before.open:
+            mark = (before.expires_at, before.reference, before.number)
+            tenant.open_lines[before.key].remove(mark)
+            if before.held:
+                tenant.due.remove(mark)
+        if line.open:
+            mark = (line.expires_at, line.reference, line.number)
+            tenant.open_lines.setdefault(line.key, SortedList()).add(mark)
+            if line.held:
+                tenant.due.add(mark)
+
+    def _check(self, changes: Changes) -> None:
+        """Refuse what a database's own constraints would refuse; nothing is changed yet."""
+        tenant = self._tenant
+        for outcome in changes.outcomes:
+            known = tenant.outcomes.get(outcome.key)
+            if known is not None and (known.forget_at is None or known.forget_at > outcome.decided_at):
+                raise KeyTaken(outcome.key)
+        ids = {movement.id for movement in changes.movements}
+        if len(ids) < len(changes.movements) or not tenant.positions.keys().isdisjoint(ids):
+            raise ConstraintViolated("a movement id is not unique")
+        versions: dict[StockKey, int] = {}
+        for entry in changes.entries:
+            expected = versions.get(entry.key, len(tenant.entries.get(entry.key, ()))) + 1
+            if entry.version != expected:
+                raise ConstraintViolated(f"version {entry.version} of {entry.key}, expected {expected}")
+            versions[entry.key] = expected
+            if entry.floor is not None and entry.after[0] < entry.floor:
+                raise ConstraintViolated(f"{entry.key} would fall below its floor {entry.floor}")
+        for key, row in changes.rows.items():
+            if min(row.amounts[_PROMISES]) < 0 or max(map(abs, row.amounts)) > QUANTITY_MAX:
+                raise ConstraintViolated(f"{key} would have figures {row.amounts}")
+        for line in changes.lines:
+            if min(line[4:12]) < 0:
+                raise ConstraintViolated(f"line {line.number} of {line.reference!r} below zero")
+        for record in changes.records:
+            stored = self.record(record.space, record.id)
+            if record.version != (stored.version if stored else 0) + 1:
+                raise ConstraintViolated(f"record {record.space}/{record.id} has changed")
+
+
+_PROMISES = slice(INDEX["held"], INDEX["picked"] + 1)

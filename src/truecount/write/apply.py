@@ -1,0 +1,263 @@
+"""
+One write: lock, read the clock, decide each member in order, write once.
+
+Rules:
+1. Nothing is decided from an unlocked read, nor from a snapshot older than the lock.
+2. One ``now`` per write, taken after the locks, strictly later than anything recorded on
+   the locked keys: recorded_at never goes back on a key, whatever the clock does.
+3. A member that asks for wider locks restarts the whole write once with all of them; its
+   second answer is final. Nothing was written by then, and deciding is pure.
+4. A key that another transaction stores in the meantime restarts the write as well; the
+   outcome is then there to be replayed.
+
+Who calls whom: ``Engine`` or ``GroupCommit`` call :func:`apply`; it calls the storage's
+``begin``, ``lock``, ``due``, ``write``, and each intent's ``decide``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from truecount.errors import (
+    IdempotencyConflict,
+    InternalError,
+    InvalidRequest,
+    InvalidTime,
+    KeyTaken,
+    Refused,
+    Retryable,
+    TrueCountError,
+)
+from truecount.model import outcomes
+from truecount.model.instants import SKEW_MAX, Instant, iso, to_instant
+from truecount.model.movements import Draft
+from truecount.model.operations import Operation
+from truecount.model.outcomes import REFUSAL_KEPT, Outcome, OutcomeRow
+from truecount.model.settings import (
+    GENERATION,
+    LOCATION,
+    POLICY,
+    Settings,
+    settings_from,
+)
+from truecount.model.stock import EMPTY_ROW, StockRow
+from truecount.protocols.storage import Reader, Storage, Unit, Wants
+from truecount.protocols.system import Clock, IdFactory
+from truecount.write.book import Book, Stage, snapshot
+from truecount.write.intents import Granted, Intent, Widen
+
+
+#: Restarts of one write: one for wider locks, the rest for keys stored meanwhile.
+ATTEMPTS_MAX: Final = 5
+
+
+@attrs.define(eq=False)
+class Desk:
+    """What every write of one tenant shares: storage, clock, ids, and the rules last read."""
+
+    storage: Storage
+    tenant: str
+    clock: Clock
+    new_id: IdFactory
+    settings: Settings = attrs.field(factory=lambda: Settings(-1, {}, {}))
+
+
+class _Preview(Exception):  # noqa: N818 -- leaves the transaction without committing it
+    pass
+
+
+def apply(
+    desk: Desk,
+    intents: Sequence[Intent],
+    *,
+    host: object | None = None,
+    together: bool = False,
+    preview: bool = False,
+) -> list[Outcome]:
+    """
+    Decide *intents* in one transaction and return one outcome for each, in order.
+
+    With *together* the first member that is not granted stops all of them: its error is
+    raised and nothing is written. With *preview* nothing is written at all and each outcome
+    carries the rows before and after.
+
+    Raises:
+        Retryable: The database was busy or lost a race; nothing was written.
+        StorageError: The database failed; nothing was written.
+
+    Complexity: O(rows locked + legs written), whatever the length of the history.
+    """
+    extra = Wants()
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            with desk.storage.begin(desk.tenant, host) as unit:
+                write = _Write(desk, unit, intents, extra)
+                results = write.decide(together=together, preview=preview)
+                if results is None:
+                    extra = write.extra
+                    continue
+                if preview:
+                    raise _Preview  # noqa: TRY301 -- the context must see it, to roll back
+                unit.write(write.book.changes())
+                return results
+        except KeyTaken:
+            continue
+        except _Preview:
+            return results or []
+    raise Retryable("the same keys were written by others again and again")
+
+
+class _Write:
+    """One attempt at a write."""
+
+    def __init__(self, desk: Desk, unit: Unit, intents: Sequence[Intent], extra: Wants) -> None:
+        self.desk = desk
+        self.unit = unit
+        self.intents = intents
+        self.extra = extra
+        wants = Wants()
+        wants.add(extra)
+        wants.records.add(GENERATION)
+        for intent in intents:
+            wants.add(intent.rule.wants(intent.operation, desk.settings))
+            wants.keys_of_requests.append(intent.key)
+        locked = unit.lock(wants)
+        self.now = self._now(locked.rows.values())
+        generation = locked.records.get(GENERATION)
+        version = generation.version if generation else 0
+        if version != desk.settings.generation:
+            desk.settings = read_settings(unit, version)
+        self.book = Book(locked, desk.settings, wants)
+        self._read_more()
+
+    def _now(self, rows: Iterable[StockRow]) -> Instant:
+        latest = max((row.recorded_at for row in rows), default=0)
+        return max(to_instant(self.desk.clock()), latest + 1)
+
+    def _read_more(self) -> None:
+        """Read, under the locks, expired holds that may be needed and past figures asked for."""
+        demand: dict[str, int] = {}
+        for intent in self.intents:
+            for sku, quantity in intent.rule.demand(intent.operation, self.book):
+                demand[sku] = demand.get(sku, 0) + quantity
+            for key, instant in intent.rule.moments(intent.operation, self.book):
+                self.book.moments[key, instant] = self.unit.as_of(key, instant)
+        enough = {}
+        for sku, quantity in demand.items():
+            for key in self.book.keys_of(sku):
+                row = self.book.rows[key]
+                spare = row.sellable - self.desk.settings.floor(sku, key.location)
+                if row.held and spare < quantity:
+                    enough[key] = quantity - spare
+        if enough:
+            self.book.add_due(self.unit.due(enough, self.now))
+
+    def decide(self, *, together: bool, preview: bool) -> list[Outcome] | None:
+        """Return an outcome for each member, or None when wider locks are needed."""
+        results: list[Outcome] = []
+        wider = False
+        for number, intent in enumerate(self.intents):
+            try:
+                outcome = self._admit(intent, preview=preview)
+            except (InvalidRequest, InternalError) as error:
+                outcome = _failed(intent, self.now, error)
+            if outcome is None:
+                wider = True
+                continue
+            if together and outcome.error is not None and not wider:
+                if len(self.intents) > 1:
+                    outcome.error.add_note(f"request {number + 1} of {len(self.intents)}")
+                raise outcome.error
+            results.append(outcome)
+        return None if wider else results
+
+    def _admit(self, intent: Intent, *, preview: bool) -> Outcome | None:
+        known = self.book.outcomes.get(intent.key)
+        if known is not None and (known.forget_at is None or known.forget_at > self.now):
+            if known.fingerprint != intent.fingerprint:
+                raise IdempotencyConflict(intent.key, iso(known.decided_at))
+            return outcomes.replay(known)
+        decision = intent.rule.decide(intent.operation, self.book, self.now)
+        if isinstance(decision, Widen):
+            return self._widen(decision.wants)
+        if isinstance(decision, Refused):
+            return self._refuse(intent, decision)
+        return self._post(intent, decision, preview=preview)
+
+    def _widen(self, wants: Wants) -> None:
+        if self.extra.covers(wants):
+            raise InternalError("a decision asked twice for the same locks")
+        self.extra.add(wants)
+
+    def _post(self, intent: Intent, decision: Granted, *, preview: bool) -> Outcome | None:
+        stage = Stage(self.book, self.now)
+        stage.add_lines(decision.lines)
+        stage.put(decision.documents)
+        missing = stage.missing(decision.drafts)
+        if missing is not None:
+            return self._widen(missing)
+        for draft in decision.drafts:
+            dated = self._dated(draft, intent.operation)
+            refusal = stage.post(dated, dated.id or self.desk.new_id())
+            if refusal is not None:
+                return self._refuse(intent, refusal)
+        changes = None
+        if preview:
+            changes = {key: (self.book.rows.get(key, EMPTY_ROW), row) for key, row in stage.rows.items()}
+        self.book.accept(stage)
+        result = dict(decision.result or {})
+        if decision.reservation is not None:
+            lines = self.book.lines_of(decision.reservation)
+            current = lines[-1].round if lines else 0
+            result["lines"] = snapshot(line for line in lines if line.round == current)
+        movements = tuple([row.id for row in stage.movements])
+        self._remember(intent, None, outcomes.body_of(movements, result, None))
+        return Outcome(
+            key=intent.key,
+            decided_instant=self.now,
+            movements=movements,
+            result=result,
+            changes=changes,
+        )
+
+    def _dated(self, draft: Draft, operation: Operation) -> Draft:
+        """Refuse a command from the future; record a fact as of now and note the doubt."""
+        if draft.occurred_at <= self.now + SKEW_MAX:
+            return draft
+        if not operation.is_fact:
+            raise InvalidTime(
+                "occurred_at",
+                iso(draft.occurred_at),
+                f"it is more than 5 minutes after now ({iso(self.now)}); check the clocks",
+            )
+        note = f"future_time: said to have occurred at {iso(draft.occurred_at)}"
+        return draft._replace(occurred_at=self.now, notes=(*draft.notes, note))
+
+    def _refuse(self, intent: Intent, refusal: Refused) -> Outcome:
+        self._remember(intent, self.now + REFUSAL_KEPT, outcomes.body_of((), {}, refusal))
+        return _failed(intent, self.now, refusal)
+
+    def _remember(self, intent: Intent, forget_at: Instant | None, body: str) -> None:
+        row = OutcomeRow(intent.key, intent.fingerprint, self.now, forget_at, body)
+        self.book.outcomes[intent.key] = row
+        self.book.new_outcomes.append(row)
+
+
+def _failed(intent: Intent, now: Instant, error: TrueCountError) -> Outcome:
+    return Outcome(key=intent.key, decided_instant=now, error=error)
+
+
+def read_settings(reader: Reader, generation: int) -> Settings:
+    """Return the shop rules as stored, read within one transaction."""
+    documents = {}
+    for space in (LOCATION, POLICY):
+        after = ""
+        while page := reader.records(space, after):
+            for record in page:
+                documents[record.space, record.id] = json.loads(record.body)
+            after = page[-1].id
+    return settings_from(generation, documents)

@@ -1,0 +1,334 @@
+"""
+The book: what was locked for one write, changed in memory as its members are decided.
+
+Rules:
+1. Members decide in order and each sees the earlier ones; a refused member leaves no trace.
+2. Each row is written once, folded, however many members touched it.
+3. Floors are checked here and only here, when a guarded draft lowers SELLABLE or takes
+   physical stock away; facts pass. HELD, ALLOCATED and PICKED never go negative at all.
+
+Invariants: I1, I2, I3, I4, I9 of the design hold for every draft that is posted.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from truecount.errors import InsufficientStock, InternalError, Refused
+from truecount.model.instants import Instant
+from truecount.model.kinds import allows
+from truecount.model.lines import LineRow, moved
+from truecount.model.movements import Draft, MovementRow, Tally, body_of, digest_of, encode
+from truecount.model.outcomes import OutcomeRow
+from truecount.model.places import INDEX
+from truecount.model.settings import Settings
+from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, StockRow, extend
+from truecount.protocols.storage import Changes, Locked, Record, Wants
+
+
+_ON_HAND: Final = 6
+_HELD, _PICKED = INDEX["held"], INDEX["picked"]
+_PROMISES: Final = slice(_HELD, _PICKED + 1)
+#: Document spaces the write itself knows: what a reference shipped, what a fact left open.
+ORDER: Final = "order"
+FINDING: Final = "finding"
+
+
+class Book:
+    """Locked rows, lines and documents of one write, and what the write adds to them."""
+
+    def __init__(self, locked: Locked, settings: Settings, wants: Wants) -> None:
+        self.settings = settings
+        self.wants = wants
+        self.past_movements = locked.movements
+        self.rows: dict[StockKey, StockRow] = locked.rows
+        self.lines: dict[tuple[str, int], LineRow] = {}
+        self.outcomes: dict[str, OutcomeRow] = locked.outcomes
+        self.movements: list[MovementRow] = []
+        self.entries: list[EntryRow] = []
+        self.new_outcomes: list[OutcomeRow] = []
+        self.changed_rows: dict[StockKey, StockRow] = {}
+        self.changed_lines: dict[tuple[str, int], LineRow] = {}
+        self.changed_documents: dict[tuple[str, str], dict[str, Any]] = {}
+        self.moments: dict[tuple[StockKey, Instant], tuple[int, ...]] = {}
+        self._records = locked.records
+        self._documents: dict[tuple[str, str], dict[str, Any]] = {}
+        self._numbers: dict[str, list[int]] = {}
+        self._due: dict[StockKey, list[tuple[str, int]]] = {}
+        self._keys: dict[str, list[StockKey]] = {}
+        for key in sorted(locked.rows):
+            self._keys.setdefault(key.sku, []).append(key)
+        for line in locked.lines:
+            self._own(line)
+
+    # --- what rules read ---------------------------------------------------------------
+
+    def row(self, key: StockKey) -> StockRow:
+        """Return the figures of *key*, an empty row when it never moved."""
+        return self.rows.get(key, EMPTY_ROW)
+
+    def keys_of(self, sku: str, location: str = "", lot: str | None = None) -> Iterator[StockKey]:
+        """Yield the locked keys of *sku*, at *location* and of *lot* if given."""
+        for key in self._keys.get(sku, ()):
+            if (not location or key.location == location) and (lot is None or key.lot == lot):
+                yield key
+
+    def saw(self, sku: str, location: str = "") -> bool:
+        """Return whether every key of *sku* (at *location*) is locked."""
+        return (sku, "") in self.wants.scopes or (sku, location) in self.wants.scopes
+
+    def knows(self, sku: str) -> bool:
+        """Return whether a locked key of *sku* ever moved."""
+        return any(self.rows[key].version for key in self._keys.get(sku, ()))
+
+    def lines_of(self, reference: str) -> list[LineRow]:
+        """Return the lines of a locked order, by number."""
+        return [self.lines[reference, number] for number in self._numbers.get(reference, ())]
+
+    def document(self, space: str, id_: str) -> dict[str, Any] | None:
+        """Return the body of a locked document; do not change it, put a new one."""
+        found = self._documents.get((space, id_))
+        if found is None:
+            record = self._records.get((space, id_))
+            if record is None:
+                return None
+            found = self._documents[space, id_] = json.loads(record.body)
+        return found
+
+    def due(self, key: StockKey) -> list[LineRow]:
+        """Return the expired holds read for *key* that still hold units, soonest first."""
+        lines = (self.lines[name] for name in self._due.get(key, ()))
+        return [line for line in lines if line.held]
+
+    def after(self, stage: Stage) -> Book:
+        """Return a book in which *stage* has happened; this one stays as it is."""
+        other = copy(self)
+        other.rows = self.rows | stage.rows
+        other.lines = self.lines | stage.lines
+        other._documents = self._documents | stage.documents
+        return other
+
+    def without_due(self, reference: str) -> Book:
+        """Return a book in which the expired holds of *reference* are not on offer."""
+        other = copy(self)
+        other._due = {
+            key: [name for name in names if name[0] != reference]
+            for key, names in self._due.items()
+        }
+        return other
+
+    # --- what apply adds ---------------------------------------------------------------
+
+    def add_due(self, lines: Iterable[LineRow]) -> None:
+        """Take in expired holds that were read under the lock of their keys."""
+        for line in lines:
+            name = (line.reference, line.number)
+            self.lines.setdefault(name, line)
+            self._due.setdefault(line.key, []).append(name)
+
+    def _own(self, line: LineRow) -> None:
+        self.lines[line.reference, line.number] = line
+        self._numbers.setdefault(line.reference, []).append(line.number)
+
+    def accept(self, stage: Stage) -> None:
+        """Make a member's staged changes part of the book."""
+        for key in stage.rows:
+            if key not in self.rows:
+                self._keys.setdefault(key.sku, []).append(key)
+        self.rows.update(stage.rows)
+        self.changed_rows.update(stage.rows)
+        for name, line in stage.lines.items():
+            if name not in self.lines:
+                self._numbers.setdefault(line.reference, []).append(line.number)
+        self.lines.update(stage.lines)
+        self.changed_lines.update(stage.lines)
+        self._documents.update(stage.documents)
+        self.changed_documents.update(stage.documents)
+        self.movements += stage.movements
+        self.entries += stage.entries
+
+    def changes(self) -> Changes:
+        """Return everything to be written, each row once."""
+        records = []
+        for name, body in self.changed_documents.items():
+            record = self._records.get(name)
+            version = record.version + 1 if record else 1
+            records.append(Record(*name, version, encode(body)))
+        return Changes(
+            self.new_outcomes,
+            self.movements,
+            self.entries,
+            self.changed_rows,
+            list(self.changed_lines.values()),
+            records,
+        )
+
+
+class Stage:
+    """One member's changes, thrown away when it is refused."""
+
+    def __init__(self, book: Book, now: Instant) -> None:
+        self.book = book
+        self.now = now
+        self.rows: dict[StockKey, StockRow] = {}
+        self.lines: dict[tuple[str, int], LineRow] = {}
+        self.documents: dict[tuple[str, str], dict[str, Any]] = {}
+        self.movements: list[MovementRow] = []
+        self.entries: list[EntryRow] = []
+
+    def row(self, key: StockKey) -> StockRow:
+        """Return the figures of *key* as this member sees them."""
+        found = self.rows.get(key)
+        return self.book.row(key) if found is None else found
+
+    def line(self, name: tuple[str, int]) -> LineRow:
+        """Return a line as this member sees it."""
+        return self.lines.get(name) or self.book.lines[name]
+
+    def add_lines(self, lines: Iterable[LineRow]) -> None:
+        """Open lines for the drafts that follow."""
+        for line in lines:
+            self.lines[line.reference, line.number] = line
+
+    def put(self, documents: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Store documents."""
+        for space, id_, body in documents:
+            self.documents[space, id_] = dict(body)
+
+    def missing(self, drafts: Iterable[Draft]) -> Wants | None:
+        """Return what *drafts* touch that was not locked, None when all of it was."""
+        wants = Wants()
+        for draft in drafts:
+            for sku, lot, _, source, target, _ in draft.legs:
+                for place in (source, target):
+                    key = StockKey(sku, place.location, lot)
+                    if place.location and key not in self.book.rows:
+                        wants.keys.add(key)
+            for tally in draft.tallies:
+                if tally.space != ORDER and (tally.space, tally.id) not in self.book.wants.records:
+                    wants.records.add((tally.space, tally.id))
+                if tally.space == ORDER and tally.id not in self.book.wants.orders:
+                    wants.orders.add(tally.id)
+        return wants if wants.keys or wants.records or wants.orders else None
+
+    def post(self, draft: Draft, movement_id: str) -> Refused | None:
+        """Fold *draft* into this member's figures, or return the floor that refuses it."""
+        extends: list[tuple[StockKey, int]] = []
+        for key, change in sorted(self._fold(draft).items()):
+            row = self.row(key)
+            floor = None
+            if draft.guarded:
+                floor = self._floor(key, change)
+                refusal = self._guard(draft, key, row, change, floor)
+                if refusal is not None:
+                    return refusal
+            after, entry = extend(row, key, change, movement_id, draft.occurred_at, self.now, floor)
+            if min(after.amounts[_PROMISES]) < 0:
+                raise InternalError(f"{key} would have promises {after.amounts[_PROMISES]}")
+            self.rows[key] = after
+            self.entries.append(entry)
+            extends.append((key, entry.version))
+        for sku, lot, expires_at in draft.expiries:
+            for key, _ in extends:
+                if key.sku == sku and key.lot == lot:
+                    self.rows[key] = self.rows[key]._replace(lot_expires_at=expires_at)
+        for tally in draft.tallies:
+            self._count(tally)
+        if draft.notes:
+            body = {"movement": movement_id, "kind": draft.kind, "notes": draft.notes}
+            self.documents[FINDING, f"fact/{movement_id}"] = body
+        self._write_down(draft, movement_id, extends)
+        return None
+
+    def _fold(self, draft: Draft) -> dict[StockKey, list[int]]:
+        """Return the net change of each key, and let the legs move their lines."""
+        changes: dict[StockKey, list[int]] = {}
+        for leg in draft.legs:
+            sku, lot, quantity, source, target, number = leg
+            if quantity <= 0 or not allows(draft.kind, source.name, target.name):
+                raise InternalError(f"a {draft.kind} movement cannot have the leg {leg}")
+            for place, sign in ((source, -quantity), (target, quantity)):
+                if place.location:
+                    key = StockKey(sku, place.location, lot)
+                    change = changes.get(key)
+                    if change is None:
+                        change = changes[key] = [0, 0, 0, 0, 0, 0, 0, 0]
+                    change[INDEX[place.name]] += sign
+            if number:
+                name = (draft.reference or "", number)
+                self.lines[name] = moved(self.line(name), leg, draft.kind)
+        return changes
+
+    def _write_down(self, draft: Draft, movement_id: str, extends: list[tuple[StockKey, int]]) -> None:
+        row = MovementRow(
+            movement_id,
+            draft.kind.value,
+            draft.occurred_at,
+            self.now,
+            len(self.book.movements) + len(self.movements),
+            draft.reference,
+            draft.reason,
+            draft.actor,
+            draft.origin,
+            draft.reverses,
+            body_of(draft, extends),
+            "",
+        )
+        self.movements.append(row._replace(digest=digest_of(row)))
+
+    def _floor(self, key: StockKey, change: list[int]) -> int | None:
+        """Return the floor of a command that lowers SELLABLE; lots and keys never lend."""
+        if change[0] >= 0:
+            return None
+        floor = self.book.settings.floor(key.sku, key.location)
+        return min(floor, 0) if not key.lot else 0
+
+    def _guard(
+        self, draft: Draft, key: StockKey, row: StockRow, change: list[int], floor: int | None
+    ) -> Refused | None:
+        """Return the refusal of a command that breaks a floor; None lets it pass."""
+        where = f"at {key.location!r}" + (f" lot {key.lot!r}" if key.lot else "")
+        if floor is not None and row.amounts[0] + change[0] < floor:
+            rule = self.book.settings.floor_rule(key.sku, key.location)
+            available = row.amounts[0] - floor
+            return InsufficientStock(
+                draft.kind.value, ((key.sku, -change[0], max(0, available), where, rule),)
+            )
+        gone = -sum(change[:_ON_HAND])
+        if gone > 0 and row.on_hand < gone:
+            return InsufficientStock(
+                draft.kind.value, ((key.sku, gone, max(0, row.on_hand), where, "on hand"),)
+            )
+        for state in ("quarantine", "damaged"):
+            index = INDEX[state]
+            if change[index] < 0 and row.amounts[index] + change[index] < 0:
+                return InsufficientStock(
+                    draft.kind.value,
+                    ((key.sku, -change[index], max(0, row.amounts[index]), where, state),),
+                )
+        return None
+
+    def _count(self, tally: Tally) -> None:
+        """Change one counter of a document; below zero is a bug of the rule that asked."""
+        name = (tally.space, tally.id)
+        body = self.documents.get(name)
+        if body is None:
+            current = self.book.document(*name) or {}
+            body = self.documents[name] = json.loads(encode(current))
+        counters = body.setdefault("lines", {}).setdefault(tally.item, {})
+        counters[tally.field] = counters.get(tally.field, 0) + tally.change
+        if counters[tally.field] < 0:
+            raise InternalError(f"{tally} leaves {counters[tally.field]}")
+
+
+def snapshot(lines: Iterable[LineRow]) -> list[list[Any]]:
+    """Return lines as plain data for an outcome."""
+    return [[*line[:3], *line.key, *line[4:]] for line in lines]
+
+
+def line_from(values: list[Any]) -> LineRow:
+    """Return a line from what ``snapshot`` wrote."""
+    return LineRow(*values[:3], StockKey(*values[3:6]), *values[6:])

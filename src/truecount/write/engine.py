@@ -1,0 +1,185 @@
+"""
+What every part of the library holds: one tenant's way to the storage.
+
+Who calls whom: a part (``StockLedger``, ``ReservationManager``, ...) makes operations and
+hands them to :meth:`Engine.run`; the engine gives each a key, finds its rule and calls
+``apply``, alone or through ``GroupCommit``; reads go through :meth:`Engine.read`.
+
+Joined to a host's connection the same engine writes inside the host's transaction: it
+never groups, never commits, and tells no observer, because only the host knows whether the
+transaction will stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from contextlib import AbstractContextManager
+from difflib import get_close_matches
+from itertools import groupby, islice
+
+import attrs
+
+from truecount.errors import InvalidArgument, KeyRequired, UnknownSku
+from truecount.model import instants, names
+from truecount.model.operations import Expected, Opened, Operation, Received
+from truecount.model.outcomes import Outcome
+from truecount.model.settings import GENERATION, Settings
+from truecount.protocols.storage import Reader, Storage
+from truecount.protocols.system import Clock, Committed, IdFactory, Observer
+from truecount.write.apply import Desk, apply, read_settings
+from truecount.write.group import GroupCommit
+from truecount.write.intents import Intent, Rules
+
+
+#: Requests of one call; a longer list is the caller's to cut (see ``record``).
+BATCH_MAX = 1000
+
+
+class Engine:
+    """One tenant's way to the storage. Safe to share between threads, unless joined."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        rules: Rules,
+        *,
+        clock: Clock,
+        new_id: IdFactory,
+        tenant: str = "main",
+        observer: Observer | None = None,
+        catalog: Container[str] | None = None,
+    ) -> None:
+        self._desk = Desk(storage, names.tenant(tenant), clock, new_id)
+        self._rules = rules
+        self._observer = observer
+        self._catalog = catalog
+        self._host: object | None = None
+        self._group: GroupCommit | None = GroupCommit(lambda intents: apply(self._desk, intents))
+
+    def joined(self, host: object) -> Engine:
+        """Return this engine writing inside the open transaction of the *host*'s connection."""
+        other = Engine.__new__(Engine)
+        other._desk = Desk(
+            self._desk.storage,
+            self._desk.tenant,
+            self._desk.clock,
+            self._desk.new_id,
+            self._desk.settings,
+        )
+        other._rules = self._rules
+        other._observer = None
+        other._catalog = self._catalog
+        other._host = host
+        other._group = None
+        return other
+
+    @property
+    def tenant(self) -> str:
+        """Whose ledger this is."""
+        return self._desk.tenant
+
+    def now(self) -> instants.Instant:
+        """Return the clock's time."""
+        return instants.to_instant(self._desk.clock())
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """Open a consistent read."""
+        return self._desk.storage.read(self._desk.tenant, self._host)
+
+    def settings(self) -> Settings:
+        """Return the shop rules as they are stored now."""
+        with self.read() as reader:
+            return self.settings_in(reader)
+
+    def settings_in(self, reader: Reader) -> Settings:
+        """Return the shop rules as *reader* sees them; cached by their generation."""
+        record = reader.record(*GENERATION)
+        generation = record.version if record else 0
+        known = self._desk.settings
+        return known if known.generation == generation else read_settings(reader, generation)
+
+    def one(self, operation: Operation, *, preview: bool = False) -> Outcome:
+        """
+        Run one operation and return its outcome, or raise why it was not granted.
+
+        Raises:
+            InvalidRequest: The call is wrong; nothing was written.
+            Refused: The answer is no; only the refusal was written.
+            Retryable: The database was busy; nothing was written.
+        """
+        return self.run((operation,), preview=preview)[0].check()
+
+    def run(
+        self, operations: Sequence[Operation], *, together: bool = False, preview: bool = False
+    ) -> list[Outcome]:
+        """
+        Run operations in order, in one transaction; return one outcome for each.
+
+        With *together* all are granted or the first error is raised and nothing is written.
+        """
+        if len(operations) > BATCH_MAX:
+            raise InvalidArgument(
+                "batch", f"of {len(operations)} operations", f"at most {BATCH_MAX}; cut it into chunks"
+            )
+        intents = [self._intent(operation) for operation in operations]
+        if not intents:
+            return []
+        started = self.now() if self._observer else 0
+        if together or preview or self._group is None:
+            outcomes = apply(
+                self._desk, intents, host=self._host, together=together, preview=preview
+            )
+        else:
+            outcomes = self._group.submit(intents)
+        if any(isinstance(outcome.error, UnknownSku) for outcome in outcomes):
+            outcomes = [self._with_nearest(outcome) for outcome in outcomes]
+        if self._observer and not preview:
+            seconds = max(0, self.now() - started) / 1_000_000
+            self._observer(
+                Committed(tenant=self.tenant, outcomes=tuple(outcomes), seconds=seconds)
+            )
+        return outcomes
+
+    def forget(self) -> int:
+        """Delete refusals past their time; return how many."""
+        with self._desk.storage.begin(self._desk.tenant, self._host) as unit:
+            return unit.forget(self.now())
+
+    def _intent(self, operation: Operation) -> Intent:
+        rule = self._rules.get(type(operation))
+        if rule is None:
+            raise InvalidArgument(
+                "operation", names.shown(operation), f"one of {sorted(t.__name__ for t in self._rules)}"
+            )
+        if self._catalog is not None and isinstance(operation, Opened | Expected | Received):
+            if operation.sku not in self._catalog:
+                raise UnknownSku(operation.sku)
+        key = operation.key
+        if key is None:
+            if operation.needs_key:
+                raise KeyRequired(type(operation).__name__)
+            key = self._desk.new_id()
+        return Intent(operation, key, operation.fingerprint(), rule)
+
+    def _with_nearest(self, outcome: Outcome) -> Outcome:
+        """Add the nearest known SKUs to an error; read only now that something is wrong."""
+        if not isinstance(outcome.error, UnknownSku):
+            return outcome
+        with self.read() as reader:
+            known = (sku for sku, _ in groupby(reader.stock(), lambda item: item[0].sku))
+            near = get_close_matches(outcome.error.sku, list(islice(known, _NEAREST_READ)), n=2)
+        return attrs.evolve(outcome, error=UnknownSku(outcome.error.sku, tuple(near)))
+
+
+_NEAREST_READ = 20_000
+
+
+def keyed(operations: Iterable[Operation]) -> list[Operation]:
+    """Return *operations* if every one has a key; raise KeyRequired otherwise."""
+    checked = list(operations)
+    for number, operation in enumerate(checked, 1):
+        if operation.key is None:
+            error = KeyRequired(f"record {type(operation).__name__}")
+            error.add_note(f"fact {number} of {len(checked)}")
+            raise error
+    return checked

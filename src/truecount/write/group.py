@@ -1,0 +1,116 @@
+"""
+Group commit: callers of one process share a transaction, each gets its own outcome.
+
+Rules:
+1. A caller that finds nobody writing writes at once and alone: no waiting, no timer.
+2. Whoever comes while a write runs queues; when it ends the first in the queue leads and
+   writes everything queued by then, at most ``BATCH_MAX`` requests.
+3. A failure of the transaction is every member's failure; a refusal is one member's.
+
+A shell: it holds threads' locks and knows no rule of stock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Final
+
+from truecount.errors import OutcomeUnknown, TrueCountError
+from truecount.model.outcomes import Outcome
+from truecount.write.intents import Intent
+
+
+BATCH_MAX: Final = 512
+
+
+class _Ticket:
+    """A caller's requests, and the latch it waits on."""
+
+    __slots__ = ("intents", "latch", "leads", "outcomes", "problem")
+
+    def __init__(self, intents: Sequence[Intent]) -> None:
+        self.intents = intents
+        self.latch = threading.Lock()
+        self.latch.acquire()
+        self.leads = False
+        self.outcomes: list[Outcome] = []
+        self.problem: TrueCountError | None = None
+
+
+class GroupCommit:
+    """Runs requests of many threads in as few transactions as their arrival allows."""
+
+    def __init__(self, run: Callable[[Sequence[Intent]], list[Outcome]]) -> None:
+        self._run = run
+        self._mutex = threading.Lock()
+        self._queue: deque[_Ticket] = deque()
+        self._writing = False
+
+    def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
+        """
+        Return the outcomes of *intents*, decided in one transaction, maybe with others'.
+
+        Raises:
+            TrueCountError: As the transaction raised it; nothing was written.
+        """
+        with self._mutex:
+            if not self._writing and not self._queue:
+                self._writing = True
+                ticket = None
+            else:
+                ticket = _Ticket(intents)
+                self._queue.append(ticket)
+        if ticket is None:
+            try:
+                return self._run(intents)
+            finally:
+                self._hand_over()
+        ticket.latch.acquire()
+        if ticket.leads:
+            self._lead(ticket)
+        if ticket.problem is not None:
+            raise ticket.problem
+        return ticket.outcomes
+
+    def _lead(self, own: _Ticket) -> None:
+        """Write the queue up to the limit, answer everybody, let the next one lead."""
+        batch = [own]
+        with self._mutex:
+            size = len(own.intents)
+            while self._queue and size + len(self._queue[0].intents) <= BATCH_MAX:
+                ticket = self._queue.popleft()
+                size += len(ticket.intents)
+                batch.append(ticket)
+        try:
+            self._answer(batch)
+        finally:
+            self._hand_over()
+            for ticket in batch[1:]:
+                ticket.latch.release()
+
+    def _answer(self, batch: list[_Ticket]) -> None:
+        try:
+            outcomes = iter(self._run([intent for ticket in batch for intent in ticket.intents]))
+        except TrueCountError as error:
+            for ticket in batch:
+                ticket.problem = copy(error)
+                ticket.problem.__cause__ = error
+            return
+        except BaseException:
+            for ticket in batch:
+                ticket.problem = OutcomeUnknown(ticket.intents[0].key, "the writing thread was stopped")
+            raise
+        for ticket in batch:
+            ticket.outcomes = [next(outcomes) for _ in ticket.intents]
+
+    def _hand_over(self) -> None:
+        with self._mutex:
+            if not self._queue:
+                self._writing = False
+                return
+            successor = self._queue.popleft()
+        successor.leads = True
+        successor.latch.release()

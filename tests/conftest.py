@@ -1,0 +1,59 @@
+"""What all tests share: Hypothesis profiles, the `--run-slow` option, and the way to real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+
+ROOT = Path(__file__).parent.parent
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+# The profile `ci` is built in: derandomized, without deadline, prints how to reproduce a failure.
+settings.register_profile("dev", deadline=None)
+settings.register_profile(
+    "thorough", parent=settings.get_profile("ci"), max_examples=2_000, derandomize=False
+)
+settings.load_profile("ci" if IN_CI else "dev")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--run-slow`."""
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked slow, unless it was asked for."""
+    if config.getoption("--run-slow"):
+        return
+    skip = pytest.mark.skip(reason="slow: runs with --run-slow")
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def data_path() -> Callable[[str], Path]:
+    """
+    Find a file or folder of the real data, or skip the test.
+
+    Where CI is set the data must be there: a test that silently stopped
+    running there would prove nothing to anyone.
+    """
+    named = os.environ.get("TRUECOUNT_DATA")
+    folder = ROOT / named if named else ROOT.parent / "shared" / "data"
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if path.exists():
+            return path
+        reason = f"cannot find the real data {name!r} (TRUECOUNT_DATA={named!r}); see tests/README"
+        if IN_CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return find
