@@ -43,8 +43,7 @@ class TrueCountError(Exception):
         {'error': 'UnknownSku', 'sku': 'MUGG', 'nearest': ['MUG']}
         """
         return {"error": self.code} | {
-            field.name: _plain(getattr(self, field.name))
-            for field in _fields(type(self))
+            field.name: _plain(getattr(self, field.name)) for field in _fields(type(self))
         }
 
 
@@ -61,7 +60,8 @@ def from_dict(data: dict[str, Any]) -> TrueCountError:
 
 
 def _fields(kind: type[Any]) -> Iterable[attrs.Attribute[Any]]:
-    return attrs.fields(kind)
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
+    return fields
 
 
 def _plain(value: Any) -> Any:
@@ -392,7 +392,7 @@ class Retryable(Conflict):
 
 @attrs.frozen
 class KeyTaken(Conflict):
-    """A storage tells ``apply`` that another transaction stored a key first; callers never see it."""
+    """A storage tells ``apply`` that another transaction stored a key first."""
 
     key: str
 

@@ -56,10 +56,9 @@ class Inventory(StockLedger, ReservationManager):
         catalog: Container[str] | None = None,
         sourcing: Mapping[str, Sourcing] | None = None,
     ) -> None:
-        self.storage: Storage = MemoryStorage() if storage is None else storage
-        self._build(
+        self._over(
             Engine(
-                self.storage,
+                MemoryStorage() if storage is None else storage,
                 {**ledger_rules(), **reservation_rules(sourcing)},
                 clock=clock,
                 new_id=new_id,
@@ -69,9 +68,16 @@ class Inventory(StockLedger, ReservationManager):
             )
         )
 
-    def _build(self, engine: Engine) -> None:
+    def _over(self, engine: Engine) -> Self:
+        """Set every part up over *engine*."""
         StockLedger.__init__(self, engine)
         ReservationManager.__init__(self, engine)
+        return self
+
+    @property
+    def storage(self) -> Storage:
+        """Where the ledger is kept."""
+        return self._engine.storage
 
     def within(self, host: object) -> Inventory:
         """
@@ -84,9 +90,7 @@ class Inventory(StockLedger, ReservationManager):
             NotInTransaction: The connection has no open transaction.
         """
         other = Inventory.__new__(Inventory)
-        other.storage = self.storage
-        other._build(self._engine.joined(host))
-        return other
+        return other._over(self._engine.joined(host))  # noqa: SLF001 -- another of its own kind
 
     def close(self) -> None:
         """Close the storage."""

@@ -414,7 +414,10 @@ def _convert(
 
 def _wants_put(operation: Put, settings: Settings) -> Wants:
     del settings
-    return Wants(records={(space, id_) for space, id_, _ in operation.documents})
+    wants = Wants(records={(space, id_) for space, id_, _ in operation.documents})
+    if any(space in (LOCATION, POLICY) for space, _, _ in operation.documents):
+        wants.records.add(GENERATION)
+    return wants
 
 
 def _put(operation: Put, book: Book, now: Instant) -> Decision:

@@ -100,12 +100,14 @@ def take(
 def reclaim(book: Book, now: Instant, parts: Iterable[Part]) -> Iterator[Draft]:
     """Yield the expiry of holds without which *parts* could not be taken."""
     for key, quantity in parts:
-        sellable = book.row(key).sellable
+        missing = quantity - book.row(key).sellable
+        if missing <= 0:
+            continue
         for line in book.due(key):
-            if sellable >= quantity:
-                break
             yield expiry(line, now)
-            sellable += line.held
+            missing -= line.held
+            if missing <= 0:
+                break
 
 
 def expiry(line: LineRow, now: Instant) -> Draft:

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple
 
 from truecount.model.places import FREE, ON_HAND, RESERVED, State
@@ -127,6 +128,7 @@ TABLE: Final[dict[Kind, Rule]] = {
 }
 
 
+@cache
 def allows(kind: Kind, source: str, target: str) -> bool:
     """
     Return whether a leg of *kind* may go from *source* to *target* (place names).

@@ -13,12 +13,12 @@ I9  Per key, the held, allocated and picked figures equal the sum over lines.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from truecount.errors import InternalError
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
-from truecount.model.movements import Leg
+from truecount.model.movements import Leg, Opening
 from truecount.model.stock import StockKey
 
 
@@ -49,10 +49,35 @@ class LineRow(NamedTuple):
         """Units still promised."""
         return self.held + self.allocated + self.picked
 
+    @property
+    def counters(self) -> tuple[int, ...]:
+        """Reserved, held, allocated, picked, shipped, released, expired, short."""
+        return (
+            self.reserved,
+            self.held,
+            self.allocated,
+            self.picked,
+            self.shipped,
+            self.released,
+            self.expired,
+            self.short,
+        )
+
     def has_expired(self, now: Instant) -> bool:
         """Whether held units of this line block nobody any more."""
         return self.held > 0 and self.expires_at <= now
 
+
+def opened(reference: str, key: StockKey, opening: Opening) -> LineRow:
+    """Return a line as it is opened: nothing reserved yet."""
+    number, round_, expires_at = opening
+    return LineRow(reference, number, round_, key, 0, 0, 0, 0, 0, 0, 0, 0, expires_at)
+
+
+#: Where each field of a line is.
+_FIELD: Final = {name: number for number, name in enumerate(LineRow._fields)}
+_HELD: Final = _FIELD["held"]
+_EXPIRES_AT: Final = _FIELD["expires_at"]
 
 _KEPT: Final = frozenset({"held", "allocated", "picked"})
 _RELEASED: Final = {Kind.EXPIRE: "expired"}
@@ -81,18 +106,15 @@ def moved(line: LineRow, leg: Leg, kind: Kind) -> LineRow:
     Units enter a line only from SELLABLE (they are then ``reserved``), and every later leg
     moves them from one counter to another, so the sum holds by construction.
     """
-    target = counter(leg.target.name, kind)
-    values = {target: getattr(line, target) + leg.quantity}
+    values: list[Any] = list(line)
+    values[_FIELD[counter(leg.target.name, kind)]] += leg.quantity
     if leg.source.name == "sellable":
-        values["reserved"] = line.reserved + leg.quantity
+        values[_FIELD["reserved"]] += leg.quantity
     else:
-        source = counter(leg.source.name, kind)
-        values[source] = getattr(line, source) - leg.quantity
+        source = _FIELD[counter(leg.source.name, kind)]
+        values[source] -= leg.quantity
         if values[source] < 0:
-            raise InternalError(
-                f"line {line.number} of {line.reference!r} has {getattr(line, source)} {source}, "
-                f"{leg.quantity} were taken"
-            )
-    if target != "held" and not values.get("held", line.held):
-        values["expires_at"] = NEVER
-    return line._replace(**values)
+            raise InternalError(f"{leg} takes more than {line} has")
+    if not values[_HELD]:
+        values[_EXPIRES_AT] = NEVER
+    return LineRow._make(values)

@@ -8,23 +8,26 @@ Outside, callers see :class:`Movement`, frozen and spelled out.
 Invariants:
 I1  Every leg moves a quantity > 0 of one SKU and lot from one place to another, so a
     movement creates and destroys nothing.
+I2  A movement says all that its entries and lines cannot be folded without: the floors it
+    was held to and the lines it opened.
 I3  ``digest`` covers every word of the movement and the versions it extends.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import attrs
 
-from truecount.model.instants import Instant, to_datetime
-from truecount.model.kinds import Kind
-from truecount.model.places import Place
+from truecount.errors import InternalError
+from truecount.model.instants import Instant, iso, microseconds, to_datetime, to_instant
+from truecount.model.kinds import Kind, allows
+from truecount.model.places import INDEX, Place
 from truecount.model.stock import StockKey
 
 
@@ -48,8 +51,21 @@ class Leg(NamedTuple):
         return f"{self.quantity} {self.sku}{lot}: {self.source} -> {self.target}"
 
 
+class Opening(NamedTuple):
+    """A reservation line a movement opens, under its own reference."""
+
+    number: int
+    round: int
+    #: When units held by it stop blocking others, NEVER when it was not opened for a hold.
+    expires_at: Instant
+
+
 class Tally(NamedTuple):
-    """A counter of a document a movement changes: purchase order, transfer, order account."""
+    """
+    A counter of a document a movement changes: purchase order, transfer, order account.
+
+    The document has the movement's own reference, so that it can be counted again.
+    """
 
     space: str
     id: str
@@ -100,21 +116,64 @@ class MovementRow(NamedTuple):
     actor: str | None
     origin: str | None
     reverses: str | None
-    #: JSON: legs, versions extended, tallies, expiries, notes.
+    #: JSON: legs, versions extended, floors, lines opened, tallies, expiries, notes.
     body: str
     digest: str
 
 
-#: One encoder for all bodies: compact, unsorted (the order is ours), text as it is.
+def _as_plain(value: object) -> object:
+    """Return what JSON has no word for: times as ISO 8601, durations in microseconds."""
+    if isinstance(value, datetime):
+        return iso(to_instant(value))
+    if isinstance(value, timedelta):
+        return microseconds(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    msg = f"{type(value).__name__} has no place in a stored text"
+    raise TypeError(msg)
+
+
+#: One encoder for all stored text: compact, unsorted (the order is ours), text as it is.
 encode: Final[Callable[[Any], str]] = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), check_circular=False
+    ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_as_plain
 ).encode
 
 
-def body_of(draft: Draft, extends: list[tuple[StockKey, int]]) -> str:
+def changes_of(kind: Kind, legs: Iterable[Leg]) -> dict[StockKey, list[int]]:
+    """
+    Return the net change of each key that *legs* touch, one number for each State.
+
+    Raises:
+        InternalError: A movement of this *kind* cannot have one of the legs.
+    """
+    changes: dict[StockKey, list[int]] = {}
+    for leg in legs:
+        sku, lot, quantity, source, target, _ = leg
+        if quantity <= 0 or not allows(kind, source.name, target.name):
+            raise InternalError(f"a {kind} movement cannot have the leg {leg}")
+        for place, sign in ((source, -quantity), (target, quantity)):
+            if place.location:
+                key = StockKey(sku, place.location, lot)
+                change = changes.get(key)
+                if change is None:
+                    change = changes[key] = [0, 0, 0, 0, 0, 0, 0, 0]
+                change[INDEX[place.name]] += sign
+    return changes
+
+
+def body_of(
+    draft: Draft,
+    extends: Sequence[tuple[StockKey, int]],
+    floors: Sequence[int | None] = (),
+    opened: Sequence[Opening] = (),
+) -> str:
     """Return the stored text of the parts of a movement that no storage looks into."""
     legs = [(sku, lot, quantity, *source, *target, line) for sku, lot, quantity, source, target, line in draft.legs]
     body: dict[str, Any] = {"legs": legs, "extends": [(*key, version) for key, version in extends]}
+    if floors and floors.count(None) < len(floors):
+        body["floors"] = floors
+    if opened:
+        body["opened"] = opened
     if draft.tallies:
         body["tallies"] = draft.tallies
     if draft.expiries:
@@ -128,9 +187,15 @@ def digest_of(row: MovementRow) -> str:
     """
     Return the digest of a movement row (its own ``digest`` field left out).
 
-    BLAKE2b, 128 bits: it names accidents and edits, it does not authenticate.
+    BLAKE2b, 128 bits, of the fields joined by the unit separator, which no field can
+    contain: it names accidents and edits, it does not authenticate.
     """
-    return blake2b(encode(row[:-1]).encode(), digest_size=16).hexdigest()
+    words = (
+        f"{row.id}\x1f{row.kind}\x1f{row.occurred_at}\x1f{row.recorded_at}\x1f{row.ordinal}\x1f"
+        f"{row.reference or ''}\x1f{row.reason or ''}\x1f{row.actor or ''}\x1f"
+        f"{row.origin or ''}\x1f{row.reverses or ''}\x1f{row.body}"
+    )
+    return blake2b(words.encode(), digest_size=16).hexdigest()
 
 
 @attrs.frozen(kw_only=True)
@@ -176,6 +241,9 @@ class Body(NamedTuple):
     tallies: tuple[Tally, ...]
     expiries: tuple[tuple[str, str, Instant], ...]
     notes: tuple[str, ...]
+    #: For each key extended the floor its command was held to, None where none applied.
+    floors: tuple[int | None, ...]
+    opened: tuple[Opening, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -186,15 +254,18 @@ def _place(location: str, name: str) -> Place:
 def decode(body: str) -> Body:
     """Return the parts of a stored body."""
     data = json.loads(body)
+    extends = tuple([(StockKey(a, b, c), version) for a, b, c, version in data["extends"]])
     return Body(
         legs=tuple(
             Leg(sku, lot, quantity, _place(a, b), _place(c, d), line)
             for sku, lot, quantity, a, b, c, d, line in data["legs"]
         ),
-        extends=tuple((StockKey(a, b, c), version) for a, b, c, version in data["extends"]),
+        extends=extends,
         tallies=tuple(Tally(*tally) for tally in data.get("tallies", ())),
         expiries=tuple((a, b, instant) for a, b, instant in data.get("expiries", ())),
         notes=tuple(data.get("notes", ())),
+        floors=tuple(data.get("floors") or (None,) * len(extends)),
+        opened=tuple([Opening(*opening) for opening in data.get("opened", ())]),
     )
 
 

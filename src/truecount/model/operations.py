@@ -14,10 +14,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, ClassVar, Final, Self
 
 import attrs
@@ -183,8 +184,8 @@ class Operation:
         >>> a.fingerprint() == Sold("MUG", 4, at="berlin").fingerprint()
         False
         """
-        words = [type(self).__name__, *(_plain(getattr(self, n)) for n in _asked(type(self)))]
-        return blake2b(encode(words).encode(), digest_size=16).hexdigest()
+        words = encode((type(self).__name__, _asked(type(self))(self)))
+        return blake2b(words.encode(), digest_size=16).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -241,8 +242,9 @@ def _repr(operation: Operation) -> str:
 
 
 @cache
-def _asked(kind: type[Operation]) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(kind) if field.name != "key")
+def _asked(kind: type[Operation]) -> Callable[[Operation], tuple[Any, ...]]:
+    """Return the getter of everything a request says but its key."""
+    return attrgetter(*(field.name for field in attrs.fields(kind) if field.name != "key"))
 
 
 def _plain(value: Any) -> Any:

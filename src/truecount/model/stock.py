@@ -11,6 +11,7 @@ I3  Versions are 1..n without gap; ``after`` = the entry before + ``change``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from operator import add
 from typing import Final, NamedTuple, TypeAlias
 
@@ -63,6 +64,11 @@ class StockRow(NamedTuple):
         return self.amounts[1]
 
     @property
+    def promised(self) -> tuple[int, int, int]:
+        """Units held, allocated and picked."""
+        return self.amounts[1:4]
+
+    @property
     def on_hand(self) -> int:
         """Units physically there."""
         return sum(self.amounts[:_ON_HAND_STATES])
@@ -93,7 +99,7 @@ class EntryRow(NamedTuple):
     floor: int | None
 
 
-def plus(amounts: Amounts, change: list[int]) -> Amounts:
+def plus(amounts: Amounts, change: Sequence[int]) -> Amounts:
     """
     Return *amounts* changed; refuse what leaves int64.
 
@@ -129,6 +135,15 @@ def extend(
         key, version, tuple(change), after, movement_id, occurred_at, recorded_at, horizon, lateness, floor  # type: ignore[arg-type]  # a change has 8 amounts
     )
     return StockRow(after, version, recorded_at, horizon, opened_at, row.lot_expires_at), entry
+
+
+def lot_expiry(expiries: Iterable[tuple[str, str, Instant]], key: StockKey) -> Instant | None:
+    """Return when the lot of *key* expires as *expiries* say, None when they do not."""
+    found = None
+    for sku, lot, expires_at in expiries:
+        if key.sku == sku and key.lot == lot:
+            found = expires_at
+    return found
 
 
 @attrs.frozen

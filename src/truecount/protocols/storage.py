@@ -30,10 +30,12 @@ Contract of a unit:
    lines of those orders, then ``wants.records``. Missing stock rows of ``wants.keys`` are
    created first (version 0). What it returns was read by statements that began after the
    locks were granted. Serial storages may take one lock for all of it.
-2. Two units whose wants overlap never both hold what they share. A unit may call ``lock``
-   once; a wider need starts a new unit.
+2. Two units whose wants overlap never both hold what they share, be it there already or
+   not (a reference nobody used yet, a document of version 1); only what both name in
+   ``wants.shared`` they may hold at once. A unit may call ``lock`` once; a wider need
+   starts a new unit.
 3. ``write`` inserts outcomes first and raises ``KeyTaken`` when a key is there already,
-   (``truecount.errors``), having written nothing. It verifies nothing but its constraints: every figure of HELD,
+   having written nothing. It verifies nothing but its constraints: every figure of HELD,
    ALLOCATED and PICKED >= 0, every counter of a line >= 0, figures within int64, (key,
    version) unique, an entry's sellable figure >= its floor where it has one.
 4. Leaving the context without an exception commits an own transaction, with one rolls it
@@ -41,11 +43,14 @@ Contract of a unit:
    another connection.
 5. Busy, deadlock and serialization failures are raised as ``Retryable``, everything else
    the driver raises as a ``StorageError``, its cause chained.
-6. ``Reader`` methods of one ``read`` (or ``begin``) see one instant.
+6. ``Reader`` methods of one ``read`` see one instant. Those of a unit see what the unit
+   locked as it is, and those of a joined read what the host's transaction sees.
 
 Positions: serial storages number movements as they write. Others number committed
 movements later, ordered by (recorded_at, ordinal, id), which respects every key's
-versions; numbers are contiguous from 1 for each tenant.
+versions; numbers are contiguous from 1 for each tenant. They do so at the latest when
+``feed`` is the first thing asked of a ``read``; asked later, or joined, it shows what had
+been numbered by the instant of that read.
 """
 
 from __future__ import annotations
@@ -82,6 +87,8 @@ class Wants:
     orders: set[str] = attrs.field(factory=set)
     #: Other documents (space, id).
     records: set[tuple[str, str]] = attrs.field(factory=set)
+    #: Those of ``records`` that are only read: many units may hold them at once.
+    shared: set[tuple[str, str]] = attrs.field(factory=set)
     #: Stock rows, created when missing.
     keys: set[StockKey] = attrs.field(factory=set)
     #: Every existing stock row of (sku, location), or of the SKU everywhere: (sku, "").
@@ -93,7 +100,9 @@ class Wants:
         """Want what *other* wants, too."""
         self.keys_of_requests += other.keys_of_requests
         self.orders |= other.orders
+        written = (self.records - self.shared) | (other.records - other.shared)
         self.records |= other.records
+        self.shared = (self.shared | other.shared) - written
         self.keys |= other.keys
         self.scopes |= other.scopes
         self.movements |= other.movements
@@ -132,10 +141,17 @@ class Changes(NamedTuple):
 
 
 class Reader(Protocol):
-    """Reads at one instant. Iterators are lazy: constant memory, in the order stated."""
+    """
+    Reads at one instant.
 
-    def stock(self, sku: str | None = None, location: str | None = None) -> Iterator[tuple[StockKey, StockRow]]:
-        """Yield stock rows that have an entry, ordered by key, of *sku* and at *location* if given."""
+    Iterators are lazy: constant memory, in the order stated. Several may be open at a time,
+    with other reads in between.
+    """
+
+    def stock(
+        self, sku: str | None = None, location: str | None = None
+    ) -> Iterator[tuple[StockKey, StockRow]]:
+        """Yield stock rows that have an entry, by key; of *sku* and at *location* if given."""
         ...
 
     def entries(self, key: StockKey, after: int = 0) -> Iterator[EntryRow]:
@@ -180,7 +196,11 @@ class Reader(Protocol):
         """Return the documents of *space* whose id is above *after*, by id."""
         ...
 
-    def record(self, space: str, id: str) -> Record | None:  # noqa: A002 -- the field's name
+    def spaces(self) -> list[str]:
+        """Return the spaces that have documents, sorted."""
+        ...
+
+    def record(self, space: str, id: str) -> Record | None:
         """Return one document."""
         ...
 
@@ -198,8 +218,10 @@ class Unit(Reader, Protocol):
 
     def due(self, enough: Mapping[StockKey, int], now: Instant) -> list[LineRow]:
         """
-        Return expired holds of locked keys: for each key its lines that hold units and
-        expire at or before *now*, soonest first, until they hold *enough* units together.
+        Return expired holds of locked keys.
+
+        For each key: its lines that hold units and expire at or before *now*, soonest first,
+        until they hold *enough* units together.
         """
         ...
 

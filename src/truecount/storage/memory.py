@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
-from operator import add
+from typing import Self, TypeAlias
 
 from sortedcontainers import SortedDict, SortedList
 
@@ -22,9 +22,8 @@ from truecount.model.instants import Instant
 from truecount.model.lines import NEVER, LineRow
 from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.places import INDEX
 from truecount.model.quantities import QUANTITY_MAX
-from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow
+from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 
 
@@ -43,21 +42,15 @@ class MemoryStorage:
         self._tenants: dict[str, _Tenant] = {}
         self._closed = False
 
-    @contextmanager
-    def begin(self, tenant: str, host: object | None = None) -> Iterator[_Unit]:
+    def begin(self, tenant: str, host: object | None = None) -> _Unit:
         """Open a write transaction; there is no host to join in memory."""
-        if host is not None:
-            raise InvalidArgument("host", type(host).__name__, "none: memory has no transaction to join")
-        with self._lock:
-            yield _Unit(self._tenant(tenant))
+        _no_host(host)
+        return _Unit(self, tenant)
 
-    @contextmanager
-    def read(self, tenant: str, host: object | None = None) -> Iterator[_Reader]:
+    def read(self, tenant: str, host: object | None = None) -> _Reader:
         """Open a consistent read; writers wait until it is closed."""
-        if host is not None:
-            raise InvalidArgument("host", type(host).__name__, "none: memory has no transaction to join")
-        with self._lock:
-            yield _Reader(self._tenant(tenant))
+        _no_host(host)
+        return _Reader(self, tenant)
 
     def close(self) -> None:
         """Forget everything."""
@@ -65,10 +58,37 @@ class MemoryStorage:
             self._tenants.clear()
             self._closed = True
 
+    def enter(self, name: str) -> _Tenant:
+        """Take the lock and return a tenant's rows; ``leave`` gives it back."""
+        self._lock.acquire()
+        try:
+            return self._tenant(name)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def leave(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
     def _tenant(self, name: str) -> _Tenant:
         if self._closed:
             raise StorageUnavailable("memory", "it was closed")
-        return self._tenants.setdefault(name, _Tenant())
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = _Tenant()
+        return tenant
+
+
+def _no_host(host: object | None) -> None:
+    if host is not None:
+        raise InvalidArgument(
+            "host", type(host).__name__, "none: memory has no transaction to join"
+        )
+
+
+#: Lines in the order their holds run out: (expires_at, reference, number).
+_Marks: TypeAlias = SortedList[tuple[Instant, str, int]]
 
 
 class _Tenant:
@@ -77,29 +97,43 @@ class _Tenant:
     def __init__(self) -> None:
         self.rows: dict[StockKey, StockRow] = {}
         self.sorted_keys: SortedList[StockKey] = SortedList()
-        self.entries: dict[StockKey, list[EntryRow]] = {}
+        self.entries: defaultdict[StockKey, list[EntryRow]] = defaultdict(list)
         #: Horizons of each key's entries, for bisection.
-        self.horizons: dict[StockKey, list[Instant]] = {}
+        self.horizons: defaultdict[StockKey, list[Instant]] = defaultdict(list)
         #: Late entries of each key: by lateness class, (occurred_at, version).
-        self.late: dict[StockKey, dict[int, SortedList[tuple[Instant, int]]]] = {}
+        self.late: defaultdict[StockKey, dict[int, SortedList[tuple[Instant, int]]]] = defaultdict(
+            lambda: defaultdict(SortedList)
+        )
         self.movements: list[MovementRow] = []
         self.positions: dict[str, int] = {}
-        self.by_reference: dict[str, list[int]] = {}
-        self.lines: dict[str, dict[int, LineRow]] = {}
-        #: Open lines of each key, by (expires_at, reference, number).
-        self.open_lines: dict[StockKey, SortedList[tuple[Instant, str, int]]] = {}
-        self.due: SortedList[tuple[Instant, str, int]] = SortedList()
-        self.records: dict[str, SortedDict[str, Record]] = {}
+        self.by_reference: defaultdict[str, list[int]] = defaultdict(list)
+        self.lines: defaultdict[str, dict[int, LineRow]] = defaultdict(dict)
+        #: Open lines of each key.
+        self.open_lines: defaultdict[StockKey, _Marks] = defaultdict(SortedList)
+        self.due: _Marks = SortedList()
+        self.records: defaultdict[str, SortedDict[str, Record]] = defaultdict(SortedDict)
         self.outcomes: dict[str, OutcomeRow] = {}
 
 
 class _Reader:
-    """Reads of one tenant, under the storage's lock."""
+    """Reads of one tenant; inside ``with`` it holds the storage's lock."""
 
-    def __init__(self, tenant: _Tenant) -> None:
-        self._tenant = tenant
+    _tenant: _Tenant
 
-    def stock(self, sku: str | None = None, location: str | None = None) -> Iterator[tuple[StockKey, StockRow]]:
+    def __init__(self, storage: MemoryStorage, name: str) -> None:
+        self._storage = storage
+        self._name = name
+
+    def __enter__(self) -> Self:
+        self._tenant = self._storage.enter(self._name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._storage.leave()
+
+    def stock(
+        self, sku: str | None = None, location: str | None = None
+    ) -> Iterator[tuple[StockKey, StockRow]]:
         """Yield stock rows in key order. O(log n + keys of the SKU)."""
         keys: Iterable[StockKey] = self._tenant.sorted_keys
         if sku is not None:
@@ -129,7 +163,7 @@ class _Reader:
             earliest = (instant - (1 << lateness), 0)
             for _, number in late.irange(earliest, (instant, NEVER)):
                 if base < number <= last:
-                    amounts = tuple(map(add, amounts, entries[number - 1].change))  # type: ignore[assignment]  # map keeps the length of 8
+                    amounts = plus(amounts, entries[number - 1].change)
         return amounts
 
     def movements(self, ids: Iterable[str]) -> Iterator[tuple[int | None, MovementRow]]:
@@ -140,9 +174,11 @@ class _Reader:
                 yield position, self._tenant.movements[position - 1]
 
     def movements_of(self, reference: str) -> Iterator[tuple[int | None, MovementRow]]:
-        """Yield the movements under *reference*, in order."""
-        for position in self._tenant.by_reference.get(reference, ()):
-            yield position, self._tenant.movements[position - 1]
+        """Yield the movements under *reference*, in order. O(n log n) in their number."""
+        positions = self._tenant.by_reference.get(reference, ())
+        found = [(position, self._tenant.movements[position - 1]) for position in positions]
+        found.sort(key=lambda item: (item[1].recorded_at, item[1].ordinal, item[1].id))
+        yield from found
 
     def feed(self, after: int = 0, limit: int = 1000) -> list[tuple[int, MovementRow]]:
         """Return the next movements by position."""
@@ -161,7 +197,7 @@ class _Reader:
     def due_holds(self, before: Instant, limit: int = 1000) -> list[LineRow]:
         """Return expired holds, soonest first."""
         due = self._tenant.due.irange(maximum=(before, "\U0010ffff", NEVER))
-        return [self._tenant.lines[reference][number] for _, reference, number in islice(due, limit)]
+        return [self._tenant.lines[name][number] for _, name, number in islice(due, limit)]
 
     def records(self, space: str, after: str = "", limit: int = 1000) -> list[Record]:
         """Return documents of *space* by id."""
@@ -171,9 +207,14 @@ class _Reader:
         ids = known.irange(minimum=after or None, inclusive=(not after, True))
         return [known[id_] for id_ in islice(ids, limit)]
 
-    def record(self, space: str, id: str) -> Record | None:  # noqa: A002 -- the field's name
+    def spaces(self) -> list[str]:
+        """Return the spaces that have documents, sorted."""
+        return sorted(space for space, known in self._tenant.records.items() if known)
+
+    def record(self, space: str, id: str) -> Record | None:
         """Return one document."""
-        return self._tenant.records.get(space, {}).get(id)
+        known = self._tenant.records.get(space)
+        return None if known is None else known.get(id)
 
     def outcomes(self, after: str = "", limit: int = 1000) -> list[OutcomeRow]:
         """Return outcomes by key. O(n log n): for exports."""
@@ -225,7 +266,7 @@ class _Unit(_Reader):
             tenant.movements.append(movement)
             position = tenant.positions[movement.id] = len(tenant.movements)
             if movement.reference is not None:
-                tenant.by_reference.setdefault(movement.reference, []).append(position)
+                tenant.by_reference[movement.reference].append(position)
         for entry in changes.entries:
             self._insert_entry(entry)
         for key, row in changes.rows.items():
@@ -235,27 +276,26 @@ class _Unit(_Reader):
         for line in changes.lines:
             self._put_line(line)
         for record in changes.records:
-            tenant.records.setdefault(record.space, SortedDict())[record.id] = record
+            tenant.records[record.space][record.id] = record
 
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
         outcomes = self._tenant.outcomes
-        old = [k for k, row in outcomes.items() if row.forget_at is not None and row.forget_at <= before]
+        old = [key for key, row in outcomes.items() if (row.forget_at or before + 1) <= before]
         for key in old:
             del outcomes[key]
         return len(old)
 
     def _insert_entry(self, entry: EntryRow) -> None:
         tenant = self._tenant
-        tenant.entries.setdefault(entry.key, []).append(entry)
-        tenant.horizons.setdefault(entry.key, []).append(entry.horizon)
+        tenant.entries[entry.key].append(entry)
+        tenant.horizons[entry.key].append(entry.horizon)
         if entry.lateness:
-            classes = tenant.late.setdefault(entry.key, {})
-            classes.setdefault(entry.lateness, SortedList()).add((entry.occurred_at, entry.version))
+            tenant.late[entry.key][entry.lateness].add((entry.occurred_at, entry.version))
 
     def _put_line(self, line: LineRow) -> None:
         tenant = self._tenant
-        lines = tenant.lines.setdefault(line.reference, {})
+        lines = tenant.lines[line.reference]
         before = lines.get(line.number)
         lines[line.number] = line
         if before is not None and before.open:
@@ -265,7 +305,7 @@ class _Unit(_Reader):
                 tenant.due.remove(mark)
         if line.open:
             mark = (line.expires_at, line.reference, line.number)
-            tenant.open_lines.setdefault(line.key, SortedList()).add(mark)
+            tenant.open_lines[line.key].add(mark)
             if line.held:
                 tenant.due.add(mark)
 
@@ -274,7 +314,7 @@ class _Unit(_Reader):
         tenant = self._tenant
         for outcome in changes.outcomes:
             known = tenant.outcomes.get(outcome.key)
-            if known is not None and (known.forget_at is None or known.forget_at > outcome.decided_at):
+            if known and (known.forget_at is None or known.forget_at > outcome.decided_at):
                 raise KeyTaken(outcome.key)
         ids = {movement.id for movement in changes.movements}
         if len(ids) < len(changes.movements) or not tenant.positions.keys().isdisjoint(ids):
@@ -283,20 +323,17 @@ class _Unit(_Reader):
         for entry in changes.entries:
             expected = versions.get(entry.key, len(tenant.entries.get(entry.key, ()))) + 1
             if entry.version != expected:
-                raise ConstraintViolated(f"version {entry.version} of {entry.key}, expected {expected}")
+                raise ConstraintViolated(f"{entry.key} has version {entry.version}, not {expected}")
             versions[entry.key] = expected
             if entry.floor is not None and entry.after[0] < entry.floor:
                 raise ConstraintViolated(f"{entry.key} would fall below its floor {entry.floor}")
         for key, row in changes.rows.items():
-            if min(row.amounts[_PROMISES]) < 0 or max(map(abs, row.amounts)) > QUANTITY_MAX:
+            if min(row.promised) < 0 or max(map(abs, row.amounts)) > QUANTITY_MAX:
                 raise ConstraintViolated(f"{key} would have figures {row.amounts}")
         for line in changes.lines:
-            if min(line[4:12]) < 0:
+            if min(line.counters) < 0:
                 raise ConstraintViolated(f"line {line.number} of {line.reference!r} below zero")
         for record in changes.records:
             stored = self.record(record.space, record.id)
             if record.version != (stored.version if stored else 0) + 1:
                 raise ConstraintViolated(f"record {record.space}/{record.id} has changed")
-
-
-_PROMISES = slice(INDEX["held"], INDEX["picked"] + 1)

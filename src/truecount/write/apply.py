@@ -44,7 +44,7 @@ from truecount.model.settings import (
     Settings,
     settings_from,
 )
-from truecount.model.stock import EMPTY_ROW, StockRow
+from truecount.model.stock import StockRow
 from truecount.protocols.storage import Reader, Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import Book, Stage, snapshot
@@ -66,8 +66,8 @@ class Desk:
     settings: Settings = attrs.field(factory=lambda: Settings(-1, {}, {}))
 
 
-class _Preview(Exception):  # noqa: N818 -- leaves the transaction without committing it
-    pass
+class _Preview(Exception):
+    """Leaves the transaction without committing it."""
 
 
 def apply(
@@ -91,14 +91,14 @@ def apply(
 
     Complexity: O(rows locked + legs written), whatever the length of the history.
     """
-    extra = Wants()
+    extra: Wants | None = None
     for _ in range(ATTEMPTS_MAX):
         try:
             with desk.storage.begin(desk.tenant, host) as unit:
                 write = _Write(desk, unit, intents, extra)
                 results = write.decide(together=together, preview=preview)
                 if results is None:
-                    extra = write.extra
+                    extra = write.wider
                     continue
                 if preview:
                     raise _Preview  # noqa: TRY301 -- the context must see it, to roll back
@@ -114,17 +114,23 @@ def apply(
 class _Write:
     """One attempt at a write."""
 
-    def __init__(self, desk: Desk, unit: Unit, intents: Sequence[Intent], extra: Wants) -> None:
+    def __init__(
+        self, desk: Desk, unit: Unit, intents: Sequence[Intent], extra: Wants | None
+    ) -> None:
         self.desk = desk
         self.unit = unit
         self.intents = intents
-        self.extra = extra
-        wants = Wants()
-        wants.add(extra)
-        wants.records.add(GENERATION)
-        for intent in intents:
+        self.wider = Wants()
+        if extra is not None:
+            self.wider.add(extra)
+        wants = intents[0].rule.wants(intents[0].operation, desk.settings)
+        for intent in intents[1:]:
             wants.add(intent.rule.wants(intent.operation, desk.settings))
-            wants.keys_of_requests.append(intent.key)
+        wants.add(self.wider)
+        if GENERATION not in wants.records:
+            wants.shared.add(GENERATION)
+            wants.records.add(GENERATION)
+        wants.keys_of_requests += [intent.key for intent in intents]
         locked = unit.lock(wants)
         self.now = self._now(locked.rows.values())
         generation = locked.records.get(GENERATION)
@@ -135,7 +141,7 @@ class _Write:
         self._read_more()
 
     def _now(self, rows: Iterable[StockRow]) -> Instant:
-        latest = max((row.recorded_at for row in rows), default=0)
+        latest = max([row.recorded_at for row in rows], default=0)
         return max(to_instant(self.desk.clock()), latest + 1)
 
     def _read_more(self) -> None:
@@ -183,15 +189,16 @@ class _Write:
             return outcomes.replay(known)
         decision = intent.rule.decide(intent.operation, self.book, self.now)
         if isinstance(decision, Widen):
-            return self._widen(decision.wants)
+            self._widen(decision.wants)
+            return None
         if isinstance(decision, Refused):
             return self._refuse(intent, decision)
         return self._post(intent, decision, preview=preview)
 
     def _widen(self, wants: Wants) -> None:
-        if self.extra.covers(wants):
+        if self.book.wants.covers(wants):
             raise InternalError("a decision asked twice for the same locks")
-        self.extra.add(wants)
+        self.wider.add(wants)
 
     def _post(self, intent: Intent, decision: Granted, *, preview: bool) -> Outcome | None:
         stage = Stage(self.book, self.now)
@@ -199,7 +206,8 @@ class _Write:
         stage.put(decision.documents)
         missing = stage.missing(decision.drafts)
         if missing is not None:
-            return self._widen(missing)
+            self._widen(missing)
+            return None
         for draft in decision.drafts:
             dated = self._dated(draft, intent.operation)
             refusal = stage.post(dated, dated.id or self.desk.new_id())
@@ -207,7 +215,7 @@ class _Write:
                 return self._refuse(intent, refusal)
         changes = None
         if preview:
-            changes = {key: (self.book.rows.get(key, EMPTY_ROW), row) for key, row in stage.rows.items()}
+            changes = {key: (self.book.row(key), row) for key, row in stage.rows.items()}
         self.book.accept(stage)
         result = dict(decision.result or {})
         if decision.reservation is not None:

@@ -13,25 +13,31 @@ Invariants: I1, I2, I3, I4, I9 of the design hold for every draft that is posted
 from __future__ import annotations
 
 import json
-from copy import copy
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any, Final
 
 from truecount.errors import InsufficientStock, InternalError, Refused
 from truecount.model.instants import Instant
-from truecount.model.kinds import allows
 from truecount.model.lines import LineRow, moved
-from truecount.model.movements import Draft, MovementRow, Tally, body_of, digest_of, encode
+from truecount.model.movements import (
+    Draft,
+    MovementRow,
+    Opening,
+    Tally,
+    body_of,
+    changes_of,
+    digest_of,
+    encode,
+)
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.places import INDEX
 from truecount.model.settings import Settings
-from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, StockRow, extend
+from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, StockRow, extend, lot_expiry
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 
 
 _ON_HAND: Final = 6
-_HELD, _PICKED = INDEX["held"], INDEX["picked"]
-_PROMISES: Final = slice(_HELD, _PICKED + 1)
 #: Document spaces the write itself knows: what a reference shipped, what a fact left open.
 ORDER: Final = "order"
 FINDING: Final = "finding"
@@ -105,19 +111,23 @@ class Book:
 
     def after(self, stage: Stage) -> Book:
         """Return a book in which *stage* has happened; this one stays as it is."""
-        other = copy(self)
-        other.rows = self.rows | stage.rows
-        other.lines = self.lines | stage.lines
-        other._documents = self._documents | stage.documents
-        return other
+        return self._with(
+            rows=self.rows | stage.rows,
+            lines=self.lines | stage.lines,
+            _documents=self._documents | stage.documents,
+        )
 
     def without_due(self, reference: str) -> Book:
         """Return a book in which the expired holds of *reference* are not on offer."""
-        other = copy(self)
-        other._due = {
+        due = {
             key: [name for name in names if name[0] != reference]
             for key, names in self._due.items()
         }
+        return self._with(_due=due)
+
+    def _with(self, **changed: object) -> Book:
+        other = copy(self)
+        vars(other).update(changed)
         return other
 
     # --- what apply adds ---------------------------------------------------------------
@@ -217,7 +227,9 @@ class Stage:
     def post(self, draft: Draft, movement_id: str) -> Refused | None:
         """Fold *draft* into this member's figures, or return the floor that refuses it."""
         extends: list[tuple[StockKey, int]] = []
-        for key, change in sorted(self._fold(draft).items()):
+        floors: list[int | None] = []
+        opened = self._move_lines(draft)
+        for key, change in sorted(changes_of(draft.kind, draft.legs).items()):
             row = self.row(key)
             floor = None
             if draft.guarded:
@@ -226,43 +238,38 @@ class Stage:
                 if refusal is not None:
                     return refusal
             after, entry = extend(row, key, change, movement_id, draft.occurred_at, self.now, floor)
-            if min(after.amounts[_PROMISES]) < 0:
-                raise InternalError(f"{key} would have promises {after.amounts[_PROMISES]}")
+            if min(after.promised) < 0:
+                raise InternalError(f"{key} would have {after}")
             self.rows[key] = after
             self.entries.append(entry)
             extends.append((key, entry.version))
-        for sku, lot, expires_at in draft.expiries:
+            floors.append(floor)
+        if draft.expiries:
             for key, _ in extends:
-                if key.sku == sku and key.lot == lot:
+                expires_at = lot_expiry(draft.expiries, key)
+                if expires_at is not None:
                     self.rows[key] = self.rows[key]._replace(lot_expires_at=expires_at)
         for tally in draft.tallies:
             self._count(tally)
         if draft.notes:
             body = {"movement": movement_id, "kind": draft.kind, "notes": draft.notes}
             self.documents[FINDING, f"fact/{movement_id}"] = body
-        self._write_down(draft, movement_id, extends)
+        self._write_down(draft, movement_id, body_of(draft, extends, floors, opened))
         return None
 
-    def _fold(self, draft: Draft) -> dict[StockKey, list[int]]:
-        """Return the net change of each key, and let the legs move their lines."""
-        changes: dict[StockKey, list[int]] = {}
+    def _move_lines(self, draft: Draft) -> list[Opening]:
+        """Let the legs move their lines; return the lines they are the first to enter."""
+        opened: list[Opening] = []
         for leg in draft.legs:
-            sku, lot, quantity, source, target, number = leg
-            if quantity <= 0 or not allows(draft.kind, source.name, target.name):
-                raise InternalError(f"a {draft.kind} movement cannot have the leg {leg}")
-            for place, sign in ((source, -quantity), (target, quantity)):
-                if place.location:
-                    key = StockKey(sku, place.location, lot)
-                    change = changes.get(key)
-                    if change is None:
-                        change = changes[key] = [0, 0, 0, 0, 0, 0, 0, 0]
-                    change[INDEX[place.name]] += sign
-            if number:
-                name = (draft.reference or "", number)
-                self.lines[name] = moved(self.line(name), leg, draft.kind)
-        return changes
+            if leg.line:
+                name = (draft.reference or "", leg.line)
+                line = self.line(name)
+                if not line.reserved:
+                    opened.append(Opening(line.number, line.round, line.expires_at))
+                self.lines[name] = moved(line, leg, draft.kind)
+        return opened
 
-    def _write_down(self, draft: Draft, movement_id: str, extends: list[tuple[StockKey, int]]) -> None:
+    def _write_down(self, draft: Draft, movement_id: str, body: str) -> None:
         row = MovementRow(
             movement_id,
             draft.kind.value,
@@ -274,10 +281,10 @@ class Stage:
             draft.actor,
             draft.origin,
             draft.reverses,
-            body_of(draft, extends),
+            body,
             "",
         )
-        self.movements.append(row._replace(digest=digest_of(row)))
+        self.movements.append(MovementRow(*row[:-1], digest_of(row)))
 
     def _floor(self, key: StockKey, change: list[int]) -> int | None:
         """Return the floor of a command that lowers SELLABLE; lots and keys never lend."""
@@ -318,10 +325,16 @@ class Stage:
         if body is None:
             current = self.book.document(*name) or {}
             body = self.documents[name] = json.loads(encode(current))
-        counters = body.setdefault("lines", {}).setdefault(tally.item, {})
-        counters[tally.field] = counters.get(tally.field, 0) + tally.change
-        if counters[tally.field] < 0:
-            raise InternalError(f"{tally} leaves {counters[tally.field]}")
+        if add_up(body, tally) < 0:
+            raise InternalError(f"{tally} leaves less than nothing")
+
+
+def add_up(document: dict[str, Any], tally: Tally) -> int:
+    """Change the counter of *document* that *tally* names; return what it is then."""
+    counters = document.setdefault("lines", {}).setdefault(tally.item, {})
+    value: int = counters.get(tally.field, 0) + tally.change
+    counters[tally.field] = value
+    return value
 
 
 def snapshot(lines: Iterable[LineRow]) -> list[list[Any]]:
@@ -331,4 +344,5 @@ def snapshot(lines: Iterable[LineRow]) -> list[list[Any]]:
 
 def line_from(values: list[Any]) -> LineRow:
     """Return a line from what ``snapshot`` wrote."""
-    return LineRow(*values[:3], StockKey(*values[3:6]), *values[6:])
+    reference, number, round_, sku, location, lot, *counters = values
+    return LineRow(reference, number, round_, StockKey(sku, location, lot), *counters)

@@ -48,30 +48,34 @@ class Engine:
         tenant: str = "main",
         observer: Observer | None = None,
         catalog: Container[str] | None = None,
+        host: object | None = None,
     ) -> None:
         self._desk = Desk(storage, names.tenant(tenant), clock, new_id)
         self._rules = rules
         self._observer = observer
         self._catalog = catalog
-        self._host: object | None = None
-        self._group: GroupCommit | None = GroupCommit(lambda intents: apply(self._desk, intents))
+        self._host = host
+        self._group = GroupCommit(self._apply) if host is None else None
+
+    def _apply(self, intents: Sequence[Intent]) -> list[Outcome]:
+        return apply(self._desk, intents)
 
     def joined(self, host: object) -> Engine:
         """Return this engine writing inside the open transaction of the *host*'s connection."""
-        other = Engine.__new__(Engine)
-        other._desk = Desk(
-            self._desk.storage,
-            self._desk.tenant,
-            self._desk.clock,
-            self._desk.new_id,
-            self._desk.settings,
+        return Engine(
+            self.storage,
+            self._rules,
+            clock=self._desk.clock,
+            new_id=self._desk.new_id,
+            tenant=self.tenant,
+            catalog=self._catalog,
+            host=host,
         )
-        other._rules = self._rules
-        other._observer = None
-        other._catalog = self._catalog
-        other._host = host
-        other._group = None
-        return other
+
+    @property
+    def storage(self) -> Storage:
+        """Where the ledger is kept."""
+        return self._desk.storage
 
     @property
     def tenant(self) -> str:
@@ -119,7 +123,9 @@ class Engine:
         """
         if len(operations) > BATCH_MAX:
             raise InvalidArgument(
-                "batch", f"of {len(operations)} operations", f"at most {BATCH_MAX}; cut it into chunks"
+                "batch",
+                f"of {len(operations)} operations",
+                f"at most {BATCH_MAX}; cut it into chunks",
             )
         intents = [self._intent(operation) for operation in operations]
         if not intents:
@@ -135,9 +141,7 @@ class Engine:
             outcomes = [self._with_nearest(outcome) for outcome in outcomes]
         if self._observer and not preview:
             seconds = max(0, self.now() - started) / 1_000_000
-            self._observer(
-                Committed(tenant=self.tenant, outcomes=tuple(outcomes), seconds=seconds)
-            )
+            self._observer(Committed(tenant=self.tenant, outcomes=tuple(outcomes), seconds=seconds))
         return outcomes
 
     def forget(self) -> int:
@@ -149,11 +153,12 @@ class Engine:
         rule = self._rules.get(type(operation))
         if rule is None:
             raise InvalidArgument(
-                "operation", names.shown(operation), f"one of {sorted(t.__name__ for t in self._rules)}"
+                "operation",
+                names.shown(operation),
+                f"one of {sorted(each.__name__ for each in self._rules)}",
             )
-        if self._catalog is not None and isinstance(operation, Opened | Expected | Received):
-            if operation.sku not in self._catalog:
-                raise UnknownSku(operation.sku)
+        if self._catalog is not None and isinstance(operation, (Opened, Expected, Received)):
+            _listed(operation.sku, self._catalog)
         key = operation.key
         if key is None:
             if operation.needs_key:
@@ -172,6 +177,11 @@ class Engine:
 
 
 _NEAREST_READ = 20_000
+
+
+def _listed(sku: str, catalog: Container[str]) -> None:
+    if sku not in catalog:
+        raise UnknownSku(sku)
 
 
 def keyed(operations: Iterable[Operation]) -> list[Operation]:

@@ -101,7 +101,8 @@ class GroupCommit:
             return
         except BaseException:
             for ticket in batch:
-                ticket.problem = OutcomeUnknown(ticket.intents[0].key, "the writing thread was stopped")
+                key = ticket.intents[0].key
+                ticket.problem = OutcomeUnknown(key, "the writing thread was stopped")
             raise
         for ticket in batch:
             ticket.outcomes = [next(outcomes) for _ in ticket.intents]
