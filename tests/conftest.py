@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+
+if TYPE_CHECKING:
+    from tests.postgres.server import Factory
 
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
@@ -57,3 +62,32 @@ def data_path() -> Callable[[str], Path]:
         pytest.skip(reason)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """
+    Name a real PostgreSQL server, started for this run, or skip the test.
+
+    ``TRUECOUNT_PG_DSN`` names another one. Where CI is set there must be one.
+    """
+    with ExitStack() as stack:
+        try:
+            from tests.postgres.server import running
+
+            dsn = stack.enter_context(running(tmp_path_factory.mktemp("postgres") / "data"))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, there is no server
+            reason = f"cannot start PostgreSQL, see tests/README: {error!r}"
+            if IN_CI:
+                pytest.fail(reason)
+            pytest.skip(reason)
+        yield dsn
+
+
+@pytest.fixture
+def make_postgres(postgres_dsn: str) -> Iterator[Factory]:
+    """Make empty PostgreSQL storages, each in a schema of its own."""
+    from tests.postgres.server import storages
+
+    with storages(postgres_dsn) as factory:
+        yield factory

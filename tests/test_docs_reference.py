@@ -21,6 +21,7 @@ from truecount import Inventory, errors, protocols
 from truecount.model import instants, names, operations, outcomes, places, policy, quantities
 from truecount.model.kinds import TABLE
 from truecount.model.stock import Figures
+from truecount.reconciliation import findings
 from truecount.reservations import manager, sourcing
 from truecount.write import apply, engine, group
 
@@ -28,7 +29,8 @@ from truecount.write import apply, engine, group
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 PAGES = sorted(REFERENCE.glob("*.md"))
 MARKED = re.compile(
-    r"(?P<start><!-- table: (?P<name>\w+)(?P<words>[^>]*?) -->\n)(?P<table>.*?)(?P<end><!-- end of table -->)",
+    r"(?P<start><!-- table: (?P<name>\w+)(?P<words>[^>]*?) -->\n)"
+    r"(?P<table>.*?)(?P<end><!-- end of table -->)",
     re.DOTALL,
 )
 
@@ -148,13 +150,16 @@ def public_operations() -> dict[str, type[operations.Operation]]:
 
 
 def _fields(kind: type[operations.Operation]) -> str:
-    required, optional = [], []
-    for field in attrs.fields(kind):
-        if field.name not in SHARED and field.default is not attrs.NOTHING:
-            optional.append(f"`{field.name}={_default(field.default)}`")
-        elif field.default is attrs.NOTHING:
-            required.append(f"`{field.name}`")
-    return ", ".join([*required, *optional])
+    """List the fields of an operation: its own, then shared ones it requires, then options."""
+    fields = attrs.fields(kind)
+    required = [field.name for field in fields if field.default is attrs.NOTHING]
+    required.sort(key=lambda name: name in SHARED)
+    optional = (
+        f"{field.name}={_default(field.default)}"
+        for field in fields
+        if field.name not in SHARED and field.default is not attrs.NOTHING
+    )
+    return ", ".join(f"`{field}`" for field in (*required, *optional))
 
 
 def listed_operations(nature: str) -> str:
@@ -203,6 +208,15 @@ def protocol(name: str) -> str:
     return table(("method", "does"), rows)
 
 
+def listed_findings() -> str:
+    """Return the kinds of findings, the most urgent first."""
+    rows = (
+        (f"`{kind.value}`", str(rule.urgency), rule.advice, "yes" if rule.dismissible else "no")
+        for kind, rule in sorted(findings.KINDS.items(), key=lambda item: -item[1].urgency)
+    )
+    return table(("kind", "urgency", "what to do", "can be dismissed"), rows)
+
+
 def limits() -> str:
     """Return the limits the code has, each read from its constant."""
     rows = (
@@ -230,6 +244,7 @@ def limits() -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     "errors": listed_errors,
+    "findings": listed_findings,
     "kinds": kinds,
     "limits": limits,
     "methods": methods,

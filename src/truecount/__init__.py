@@ -25,7 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from truecount import errors
 from truecount.inventory import Inventory
+from truecount.ledger.exchange import Export, Import
 from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
+from truecount.ledger.problems import Problem
+from truecount.ledger.verify import Verification
 from truecount.model.kinds import Kind
 from truecount.model.movements import Leg, Movement
 from truecount.model.operations import (
@@ -66,7 +69,7 @@ from truecount.model.policy import Policy
 from truecount.model.quantities import Unit
 from truecount.model.stock import Figures, StockKey
 from truecount.protocols.system import Committed
-from truecount.reservations.manager import Reservation, ReservationLine
+from truecount.reservations.views import Reservation, ReservationLine
 from truecount.storage.memory import MemoryStorage
 
 
@@ -104,9 +107,15 @@ __all__ = [
     "DeliveryClosed",
     "DeliveryLine",
     "Disassemble",
+    "Dismiss",
     "Expected",
+    "Export",
     "Figures",
+    "Finding",
+    "FindingKind",
+    "FindingsReport",
     "HistoryEntry",
+    "Import",
     "Inspected",
     "Inventory",
     "Kind",
@@ -120,6 +129,7 @@ __all__ = [
     "Pick",
     "Place",
     "Policy",
+    "Problem",
     "Received",
     "Rejected",
     "Release",
@@ -142,5 +152,6 @@ __all__ = [
     "TransferOut",
     "Undo",
     "Unit",
+    "Verification",
     "errors",
 ]

@@ -304,7 +304,7 @@ class HoldExpired(Refused):
 
     def __str__(self) -> str:
         return (
-            f"cannot confirm {self.reference!r}: its hold expired at {self.expired_at}; "
+            f"cannot use the hold of {self.reference!r}: it expired at {self.expired_at}; "
             "confirm with on_expired='rehold' to compete again, or reserve anew"
         )
 
@@ -363,6 +363,21 @@ class AlreadyReversed(Refused):
         return (
             f"cannot correct or undo movement {self.movement_id!r}: {self.by!r} already did; "
             "correct that one instead"
+        )
+
+
+@attrs.frozen
+class FindingHolds(Refused):
+    """What the finding says is still so; seeing it does not make it go away."""
+
+    finding_id: str
+    sentence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot dismiss finding {self.finding_id!r}: it still holds ({self.sentence}); "
+            f"fix the cause, then it closes by itself. {self.advice}"
         )
 
 

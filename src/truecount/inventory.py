@@ -14,6 +14,7 @@ from typing import Self
 from truecount.ledger.stock_ledger import StockLedger, ledger_rules
 from truecount.protocols.storage import Storage
 from truecount.protocols.system import Clock, IdFactory, Observer
+from truecount.reconciliation.register import FINDING_RULES, BookFindings
 from truecount.reservations.manager import ReservationManager
 from truecount.reservations.rules import reservation_rules
 from truecount.reservations.sourcing import Sourcing
@@ -22,7 +23,7 @@ from truecount.system import new_id, system_clock
 from truecount.write.engine import Engine
 
 
-class Inventory(StockLedger, ReservationManager):
+class Inventory(StockLedger, ReservationManager, BookFindings):
     """
     Stock counts that stay true: ledger, reservations and findings of one tenant.
 
@@ -59,7 +60,7 @@ class Inventory(StockLedger, ReservationManager):
         self._over(
             Engine(
                 MemoryStorage() if storage is None else storage,
-                {**ledger_rules(), **reservation_rules(sourcing)},
+                {**ledger_rules(), **reservation_rules(sourcing), **FINDING_RULES},
                 clock=clock,
                 new_id=new_id,
                 tenant=tenant,
@@ -72,6 +73,7 @@ class Inventory(StockLedger, ReservationManager):
         """Set every part up over *engine*."""
         StockLedger.__init__(self, engine)
         ReservationManager.__init__(self, engine)
+        BookFindings.__init__(self, engine)
         return self
 
     @property

@@ -48,6 +48,7 @@ REVERSAL: Final = "reversal"
 #: Kinds whose undoing would reopen or rewrite a reservation: what to do instead.
 NOT_UNDONE: Final = {
     Kind.RESERVE: "release the reservation instead",
+    Kind.CONFIRM: "release or amend the reservation instead",
     Kind.RELEASE: "a released reservation is never reopened; reserve anew",
     Kind.EXPIRE: "an expired hold is never reopened; reserve anew",
     Kind.AMEND: "amend the reservation again instead",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from truecount.errors import InsufficientStock, UnknownSku
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Draft, Leg, Tally, encode
 from truecount.model.operations import Operation
-from truecount.model.settings import Settings
+from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
 from truecount.write.book import Book
 from truecount.write.intents import Widen
@@ -27,6 +27,7 @@ def draft(
     notes: Iterable[str] = (),
     occurred_at: Instant | None = None,
     guarded: bool | None = None,
+    touches: Iterable[StockKey] = (),
 ) -> Draft:
     """Return the movement of *operation*: its words copied, dated, guarded if a command."""
     if occurred_at is None:
@@ -35,7 +36,7 @@ def draft(
         kind,
         tuple(legs),
         occurred_at,
-        guarded=not operation.is_fact if guarded is None else guarded,
+        guarded=operation.is_command if guarded is None else guarded,
         reference=operation.reference,
         reason=operation.reason,
         actor=operation.actor,
@@ -43,6 +44,7 @@ def draft(
         tallies=tuple(tallies),
         expiries=tuple(expiries),
         notes=tuple(notes),
+        touches=tuple(touches),
     )
 
 
@@ -64,24 +66,32 @@ def counted(document: dict[str, Any] | None, name: str, field: str) -> int:
     return value
 
 
-def scopes_at(location: str, skus: Iterable[str], settings: Settings) -> Wants:
-    """Want every key of *skus* at a declared *location*."""
-    del settings  # every wants function is given the rules; this one needs none
-    return Wants(scopes={(sku, location) for sku in skus})
+class Short(NamedTuple):
+    """A SKU of which a command wanted more than there is."""
+
+    sku: str
+    wanted: int
+    available: int
 
 
-def short_or_unknown(
-    book: Book, kind: Kind, sku: str, wanted: int, available: int, location: str, rule: str
+def shortage(
+    book: Book, kind: Kind, location: str, short: Iterable[Short], rule: str
 ) -> Widen | InsufficientStock:
     """
-    Return the refusal of a command, decided under the locks of every key of the SKU.
+    Return the refusal of a command that names each short SKU, or what must be locked first.
 
     Raises:
-        UnknownSku: The SKU never moved anywhere.
+        UnknownSku: One of them never moved anywhere.
     """
-    if not book.knows(sku):
-        if not book.saw(sku):
-            return Widen(Wants(scopes={(sku, "")}))
-        raise UnknownSku(sku)
-    where = f"at {location!r}" if location else "in all locations together"
-    return InsufficientStock(kind.value, ((sku, wanted, max(0, available), where, rule),))
+    named = list(short)
+    strange = [each.sku for each in named if not book.knows(each.sku)]
+    unseen = {(sku, "") for sku in strange if not book.saw(sku)}
+    if unseen:
+        return Widen(Wants(scopes=unseen))
+    if strange:
+        raise UnknownSku(strange[0])
+    where = f"at {location!r}"
+    return InsufficientStock(
+        kind.value,
+        tuple((sku, wanted, max(0, available), where, rule) for sku, wanted, available in named),
+    )

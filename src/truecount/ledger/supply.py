@@ -111,8 +111,13 @@ def reclaim(book: Book, now: Instant, parts: Iterable[Part]) -> Iterator[Draft]:
 
 
 def expiry(line: LineRow, now: Instant) -> Draft:
-    """Return the movement that gives an expired hold back; its id comes from the line."""
+    """
+    Return the movement that gives an expired hold back; its id comes from the line.
+
+    A line can run out again only after a sale that had taken its units was undone.
+    """
     location = line.key.location
+    again = f".{line.expired}" if line.expired else ""
     leg = Leg(
         line.key.sku,
         line.key.lot,
@@ -126,6 +131,6 @@ def expiry(line: LineRow, now: Instant) -> Draft:
         (leg,),
         now,
         guarded=False,
-        id=f"expire/{line.reference}/{line.number}",
+        id=f"expire/{line.reference}/{line.number}{again}",
         reference=line.reference,
     )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 from truecount.errors import InvalidTime
+from truecount.model import names
 
 
 #: Microseconds since 1970-01-01T00:00:00Z.
@@ -19,14 +20,18 @@ Instant: TypeAlias = int
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+#: Every instant between them can be shown as a UTC datetime.
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+_DURATION_MAX: Final = timedelta(days=3653)
 
 #: How far ahead of the clock an occurred_at may lie before it is doubted.
 SKEW_MAX: Final[Instant] = 5 * 60 * 1_000_000
 
 
-def moment(value: object, name: str = "occurred_at") -> datetime:
+def moment(value: datetime, name: str = "occurred_at") -> datetime:
     """
-    Return *value* if it is an aware datetime.
+    Return *value* if it is an aware datetime within the years 1 to 9999, UTC.
 
     >>> moment(datetime(2026, 3, 1), "counted_at")
     Traceback (most recent call last):
@@ -34,18 +39,18 @@ def moment(value: object, name: str = "occurred_at") -> datetime:
     truecount.errors.InvalidTime: cannot use datetime.datetime(2026, 3, 1, 0, 0) as counted_at: \
 it has no time zone; pass one, for example datetime.now(UTC)
     """
-    if not isinstance(value, datetime):
-        raise InvalidTime(name, repr(value), "expected a datetime with a time zone")
-    if value.tzinfo is None or value.utcoffset() is None:
-        raise InvalidTime(
-            name, repr(value), "it has no time zone; pass one, for example datetime.now(UTC)"
-        )
+    problem = _problem_with(value)
+    if problem is not None:
+        raise InvalidTime(name, names.shown(value), problem)
     return value
 
 
-def optional_moment(value: object) -> datetime | None:
-    """Return *value* if it is None or an aware datetime."""
-    return None if value is None else moment(value)
+def _problem_with(value: object) -> str | None:
+    if not isinstance(value, datetime):
+        return "expected a datetime with a time zone"
+    if value.utcoffset() is None:
+        return "it has no time zone; pass one, for example datetime.now(UTC)"
+    return None if _FIRST <= value <= _LAST else "in UTC it lies outside the years 1 to 9999"
 
 
 def to_instant(value: datetime) -> Instant:
@@ -78,18 +83,25 @@ def iso(instant: Instant) -> str:
     return to_datetime(instant).isoformat()
 
 
-def duration(value: object, name: str) -> timedelta:
+def duration(value: timedelta, name: str) -> timedelta:
     """
     Return *value* if it is a positive timedelta of at most ten years.
 
     >>> duration(timedelta(minutes=15), "ttl")
     datetime.timedelta(seconds=900)
     """
-    if not isinstance(value, timedelta):
-        raise InvalidTime(name, repr(value), "expected a timedelta, a duration from now")
-    if not timedelta(0) < value <= timedelta(days=3653):
-        raise InvalidTime(name, repr(value), "expected more than zero and at most ten years")
+    problem = _problem_with_duration(value)
+    if problem is not None:
+        raise InvalidTime(name, names.shown(value), problem)
     return value
+
+
+def _problem_with_duration(value: object) -> str | None:
+    if not isinstance(value, timedelta):
+        return "expected a timedelta, a duration from now"
+    if timedelta(0) < value <= _DURATION_MAX:
+        return None
+    return "expected more than zero and at most ten years"
 
 
 def microseconds(value: timedelta) -> int:

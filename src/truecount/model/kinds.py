@@ -82,7 +82,8 @@ TABLE: Final[dict[Kind, Rule]] = {
     Kind.CLOSE_DELIVERY: Rule(((_INCOMING, _SUPPLIER),), "the rest will not come"),
     Kind.RESERVE: Rule(((_SELLABLE, _HELD),), "held for a cart, expires"),
     Kind.CONFIRM: Rule(
-        ((_HELD, _ALLOCATED), (_SELLABLE, _ALLOCATED)), "an order was placed; what had expired competed again"
+        ((_HELD, _ALLOCATED), (_SELLABLE, _ALLOCATED)),
+        "an order was placed; what had expired competed again",
     ),
     Kind.RELEASE: Rule(((_HELD | _ALLOCATED, _SELLABLE),), "given back before shipping"),
     Kind.EXPIRE: Rule(((_HELD, _SELLABLE),), "a hold ran out and was reclaimed"),
@@ -96,9 +97,7 @@ TABLE: Final[dict[Kind, Rule]] = {
         "an order's unit was missing or unfit",
     ),
     Kind.SHIP: Rule(((_PICKED | _ALLOCATED, _CUSTOMER),), "left the building for a customer"),
-    Kind.SOLD: Rule(
-        ((_SELLABLE | _RESERVED, _CUSTOMER),), "a till or a channel reports a sale"
-    ),
+    Kind.SOLD: Rule(((_SELLABLE | _RESERVED, _CUSTOMER),), "a till or a channel reports a sale"),
     Kind.TAKE_BACK: Rule(((_CUSTOMER, _FREE),), "a customer's return"),
     Kind.INSPECT: Rule(((_QUARANTINE, _SELLABLE | _DAMAGED),), "a quarantined unit was judged"),
     Kind.DAMAGE: Rule(((_FREE, _DAMAGED),), "found damaged"),
@@ -106,19 +105,13 @@ TABLE: Final[dict[Kind, Rule]] = {
     Kind.RETURN_TO_SUPPLIER: Rule(((_FREE, _SUPPLIER),), "sent back to the supplier"),
     Kind.RELOCATE: Rule(((_FREE, _FREE),), "moved to another location in one step"),
     Kind.TRANSFER_OUT: Rule(((_SELLABLE, _IN_TRANSIT),), "sent on its way to another location"),
-    Kind.ARRIVE: Rule(
-        ((_IN_TRANSIT | _ADJUSTMENT, _SELLABLE),), "came out of transit, sellable"
-    ),
+    Kind.ARRIVE: Rule(((_IN_TRANSIT | _ADJUSTMENT, _SELLABLE),), "came out of transit, sellable"),
     Kind.REJECT: Rule(
         ((_IN_TRANSIT | _ADJUSTMENT, _QUARANTINE),), "came out of transit, to be inspected"
     ),
     Kind.LOSE: Rule(((_IN_TRANSIT, _ADJUSTMENT),), "lost in transit"),
-    Kind.ADJUST: Rule(
-        ((_FREE, _ADJUSTMENT), (_ADJUSTMENT, _FREE)), "a correction with its reason"
-    ),
-    Kind.COUNT: Rule(
-        ((_FREE, _ADJUSTMENT), (_ADJUSTMENT, _FREE)), "the shelf was counted"
-    ),
+    Kind.ADJUST: Rule(((_FREE, _ADJUSTMENT), (_ADJUSTMENT, _FREE)), "a correction with its reason"),
+    Kind.COUNT: Rule(((_FREE, _ADJUSTMENT), (_ADJUSTMENT, _FREE)), "the shelf was counted"),
     Kind.ASSEMBLE: Rule(
         ((_SELLABLE, _ASSEMBLY), (_ASSEMBLY, _SELLABLE)), "components became a stocked kit"
     ),

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from truecount.errors import InternalError
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
-from truecount.model.movements import Leg, Opening
+from truecount.model.movements import Body, Leg, Opening
 from truecount.model.stock import StockKey
 
 
@@ -41,7 +41,7 @@ class LineRow(NamedTuple):
     released: int
     expired: int
     short: int
-    #: When the held units stop blocking others; NEVER when none are held.
+    #: When held units stop (or stopped) blocking others; NEVER once units were allocated.
     expires_at: Instant
 
     @property
@@ -76,7 +76,6 @@ def opened(reference: str, key: StockKey, opening: Opening) -> LineRow:
 
 #: Where each field of a line is.
 _FIELD: Final = {name: number for number, name in enumerate(LineRow._fields)}
-_HELD: Final = _FIELD["held"]
 _EXPIRES_AT: Final = _FIELD["expires_at"]
 
 _KEPT: Final = frozenset({"held", "allocated", "picked"})
@@ -115,6 +114,29 @@ def moved(line: LineRow, leg: Leg, kind: Kind) -> LineRow:
         values[source] -= leg.quantity
         if values[source] < 0:
             raise InternalError(f"{leg} takes more than {line} has")
-    if not values[_HELD]:
+    if leg.target.name == "allocated":
         values[_EXPIRES_AT] = NEVER
     return LineRow._make(values)
+
+
+def follow(lines: dict[int, LineRow], reference: str, kind: Kind, body: Body) -> None:
+    """
+    Let a stored movement open and move the *lines* of its reference, by number.
+
+    Raises:
+        InternalError: A leg names a line that is not there, is of another key, or has less.
+    """
+    openings = {opening.number: opening for opening in body.opened}
+    for leg in body.legs:
+        if not leg.line:
+            continue
+        inner = leg.source if leg.source.is_inside else leg.target
+        key = StockKey(leg.sku, inner.location, leg.lot)
+        line = lines.get(leg.line)
+        if line is None:
+            if leg.line not in openings:
+                raise InternalError(f"line {leg.line} of {reference!r} was never opened")
+            line = opened(reference, key, openings[leg.line])
+        if line.key != key:
+            raise InternalError(f"line {leg.line} of {reference!r} is of {line.key}, not {key}")
+        lines[leg.line] = moved(line, leg, kind)

@@ -96,6 +96,8 @@ class Draft(NamedTuple):
     expiries: tuple[tuple[str, str, Instant], ...] = ()
     #: What the book could not explain about this fact; each becomes a finding.
     notes: tuple[str, ...] = ()
+    #: Keys whose history has it although no leg touches them: an agreeing count.
+    touches: tuple[StockKey, ...] = ()
 
 
 class MovementRow(NamedTuple):
@@ -116,7 +118,7 @@ class MovementRow(NamedTuple):
     actor: str | None
     origin: str | None
     reverses: str | None
-    #: JSON: legs, versions extended, floors, lines opened, tallies, expiries, notes.
+    #: JSON: legs, versions extended, floors, lines opened, tallies, expiries, notes, touches.
     body: str
     digest: str
 
@@ -139,9 +141,13 @@ encode: Final[Callable[[Any], str]] = json.JSONEncoder(
 ).encode
 
 
-def changes_of(kind: Kind, legs: Iterable[Leg]) -> dict[StockKey, list[int]]:
+def changes_of(
+    kind: Kind, legs: Iterable[Leg], touches: Iterable[StockKey] = ()
+) -> dict[StockKey, list[int]]:
     """
     Return the net change of each key that *legs* touch, one number for each State.
+
+    Keys that it only *touches* change by nothing.
 
     Raises:
         InternalError: A movement of this *kind* cannot have one of the legs.
@@ -158,6 +164,8 @@ def changes_of(kind: Kind, legs: Iterable[Leg]) -> dict[StockKey, list[int]]:
                 if change is None:
                     change = changes[key] = [0, 0, 0, 0, 0, 0, 0, 0]
                 change[INDEX[place.name]] += sign
+    for key in touches:
+        changes.setdefault(key, [0, 0, 0, 0, 0, 0, 0, 0])
     return changes
 
 
@@ -168,7 +176,10 @@ def body_of(
     opened: Sequence[Opening] = (),
 ) -> str:
     """Return the stored text of the parts of a movement that no storage looks into."""
-    legs = [(sku, lot, quantity, *source, *target, line) for sku, lot, quantity, source, target, line in draft.legs]
+    legs = [
+        (sku, lot, quantity, *source, *target, line)
+        for sku, lot, quantity, source, target, line in draft.legs
+    ]
     body: dict[str, Any] = {"legs": legs, "extends": [(*key, version) for key, version in extends]}
     if floors and floors.count(None) < len(floors):
         body["floors"] = floors
@@ -180,6 +191,8 @@ def body_of(
         body["expiries"] = draft.expiries
     if draft.notes:
         body["notes"] = draft.notes
+    if draft.touches:
+        body["touches"] = draft.touches
     return encode(body)
 
 
@@ -244,6 +257,7 @@ class Body(NamedTuple):
     #: For each key extended the floor its command was held to, None where none applied.
     floors: tuple[int | None, ...]
     opened: tuple[Opening, ...]
+    touches: tuple[StockKey, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -266,6 +280,7 @@ def decode(body: str) -> Body:
         notes=tuple(data.get("notes", ())),
         floors=tuple(data.get("floors") or (None,) * len(extends)),
         opened=tuple([Opening(*opening) for opening in data.get("opened", ())]),
+        touches=tuple([StockKey(*key) for key in data.get("touches", ())]),
     )
 
 

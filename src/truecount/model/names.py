@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -20,9 +19,14 @@ from truecount.errors import InvalidText
 
 NAME_LENGTH_MAX: Final = 200
 REASON_LENGTH_MAX: Final = 500
+#: Ids of corrections and undos are made of the id they are about, and so longer.
+ID_LENGTH_MAX: Final = 400
+_LENGTH_MAX: Final = {"reason": REASON_LENGTH_MAX, "movement_id": ID_LENGTH_MAX}
 
 #: Unicode categories that never belong in a name: controls, surrogates, line separators.
 _FORBIDDEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: Left at the start of a file's first name by programs that cannot say how they encode.
+_BYTE_ORDER_MARK: Final = "\ufeff"
 _SHOWN: Final = 60
 
 
@@ -45,6 +49,8 @@ def problem_with(text: object, limit: int) -> str | None:
         return "it is padded with white space; strip it"
     if text.isascii():
         return None if text.isprintable() else "it has a control character; remove it"
+    if _BYTE_ORDER_MARK in text:
+        return "it has a byte order mark; read the file as 'utf-8-sig'"
     if any(unicodedata.category(character) in _FORBIDDEN for character in text):
         return "it has a control character; remove it"
     if not unicodedata.is_normalized("NFC", text):
@@ -52,62 +58,92 @@ def problem_with(text: object, limit: int) -> str | None:
     return None
 
 
-def _door(name: str, limit: int) -> Callable[[object], str]:
-    @lru_cache(maxsize=65_536, typed=True)
-    def check(text: str) -> str:
-        problem = problem_with(text, limit)
-        if problem is not None:
-            raise InvalidText(name, shown(text), problem)
-        return text
+@lru_cache(maxsize=65_536)
+def _checked(name: str, text: str) -> str:
+    problem = problem_with(text, _LENGTH_MAX.get(name, NAME_LENGTH_MAX))
+    if problem is not None:
+        raise InvalidText(name, shown(text), problem)
+    return text
 
-    def door(text: object) -> str:
-        if type(text) is not str:
-            raise InvalidText(name, shown(text), problem_with(text, limit) or "subclass of str")
-        return check(text)
 
-    door.__doc__ = f"Return *text* if it is a clean {name}; raise InvalidText otherwise."
-    return door
+def _clean(name: str, text: object) -> str:
+    """Return *text* if it is a clean *name*; raise InvalidText otherwise."""
+    if type(text) is not str:
+        raise InvalidText(name, shown(text), f"it is {type(text).__name__}, only text is allowed")
+    return _checked(name, text)
 
 
 def shown(value: object) -> str:
     """
     Return a short ``repr`` for a message.
 
-    >>> shown("x" * 10_000)[-24:]
-    "x... (10000 characters)'"
+    >>> shown("x" * 10_000)[-26:]
+    "xxx'... (10000 characters)"
     """
+    if isinstance(value, str):
+        rest = f"... ({len(value)} characters)" if len(value) > _SHOWN else ""
+        return f"{value[:_SHOWN]!r}{rest}"
     text = repr(value)
-    if len(text) <= _SHOWN + 2:
+    if len(text) <= _SHOWN:
         return text
-    length = len(value) if isinstance(value, str) else len(text)
-    return f"{text[:_SHOWN]}... ({length} characters)'"
+    return f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
-def optional(door: Callable[[object], str]) -> Callable[[object], str | None]:
-    """Return *door* letting None through."""
-
-    def check(text: object) -> str | None:
-        return None if text is None else door(text)
-
-    return check
+def sku(text: str) -> str:
+    """Return *text* if it is a clean SKU; raise InvalidText otherwise."""
+    return _clean("sku", text)
 
 
-sku = _door("sku", NAME_LENGTH_MAX)
-location = _door("location", NAME_LENGTH_MAX)
-tenant = _door("tenant", NAME_LENGTH_MAX)
-reference = _door("reference", NAME_LENGTH_MAX)
-key = _door("key", NAME_LENGTH_MAX)
-reason = _door("reason", REASON_LENGTH_MAX)
-actor = _door("actor", NAME_LENGTH_MAX)
-origin = _door("origin", NAME_LENGTH_MAX)
-_lot = _door("lot", NAME_LENGTH_MAX)
+def location(text: str) -> str:
+    """Return *text* if it is a clean location name; raise InvalidText otherwise."""
+    return _clean("location", text)
 
 
-def lot(text: object) -> str:
+def lot(text: str) -> str:
     """
     Return *text* if it is a clean lot name; the empty text means "no lot".
 
     >>> lot("")
     ''
     """
-    return "" if text == "" else _lot(text)
+    return "" if text == "" else _clean("lot", text)
+
+
+def tenant(text: str) -> str:
+    """Return *text* if it is a clean tenant name; raise InvalidText otherwise."""
+    return _clean("tenant", text)
+
+
+def reference(text: str) -> str:
+    """Return *text* if it is a clean reference; raise InvalidText otherwise."""
+    return _clean("reference", text)
+
+
+def movement_id(text: str) -> str:
+    """Return *text* if it can be the id of a movement; raise InvalidText otherwise."""
+    return _clean("movement_id", text)
+
+
+def key(text: str) -> str:
+    """Return *text* if it is a clean idempotency key; raise InvalidText otherwise."""
+    return _clean("key", text)
+
+
+def reason(text: str) -> str:
+    """Return *text* if it is a clean reason; raise InvalidText otherwise."""
+    return _clean("reason", text)
+
+
+def actor(text: str) -> str:
+    """Return *text* if it is a clean actor; raise InvalidText otherwise."""
+    return _clean("actor", text)
+
+
+def origin(text: str) -> str:
+    """Return *text* if it is a clean origin; raise InvalidText otherwise."""
+    return _clean("origin", text)
+
+
+def unit(text: str) -> str:
+    """Return *text* if it is a clean name of a unit of measure; raise InvalidText otherwise."""
+    return _clean("unit", text)

@@ -9,7 +9,8 @@ Rules:
 1. A *fact* is recorded whatever the book says; what the book cannot explain becomes a
    finding. A *command* is granted or refused.
 2. ``key`` names one attempt; ``reference`` names the document and may be reused.
-3. The fingerprint of an operation is what the caller asked, all of it except the key.
+3. The fingerprint of an operation is what the caller asked: all of it except the key, and
+   except the round, which only a ``Reservation`` handed over in place of its reference adds.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, TypeAlias
 
 import attrs
+from attrs.converters import optional
 
 from truecount.errors import InvalidArgument, InvalidData
 from truecount.model import instants, names, quantities
@@ -31,61 +33,89 @@ from truecount.model.places import FREE, ON_HAND, State, state_among
 
 SCHEMA: Final = 1
 
+#: What is stored as it is: space, id, body.
+Document: TypeAlias = tuple[str, str, dict[str, Any]]
+
 _OPERATIONS: dict[str, type[Operation]] = {}
 
+_RECEIVED: Final = frozenset({State.SELLABLE, State.QUARANTINE})
+_INSPECTED: Final = frozenset({State.SELLABLE, State.DAMAGED})
+_UNFIT: Final = frozenset({State.DAMAGED, State.QUARANTINE})
 
-def _lines(value: object) -> tuple[tuple[str, int], ...]:
-    """Return a mapping or pairs of SKU and quantity, equal SKUs added up, sorted."""
-    pairs = list(value.items()) if isinstance(value, Mapping) else value
-    if not isinstance(pairs, Iterable) or isinstance(pairs, (str, bytes)):
-        raise InvalidArgument("lines", names.shown(value), "a mapping of SKU to quantity")
-    total: dict[str, int] = {}
+
+#: What a caller may pass for lines: a mapping of SKU to quantity, or pairs.
+Lines: TypeAlias = Mapping[str, int] | Iterable[tuple[str, int]]
+
+
+def _pairs(value: object, name: str, allowed: str) -> list[tuple[Any, Any]]:
+    """Return what *value* pairs, a mapping or pairs, as a list."""
+    pairs = value.items() if isinstance(value, Mapping) else value
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise InvalidArgument(name, names.shown(value), allowed)
+    found = []
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:  # noqa: PLR2004 -- a pair
-            raise InvalidArgument("lines", names.shown(pair), "pairs of SKU and quantity")
-        sku, quantity = pair
-        sku = names.sku(sku)
-        total[sku] = quantities.positive(total.get(sku, 0) + quantities.positive(quantity))
-    if not total:
-        raise InvalidArgument("lines", names.shown(value), "at least one SKU with its quantity")
+            raise InvalidArgument(name, names.shown(pair), allowed)
+        found.append((pair[0], pair[1]))
+    if not found:
+        raise InvalidArgument(name, "of nothing", f"{allowed}, at least one")
+    return found
+
+
+def _lines(value: Lines) -> tuple[tuple[str, int], ...]:
+    """Return a mapping or pairs of SKU and quantity, equal SKUs added up, sorted."""
+    total: dict[str, int] = {}
+    for sku, quantity in _pairs(value, "lines", "a mapping of SKU to quantity"):
+        known = total.get(names.sku(sku), 0)
+        total[sku] = quantities.positive(known + quantities.positive(quantity))
     return tuple(total.items()) if len(total) == 1 else tuple(sorted(total.items()))
 
 
-def _optional_lines(value: object) -> tuple[tuple[str, int], ...] | None:
+def _optional_lines(value: Lines | None) -> tuple[tuple[str, int], ...] | None:
     return None if value is None else _lines(value)
 
 
-def _targets(value: object) -> tuple[tuple[str, int], ...]:
-    """Return SKU and the quantity wanted from now on; 0 takes the SKU out."""
-    if not isinstance(value, Mapping) or not value:
-        raise InvalidArgument("lines", names.shown(value), "a mapping of SKU to quantity")
-    return tuple(sorted((names.sku(s), quantities.natural(q)) for s, q in value.items()))
+def _targets(value: Lines) -> tuple[tuple[str, int], ...]:
+    """Return each SKU once with the quantity wanted from now on; 0 takes the SKU out."""
+    wanted: dict[str, int] = {}
+    for sku, quantity in _pairs(value, "lines", "a mapping of SKU to quantity"):
+        if names.sku(sku) in wanted:
+            raise InvalidArgument("lines", names.shown(sku), "each SKU once")
+        wanted[sku] = quantities.natural(quantity)
+    return tuple(sorted(wanted.items()))
 
 
-def _free_state(value: object) -> State:
+def _holds(value: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    pairs = _pairs(value, "holds", "pairs of reference and line number")
+    return tuple((names.reference(ref), quantities.positive(number)) for ref, number in pairs)
+
+
+def _documents(value: Iterable[Document]) -> tuple[Document, ...]:
+    return tuple((space, id_, dict(body)) for space, id_, body in value)
+
+
+def _free_state(value: State | str) -> State:
     return state_among(FREE, value)
 
 
-def _into(value: object) -> State:
+def _into(value: State | str) -> State:
     return state_among(FREE, value, "into")
 
 
-def _received_into(value: object) -> State:
-    return state_among(frozenset({State.SELLABLE, State.QUARANTINE}), value, "into")
+def _received_into(value: State | str) -> State:
+    return state_among(_RECEIVED, value, "into")
 
 
-def _inspected_into(value: object) -> State:
-    return state_among(frozenset({State.SELLABLE, State.DAMAGED}), value, "into")
+def _inspected_into(value: State | str) -> State:
+    return state_among(_INSPECTED, value, "into")
 
 
-def _short_into(value: object) -> State | None:
-    if value is None:
-        return None
-    return state_among(frozenset({State.DAMAGED, State.QUARANTINE}), value, "into")
+def _short_into(value: State | str | None) -> State | None:
+    return None if value is None else state_among(_UNFIT, value, "into")
 
 
-def _covers(value: object) -> frozenset[State]:
-    if not isinstance(value, Iterable) or isinstance(value, str):
+def _covers(value: Iterable[State | str]) -> frozenset[State]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidArgument("covers", names.shown(value), "a set of on-hand states")
     states = frozenset(state_among(ON_HAND, item, "covers") for item in value)
     if State.SELLABLE not in states:
@@ -93,62 +123,48 @@ def _covers(value: object) -> frozenset[State]:
     return states
 
 
-def _ttl(value: object) -> timedelta | None:
-    return None if value is None else instants.duration(value, "ttl")
+def _ttl(value: timedelta) -> timedelta:
+    return instants.duration(value, "ttl")
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidArgument("flag", names.shown(value), "True or False")
+def _partial(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
+    if type(value) is not bool:
+        raise InvalidArgument("partial", names.shown(value), "True or False")
     return value
 
 
-def _on_expired(value: object) -> str:
-    if value not in ("refuse", "rehold"):
+def _on_expired(value: str) -> str:
+    if value not in {"refuse", "rehold"}:
         raise InvalidArgument("on_expired", names.shown(value), "'refuse' or 'rehold'")
-    return str(value)
+    return value
 
 
-def _natural(value: object) -> int:
+def _quantity(value: int) -> int:
     return quantities.natural(value)
 
 
-def _optional_natural(value: object) -> int | None:
-    return None if value is None else quantities.natural(value)
+def _rejected(value: int) -> int:
+    return quantities.natural(value, "rejected")
 
 
-def _optional_signed(value: object) -> int | None:
-    return None if value is None else quantities.signed(value)
+def _change(value: int) -> int:
+    return quantities.signed(value, "change")
 
 
-_key = names.optional(names.key)
-_reference = names.optional(names.reference)
-_reason = names.optional(names.reason)
-_actor = names.optional(names.actor)
-_origin = names.optional(names.origin)
-_location = names.optional(names.location)
-_optional_lot = names.optional(names.lot)
-_optional_sku = names.optional(names.sku)
+def _refuse_below(value: int) -> int:
+    return quantities.natural(value, "refuse_below")
 
 
-def _sku_field() -> Any:
-    return attrs.field(converter=names.sku)
+def _counted_at(value: datetime) -> datetime:
+    return instants.moment(value, "counted_at")
 
 
-def _quantity_field() -> Any:
-    return attrs.field(converter=quantities.positive)
+def _due_at(value: datetime) -> datetime:
+    return instants.moment(value, "due_at")
 
 
-def _at_field() -> Any:
-    return attrs.field(kw_only=True, converter=names.location)
-
-
-def _lot_field() -> Any:
-    return attrs.field(default="", kw_only=True, converter=names.lot)
-
-
-def _moment_field() -> Any:
-    return attrs.field(default=None, kw_only=True, converter=instants.optional_moment)
+def _lot_expires_at(value: datetime) -> datetime:
+    return instants.moment(value, "lot_expires_at")
 
 
 @attrs.frozen(kw_only=True)
@@ -158,21 +174,27 @@ class Operation:
     #: Facts are recorded whatever the book says; commands may be refused.
     is_fact: ClassVar[bool] = True
 
-    key: str | None = attrs.field(default=None, converter=_key)
-    reference: str | None = attrs.field(default=None, converter=_reference)
-    reason: str | None = attrs.field(default=None, converter=_reason)
-    actor: str | None = attrs.field(default=None, converter=_actor)
-    origin: str | None = attrs.field(default=None, converter=_origin)
-    occurred_at: datetime | None = attrs.field(default=None, converter=instants.optional_moment)
+    key: str | None = attrs.field(default=None, converter=optional(names.key))
+    reference: str | None = attrs.field(default=None, converter=optional(names.reference))
+    reason: str | None = attrs.field(default=None, converter=optional(names.reason))
+    actor: str | None = attrs.field(default=None, converter=optional(names.actor))
+    origin: str | None = attrs.field(default=None, converter=optional(names.origin))
+    occurred_at: datetime | None = attrs.field(default=None, converter=optional(instants.moment))
 
     def __init_subclass__(cls) -> None:
         """Register the class under its name for ``from_dict``."""
-        _OPERATIONS[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):
+            _OPERATIONS[cls.__name__] = cls
 
     @property
     def needs_key(self) -> bool:
         """Whether repeating it without a caller's key could count twice, unnoticed."""
         return False
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it may be refused."""
+        return not self.is_fact
 
     def fingerprint(self) -> str:
         """
@@ -184,7 +206,8 @@ class Operation:
         >>> a.fingerprint() == Sold("MUG", 4, at="berlin").fingerprint()
         False
         """
-        words = encode((type(self).__name__, _asked(type(self))(self)))
+        asked = _asked(type(self))  # type: ignore[arg-type]  # a class is hashable itself
+        words = encode((type(self).__name__, asked(self)))
         return blake2b(words.encode(), digest_size=16).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
@@ -209,18 +232,19 @@ class Operation:
         >>> Operation.from_dict(Sold("MUG", 3, at="berlin").to_dict())
         Sold(sku='MUG', quantity=3, at='berlin')
         """
+        if not isinstance(data, Mapping):
+            raise InvalidData("an operation", f"{names.shown(data)} is not a mapping")
         kind = _OPERATIONS.get(str(data.get("type")))
         if kind is None or data.get("schema") != SCHEMA:
-            raise InvalidData(
-                "an operation", f"type {data.get('type')!r} schema {data.get('schema')!r} is unknown"
-            )
-        fields = {field.name for field in attrs.fields(kind)}
-        unknown = sorted(set(data) - fields - {"type", "schema"})
+            seen = f"type {data.get('type')!r} schema {data.get('schema')!r}"
+            raise InvalidData("an operation", f"{seen} is unknown")
+        known = {field.name for field in attrs.fields(kind)}
+        values = {name: value for name, value in data.items() if name not in {"type", "schema"}}
+        unknown = [name for name in values if name not in known]
         if unknown:
             raise InvalidData("an operation", f"{kind.__name__} has no field {unknown[0]!r}")
-        values = {n: _revived(n, data[n]) for n in data if n in fields}
         try:
-            return kind(**values)
+            return kind(**{name: _revived(name, value) for name, value in values.items()})
         except TypeError as error:
             raise InvalidData("an operation", str(error)) from error
 
@@ -233,18 +257,20 @@ class Operation:
 
 
 def _repr(operation: Operation) -> str:
+    fields = sorted(attrs.fields(type(operation)), key=lambda f: f.default is not attrs.NOTHING)
     words = [
-        f"{field.name}={getattr(operation, field.name)!r}"
-        for field in sorted(attrs.fields(type(operation)), key=lambda f: f.default is not attrs.NOTHING)
-        if getattr(operation, field.name) != field.default
+        f"{field.name}={value!r}"
+        for field in fields
+        if (value := getattr(operation, field.name)) != field.default
     ]
     return f"{type(operation).__name__}({', '.join(words)})"
 
 
 @cache
 def _asked(kind: type[Operation]) -> Callable[[Operation], tuple[Any, ...]]:
-    """Return the getter of everything a request says but its key."""
-    return attrgetter(*(field.name for field in attrs.fields(kind) if field.name != "key"))
+    """Return the getter of what the caller asked."""
+    names_asked = (field.name for field in attrs.fields(kind))
+    return attrgetter(*(name for name in names_asked if name not in ("key", "round")))
 
 
 def _plain(value: Any) -> Any:
@@ -265,8 +291,11 @@ def _revived(name: str, value: Any) -> Any:
             return datetime.fromisoformat(value)
         except ValueError as error:
             raise InvalidData("an operation", f"{name} {value!r} is not ISO 8601") from error
-    if name == "ttl" and isinstance(value, int):
-        return timedelta(microseconds=value)
+    if name == "ttl" and type(value) is int:
+        try:
+            return timedelta(microseconds=value)
+        except OverflowError as error:
+            raise InvalidData("an operation", f"ttl {value} is not in microseconds") from error
     return value
 
 
@@ -277,12 +306,14 @@ def _revived(name: str, value: Any) -> Any:
 class Opened(Operation):
     """Opening stock: what was there when the book began."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_free_state)
-    lot: str = _lot_field()
-    lot_expires_at: datetime | None = _moment_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
+    lot_expires_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=optional(_lot_expires_at)
+    )
 
 
 @attrs.frozen(repr=False, kw_only=True)
@@ -294,10 +325,10 @@ class _Delivered(Operation):
 class Expected(_Delivered):
     """Ordered from a supplier under *reference*; due at *due_at*."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
-    due_at: datetime | None = _moment_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
+    due_at: datetime | None = attrs.field(default=None, kw_only=True, converter=optional(_due_at))
 
 
 @attrs.frozen(repr=False)
@@ -309,13 +340,15 @@ class Received(Operation):
     comes from the supplier directly and is noted.
     """
 
-    sku: str = _sku_field()
-    quantity: int = attrs.field(converter=_natural)
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=_quantity)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     into: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_received_into)
-    lot: str = _lot_field()
-    lot_expires_at: datetime | None = _moment_field()
-    rejected: int = attrs.field(default=0, kw_only=True, converter=_natural)
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
+    lot_expires_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=optional(_lot_expires_at)
+    )
+    rejected: int = attrs.field(default=0, kw_only=True, converter=_rejected)
 
     def __attrs_post_init__(self) -> None:
         quantities.positive(self.quantity + self.rejected, "quantity and rejected together")
@@ -325,8 +358,8 @@ class Received(Operation):
 class DeliveryClosed(_Delivered):
     """The rest of an expected order line will not come."""
 
-    sku: str = _sku_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    at: str = attrs.field(kw_only=True, converter=names.location)
 
 
 @attrs.frozen(repr=False)
@@ -338,43 +371,43 @@ class Sold(Operation):
     shelf. Lots not named go earliest expiry first.
     """
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
-    lot: str | None = attrs.field(default=None, kw_only=True, converter=_optional_lot)
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
+    lot: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.lot))
 
 
 @attrs.frozen(repr=False)
 class Returned(Operation):
     """A customer's return that already happened, whatever its order says."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     into: State = attrs.field(default=State.QUARANTINE, kw_only=True, converter=_into)
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
 
 @attrs.frozen(repr=False)
 class Inspected(Operation):
     """Quarantined units were judged fit (SELLABLE) or unfit (DAMAGED)."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     into: State = attrs.field(kw_only=True, converter=_inspected_into)
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
 
 @attrs.frozen(repr=False)
 class Damaged(Operation):
     """Units were found damaged."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_free_state)
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
 
 @attrs.frozen(repr=False, kw_only=True)
@@ -386,22 +419,22 @@ class _Explained(Operation):
 class Scrapped(_Explained):
     """Units were thrown away, for *reason*."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.DAMAGED, kw_only=True, converter=_free_state)
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
 
 @attrs.frozen(repr=False)
 class ReturnedToSupplier(Operation):
     """Units went back to their supplier."""
 
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.QUARANTINE, kw_only=True, converter=_free_state)
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
 
 @attrs.frozen(repr=False)
@@ -412,14 +445,19 @@ class Adjusted(_Explained):
     With *refuse_below* it is a command: refused when it would leave less than that.
     """
 
-    sku: str = _sku_field()
-    change: int = attrs.field(converter=quantities.signed)
-    at: str = _at_field()
+    sku: str = attrs.field(converter=names.sku)
+    change: int = attrs.field(converter=_change)
+    at: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_free_state)
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
     refuse_below: int | None = attrs.field(
-        default=None, kw_only=True, converter=_optional_natural
+        default=None, kw_only=True, converter=optional(_refuse_below)
     )
+
+    @property
+    def is_command(self) -> bool:
+        """Whether *refuse_below* makes it one."""
+        return self.refuse_below is not None
 
 
 @attrs.frozen(repr=False)
@@ -430,14 +468,16 @@ class Counted(Operation):
     The variance is taken against the book as of that moment, so later movements survive.
     """
 
-    sku: str = _sku_field()
-    quantity: int = attrs.field(converter=_natural)
-    at: str = _at_field()
-    counted_at: datetime | None = _moment_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=_quantity)
+    at: str = attrs.field(kw_only=True, converter=names.location)
+    counted_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=optional(_counted_at)
+    )
     covers: frozenset[State] = attrs.field(
         default=ON_HAND - {State.PICKED}, kw_only=True, converter=_covers
     )
-    lot: str = _lot_field()
+    lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
 
 @attrs.frozen(repr=False)
@@ -469,12 +509,12 @@ class Relocate(Operation):
     """Move free units from one location to another in one step."""
 
     is_fact = False
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
     source: str = attrs.field(kw_only=True, converter=names.location)
     target: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_free_state)
-    lot: str | None = attrs.field(default=None, kw_only=True, converter=_optional_lot)
+    lot: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.lot))
 
 
 @attrs.frozen(repr=False)
@@ -485,7 +525,7 @@ class TransferOut(_Delivered):
     lines: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
     source: str = attrs.field(kw_only=True, converter=names.location)
     target: str = attrs.field(kw_only=True, converter=names.location)
-    due_at: datetime | None = _moment_field()
+    due_at: datetime | None = attrs.field(default=None, kw_only=True, converter=optional(_due_at))
 
 
 @attrs.frozen(repr=False)
@@ -493,10 +533,10 @@ class Assemble(Operation):
     """Make *quantity* stocked kits out of *components* (quantities for one kit)."""
 
     is_fact = False
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
     components: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
-    at: str = _at_field()
+    at: str = attrs.field(kw_only=True, converter=names.location)
 
 
 @attrs.frozen(repr=False)
@@ -504,10 +544,10 @@ class Disassemble(Operation):
     """Take *quantity* stocked kits apart into *components* (quantities for one kit)."""
 
     is_fact = False
-    sku: str = _sku_field()
-    quantity: int = _quantity_field()
+    sku: str = attrs.field(converter=names.sku)
+    quantity: int = attrs.field(converter=quantities.positive)
     components: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
-    at: str = _at_field()
+    at: str = attrs.field(kw_only=True, converter=names.location)
 
 
 @attrs.frozen(repr=False)
@@ -519,11 +559,11 @@ class Correct(_Explained):
     """
 
     is_fact = False
-    movement_id: str = attrs.field(converter=names.reference)
-    quantity: int | None = attrs.field(default=None, kw_only=True, converter=_optional_natural)
-    sku: str | None = attrs.field(default=None, kw_only=True, converter=_optional_sku)
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
-    lot: str | None = attrs.field(default=None, kw_only=True, converter=_optional_lot)
+    movement_id: str = attrs.field(converter=names.movement_id)
+    quantity: int | None = attrs.field(default=None, kw_only=True, converter=optional(_quantity))
+    sku: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.sku))
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
+    lot: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.lot))
 
     def __attrs_post_init__(self) -> None:
         if self.quantity is None and self.sku is None and self.at is None and self.lot is None:
@@ -535,7 +575,7 @@ class Undo(_Explained):
     """Take a whole movement back: the same legs the other way round."""
 
     is_fact = False
-    movement_id: str = attrs.field(converter=names.reference)
+    movement_id: str = attrs.field(converter=names.movement_id)
 
 
 # --- Reservations -----------------------------------------------------------------------
@@ -548,8 +588,15 @@ class _Owned(Operation):
 
 
 @attrs.frozen(repr=False, kw_only=True)
-class _OwnedPart(_Owned):
-    """An act on a reservation: on all of it (safe to repeat) or on the lines named."""
+class _Act(_Owned):
+    """An act on a reservation; with *round* on that one alone, not on a later one."""
+
+    round: int | None = attrs.field(default=None, converter=optional(_quantity))
+
+
+@attrs.frozen(repr=False, kw_only=True)
+class _PartAct(_Act):
+    """An act on all of a reservation (safe to repeat) or on the lines named."""
 
     @property
     def needs_key(self) -> bool:
@@ -567,72 +614,71 @@ class Reserve(_Owned):
     """
 
     lines: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
-    lot: str | None = attrs.field(default=None, kw_only=True, converter=_optional_lot)
-    ttl: timedelta | None = attrs.field(default=None, kw_only=True, converter=_ttl)
-    partial: bool = attrs.field(default=False, kw_only=True, converter=_flag)
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
+    lot: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.lot))
+    ttl: timedelta | None = attrs.field(default=None, kw_only=True, converter=optional(_ttl))
+    partial: bool = attrs.field(default=False, kw_only=True, converter=_partial)
 
 
 @attrs.frozen(repr=False)
-class Confirm(_Owned):
+class Confirm(_Act):
     """The cart became an order: its holds no longer expire."""
 
     on_expired: str = attrs.field(default="refuse", kw_only=True, converter=_on_expired)
 
 
 @attrs.frozen(repr=False)
-class Release(_OwnedPart):
+class Release(_PartAct):
     """Give units back before they are picked; all of them when no lines are named."""
 
-    lines: tuple[tuple[str, int], ...] | None = attrs.field(
-        default=None, converter=_optional_lines
-    )
+    lines: tuple[tuple[str, int], ...] | None = attrs.field(default=None, converter=_optional_lines)
 
 
 @attrs.frozen(repr=False)
-class Amend(_Owned):
+class Amend(_Act):
     """Set how many units of each named SKU the reservation has, in one step."""
 
     lines: tuple[tuple[str, int], ...] = attrs.field(converter=_targets)
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
 
 
 @attrs.frozen(repr=False)
-class Pick(_OwnedPart):
+class Pick(_PartAct):
     """Take allocated units off the shelf; all of them when no lines are named."""
 
-    lines: tuple[tuple[str, int], ...] | None = attrs.field(
-        default=None, converter=_optional_lines
-    )
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
+    lines: tuple[tuple[str, int], ...] | None = attrs.field(default=None, converter=_optional_lines)
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
 
 
 @attrs.frozen(repr=False)
-class ShortPick(_OwnedPart):
+class ShortPick(_PartAct):
     """The picker found units missing (default) or unfit (*into* DAMAGED or QUARANTINE)."""
 
     is_fact = True
     lines: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
     into: State | None = attrs.field(default=None, kw_only=True, converter=_short_into)
 
 
 @attrs.frozen(repr=False)
-class Ship(_OwnedPart):
+class Ship(_PartAct):
     """Units leave for the customer, picked ones first; all when no lines are named."""
 
-    lines: tuple[tuple[str, int], ...] | None = attrs.field(
-        default=None, converter=_optional_lines
-    )
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
+    lines: tuple[tuple[str, int], ...] | None = attrs.field(default=None, converter=_optional_lines)
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
 
 
 @attrs.frozen(repr=False)
-class TakeBack(_OwnedPart):
+class TakeBack(_Owned):
     """Take a customer's return, at most what the reference shipped and did not return yet."""
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether a caller's key is needed: a second "one came back" is another one."""
+        return True
+
     lines: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
-    at: str | None = attrs.field(default=None, kw_only=True, converter=_location)
+    at: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.location))
     into: State = attrs.field(default=State.QUARANTINE, kw_only=True, converter=_into)
 
 
@@ -640,7 +686,7 @@ class TakeBack(_OwnedPart):
 class Expire(Operation):
     """Reclaim holds that have run out: pairs of reference and line number."""
 
-    holds: tuple[tuple[str, int], ...] = attrs.field(converter=tuple)
+    holds: tuple[tuple[str, int], ...] = attrs.field(converter=_holds)
 
 
 # --- Shop rules -------------------------------------------------------------------------
@@ -650,4 +696,4 @@ class Expire(Operation):
 class Put(Operation):
     """Store documents (space, id, body), replacing what is there: locations, policies."""
 
-    documents: tuple[tuple[str, str, dict[str, Any]], ...] = attrs.field(converter=tuple)
+    documents: tuple[Document, ...] = attrs.field(converter=_documents)

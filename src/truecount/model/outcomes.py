@@ -83,11 +83,15 @@ class Outcome:
         return self
 
 
-def body_of(movements: tuple[str, ...], result: Mapping[str, Any], error: TrueCountError | None) -> str:
+def body_of(
+    movements: tuple[str, ...], result: Mapping[str, Any], error: TrueCountError | None
+) -> str:
     """Return the stored text of an outcome."""
     if error is not None:
         return encode(error.to_dict())
-    return encode({"movements": movements, "result": result} if result else {"movements": movements})
+    return encode(
+        {"movements": movements, "result": result} if result else {"movements": movements}
+    )
 
 
 def replay(row: OutcomeRow) -> Outcome:

@@ -14,21 +14,18 @@ from datetime import timedelta
 from typing import Any, Final
 
 import attrs
+from attrs.converters import optional
 
-from truecount.errors import InvalidArgument
+from truecount.errors import InvalidArgument, InvalidData
 from truecount.model import instants, names, quantities
 
 
-def _days(value: object) -> timedelta | None:
-    return None if value is None else instants.duration(value, "policy duration")
+def _duration(value: timedelta) -> timedelta:
+    return instants.duration(value, "policy duration")
 
 
-def _limit(value: object) -> int | None:
-    return None if value is None else quantities.natural(value, "policy quantity")
-
-
-def _word(value: object) -> str | None:
-    return None if value is None else names.reason(value)
+def _limit(value: int) -> int:
+    return quantities.natural(value, "policy quantity")
 
 
 @attrs.frozen(kw_only=True)
@@ -45,17 +42,19 @@ class Policy:
         quarantine_after: How long units may wait for inspection before it is a finding.
         allocated_after: How long a placed order may wait to ship before it is a finding.
 
-    >>> Policy(backorder_limit=5).over(Policy(backorder_limit=0, safety_stock=2)).safety_stock
+    >>> Policy(hold_ttl=timedelta(minutes=5)).over(Policy(safety_stock=2)).safety_stock
     2
+    >>> Policy(backorder_limit=5).over(Policy(safety_stock=2)).safety_stock
+    0
     """
 
-    backorder_limit: int | None = attrs.field(default=None, converter=_limit)
-    safety_stock: int | None = attrs.field(default=None, converter=_limit)
-    hold_ttl: timedelta | None = attrs.field(default=None, converter=_days)
-    sourcing: str | None = attrs.field(default=None, converter=_word)
-    reorder_point: int | None = attrs.field(default=None, converter=_limit)
-    quarantine_after: timedelta | None = attrs.field(default=None, converter=_days)
-    allocated_after: timedelta | None = attrs.field(default=None, converter=_days)
+    backorder_limit: int | None = attrs.field(default=None, converter=optional(_limit))
+    safety_stock: int | None = attrs.field(default=None, converter=optional(_limit))
+    hold_ttl: timedelta | None = attrs.field(default=None, converter=optional(_duration))
+    sourcing: str | None = attrs.field(default=None, converter=optional(names.reason))
+    reorder_point: int | None = attrs.field(default=None, converter=optional(_limit))
+    quarantine_after: timedelta | None = attrs.field(default=None, converter=optional(_duration))
+    allocated_after: timedelta | None = attrs.field(default=None, converter=optional(_duration))
 
     def __attrs_post_init__(self) -> None:
         if self.backorder_limit and self.safety_stock:
@@ -66,13 +65,17 @@ class Policy:
             )
 
     def over(self, wider: Policy) -> Policy:
-        """Return this policy with its gaps filled from *wider*."""
+        """
+        Return this policy with its gaps filled from *wider*.
+
+        Of a backorder limit and a safety stock the nearer one stands, the other is 0.
+        """
         merged = {name: value for name, value in _values(wider).items() if value is not None}
         merged |= {name: value for name, value in _values(self).items() if value is not None}
         if self.backorder_limit:
-            merged.pop("safety_stock", None)
+            merged["safety_stock"] = 0
         if self.safety_stock:
-            merged.pop("backorder_limit", None)
+            merged["backorder_limit"] = 0
         return Policy(**merged)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,13 +93,21 @@ class Policy:
 
         >>> Policy.from_dict(Policy(hold_ttl=timedelta(minutes=5)).to_dict()).hold_ttl
         datetime.timedelta(seconds=300)
+
+        Raises:
+            InvalidData: A field is unknown, or a duration not in whole microseconds.
         """
-        return cls(
-            **{
-                name: timedelta(microseconds=value) if name in _DURATIONS else value
-                for name, value in data.items()
-            }
-        )
+        known = {field.name for field in attrs.fields(cls)}
+        unknown = [name for name in data if name not in known]
+        if unknown:
+            raise InvalidData("a policy", f"it has no field {unknown[0]!r}")
+        values: dict[str, Any] = dict(data)
+        try:
+            for name in _DURATIONS & values.keys():
+                values[name] = timedelta(microseconds=values[name])
+            return cls(**values)
+        except (TypeError, OverflowError) as error:
+            raise InvalidData("a policy", f"{error}") from error
 
 
 _DURATIONS: Final = frozenset({"hold_ttl", "quarantine_after", "allocated_after"})

@@ -22,7 +22,7 @@ from truecount.model import names
 QUANTITY_MAX: Final = 2**63 - 1
 
 
-def positive(value: object, name: str = "quantity") -> int:
+def positive(value: int, name: str = "quantity") -> int:
     """
     Return *value* if it is an int from 1 to 2**63 - 1.
 
@@ -39,14 +39,14 @@ to 9223372036854775807 are allowed
     return value
 
 
-def natural(value: object, name: str = "quantity") -> int:
+def natural(value: int, name: str = "quantity") -> int:
     """Return *value* if it is an int from 0 to 2**63 - 1."""
     if type(value) is not int or not 0 <= value <= QUANTITY_MAX:
         raise InvalidQuantity(name, names.shown(value), _range(0))
     return value
 
 
-def signed(value: object, name: str = "quantity") -> int:
+def signed(value: int, name: str = "quantity") -> int:
     """Return *value* if it is an int within int64 and not zero."""
     if type(value) is not int or not 1 <= abs(value) <= QUANTITY_MAX:
         raise InvalidQuantity(name, names.shown(value), f"{_range(-QUANTITY_MAX)}, not 0,")
@@ -77,7 +77,7 @@ class Unit:
 in the base unit (this is 45359237/100000) are allowed
     """
 
-    name: str = attrs.field(converter=names.reason)
+    name: str = attrs.field(converter=names.unit)
     factor: Fraction = attrs.field(converter=_factor)
 
     def to_base(self, quantity: int | Fraction) -> int:

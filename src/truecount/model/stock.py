@@ -106,13 +106,17 @@ def plus(amounts: Amounts, change: Sequence[int]) -> Amounts:
     >>> plus(NOTHING, [5, 0, 0, 0, 0, 0, 0, 0])[0]
     5
     """
-    after: Amounts = tuple(map(add, amounts, change))  # type: ignore[assignment]  # map keeps the length of 8
-    if max(after) > QUANTITY_MAX or -min(after) > QUANTITY_MAX:
-        raise InvalidQuantity("quantity", str(max(change)), f"figures within +-{QUANTITY_MAX}")
-    return after
+    return _within_int64(tuple(map(add, amounts, change)))
 
 
-def extend(
+def _within_int64(amounts: Amounts) -> Amounts:
+    if max(amounts) > QUANTITY_MAX or -min(amounts) > QUANTITY_MAX:
+        seen = max(amounts, key=abs)
+        raise InvalidQuantity("figure", str(seen), f"figures within ±{QUANTITY_MAX}")
+    return amounts
+
+
+def extend(  # noqa: PLR0917 -- once per entry: names would cost more than the fold
     row: StockRow,
     key: StockKey,
     change: list[int],
@@ -121,8 +125,14 @@ def extend(
     recorded_at: Instant,
     floor: int | None,
 ) -> tuple[StockRow, EntryRow]:
-    """Return the stock row and the entry after one more movement on *key*."""
+    """
+    Return the stock row and the entry after one more movement on *key*.
+
+    Raises:
+        InvalidQuantity: A figure, or its change, would not fit into int64.
+    """
     after = plus(row.amounts, change)
+    changed = _within_int64(tuple(change))  # type: ignore[arg-type]  # it has 8 amounts
     version = row.version + 1
     horizon = row.horizon
     lateness = 0
@@ -132,7 +142,16 @@ def extend(
         lateness = (horizon - occurred_at).bit_length()
     opened_at = row.opened_at if row.version else occurred_at
     entry = EntryRow(
-        key, version, tuple(change), after, movement_id, occurred_at, recorded_at, horizon, lateness, floor  # type: ignore[arg-type]  # a change has 8 amounts
+        key,
+        version,
+        changed,
+        after,
+        movement_id,
+        occurred_at,
+        recorded_at,
+        horizon,
+        lateness,
+        floor,
     )
     return StockRow(after, version, recorded_at, horizon, opened_at, row.lot_expires_at), entry
 
@@ -174,7 +193,12 @@ class Figures:
     def on_hand(self) -> int:
         """What is physically there."""
         return (
-            self.sellable + self.held + self.allocated + self.picked + self.quarantine + self.damaged
+            self.sellable
+            + self.held
+            + self.allocated
+            + self.picked
+            + self.quarantine
+            + self.damaged
         )
 
     @property

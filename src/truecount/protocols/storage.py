@@ -32,8 +32,8 @@ Contract of a unit:
    locks were granted. Serial storages may take one lock for all of it.
 2. Two units whose wants overlap never both hold what they share, be it there already or
    not (a reference nobody used yet, a document of version 1); only what both name in
-   ``wants.shared`` they may hold at once. A unit may call ``lock`` once; a wider need
-   starts a new unit.
+   ``wants.shared`` they may hold at once. A unit may call ``lock`` once, and then ``write``
+   once; a wider need starts a new unit.
 3. ``write`` inserts outcomes first and raises ``KeyTaken`` when a key is there already,
    having written nothing. It verifies nothing but its constraints: every figure of HELD,
    ALLOCATED and PICKED >= 0, every counter of a line >= 0, figures within int64, (key,

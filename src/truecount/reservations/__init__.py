@@ -1,7 +1,12 @@
 """
 The reservation manager: hold, confirm, pick, ship, release, expire, amend.
 
-``sourcing``  which location serves which line (pure, replaceable)
-``rules``     the decisions (pure)
-``manager``   the thin shell that applies and reads
+``sourcing``    which location serves which line (pure, replaceable)
+``granting``    which units serve a cart, or why there are not enough (pure)
+``lines``       reading reservation lines, and the legs that move their units (pure)
+``holding``     reserve, confirm, hold again, amend, expire (pure)
+``fulfilment``  release, pick, short pick, ship (pure)
+``rules``       the table of all of them (pure)
+``views``       reservations as callers see them (pure)
+``manager``     the thin shell that applies and reads
 """

@@ -1,116 +1,40 @@
 """
 The reservation manager's shell: one method for each act on a reservation, and reading it.
 
-Every act takes the reference of the reservation, or the :class:`Reservation` itself, and
-returns the reservation after it.
+Every act takes the reference of the reservation, or a :class:`Reservation` itself, and
+returns the reservation after it. With the reference an act means the newest reservation
+made for it; with a ``Reservation`` that one, or it is refused.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, Unpack
+from datetime import timedelta
+from typing import Any, Final, Unpack
 
-import attrs
-
-from truecount.errors import ReservationFinished, UnknownReference
+from truecount.errors import IdempotencyConflict, InvalidArgument, UnknownReference
 from truecount.ledger.stock_ledger import Lines
 from truecount.ledger.words import OwnedWords
-from truecount.model.instants import Instant, optional_datetime, to_datetime
-from truecount.model.lines import NEVER, LineRow
 from truecount.model.operations import (
     Amend,
     Confirm,
     Expire,
-    Operation,
     Pick,
     Release,
     Reserve,
     Ship,
     ShortPick,
 )
-from truecount.model.outcomes import Outcome
 from truecount.model.places import State
-from truecount.model.stock import StockKey
-from truecount.reservations.rules import current_round, status
-from truecount.write.book import line_from
+from truecount.reservations.lines import current_round, is_given_up
+from truecount.reservations.views import Reservation, decided, seen
+from truecount.write.book import ORDER
 from truecount.write.engine import Engine
 
 
 #: Holds reclaimed in one transaction of a sweep.
-SWEEP_MAX = 200
-
-
-@attrs.frozen(kw_only=True)
-class ReservationLine:
-    """One part of a reservation at one stock key; the counters add up to ``reserved``."""
-
-    number: int
-    key: StockKey
-    reserved: int
-    held: int
-    allocated: int
-    picked: int
-    shipped: int
-    released: int
-    expired: int
-    short: int
-
-    @property
-    def sku(self) -> str:
-        """The SKU."""
-        return self.key.sku
-
-    @property
-    def location(self) -> str:
-        """Where the units are promised."""
-        return self.key.location
-
-
-@attrs.frozen(kw_only=True)
-class Reservation:
-    """
-    A reservation, as of one moment.
-
-    Attributes:
-        reference: Its name: the cart, the order.
-        round: 1, or more when the reference was reserved for again after it was finished.
-        status: held, expired, confirmed, picked, shipped or released.
-        lines: Its parts.
-        expires_at: When its hold runs out, None when nothing is held.
-        short: For a partial grant, what could not be held, by SKU.
-        key: The idempotency key of the act that returned it, "" when it was read.
-        replayed: Whether that act had been decided before.
-        decided_at: When it was decided.
-        movements: What that act wrote.
-    """
-
-    reference: str
-    round: int
-    status: str
-    lines: tuple[ReservationLine, ...]
-    expires_at: datetime | None
-    short: Mapping[str, int] = attrs.field(factory=dict)
-    key: str = ""
-    replayed: bool = False
-    decided_at: datetime
-    movements: tuple[str, ...] = ()
-
-    def quantity(self, counter: str = "reserved") -> dict[str, int]:
-        """
-        Return one counter by SKU: reserved, held, allocated, picked, shipped, released, ...
-
-        >>> from truecount import Inventory
-        >>> inventory = Inventory()
-        >>> inventory.locations.add("berlin")
-        >>> receipt = inventory.receive("MUG", 5, at="berlin")
-        >>> inventory.reserve({"MUG": 2}, reference="cart-1").quantity("held")
-        {'MUG': 2}
-        """
-        total: dict[str, int] = {}
-        for line in self.lines:
-            total[line.sku] = total.get(line.sku, 0) + getattr(line, counter)
-        return total
+SWEEP_MAX: Final = 200
 
 
 class ReservationManager:
@@ -155,7 +79,7 @@ class ReservationManager:
         operation = Reserve(
             lines, reference=reference, ttl=ttl, at=at, lot=lot, partial=partial, **words
         )
-        return self._act(operation, preview=preview)
+        return decided(self._engine.tenant, self._engine.one(operation, preview=preview))
 
     def confirm(
         self,
@@ -173,8 +97,8 @@ class ReservationManager:
             InsufficientStock: It competed again and lost.
             ReservationFinished: It was released.
         """
-        operation = Confirm(reference=_name(reservation), on_expired=on_expired, **words)
-        return self._act(operation, reservation, preview=preview)
+        operation = Confirm(**self._of(reservation), on_expired=on_expired, **words)
+        return self._act(operation, preview=preview)
 
     def release(
         self,
@@ -191,8 +115,8 @@ class ReservationManager:
             TooMany: More than the reservation has, or some of it is picked already.
             ReservationFinished: All of it was shipped.
         """
-        operation = Release(lines, reference=_name(reservation), **words)
-        return self._act(operation, reservation, preview=preview)
+        operation = Release(lines, **self._of(reservation), **words)
+        return self._act(operation, preview=preview)
 
     def amend(
         self,
@@ -214,8 +138,8 @@ class ReservationManager:
             TooMany: Fewer than are picked or shipped already.
             HoldExpired, ReservationFinished: There is nothing to amend.
         """
-        operation = Amend(lines, reference=_name(reservation), at=at, **words)
-        return self._act(operation, reservation, preview=preview)
+        operation = Amend(lines, **self._of(reservation), at=at, **words)
+        return self._act(operation, preview=preview)
 
     def pick(
         self,
@@ -232,15 +156,14 @@ class ReservationManager:
         Raises:
             NotConfirmed, ReservationFinished, TooMany: There is not that much to pick.
         """
-        operation = Pick(lines, reference=_name(reservation), at=at, **words)
-        return self._act(operation, reservation, preview=preview)
+        operation = Pick(lines, **self._of(reservation), at=at, **words)
+        return self._act(operation, preview=preview)
 
     def short_pick(
         self,
         reservation: Reservation | str,
         lines: Lines,
         *,
-        key: str,
         at: str | None = None,
         into: State | None = None,
         preview: bool = False,
@@ -249,13 +172,14 @@ class ReservationManager:
         """
         Record that units of an order were missing on the shelf, or unfit (*into* a state).
 
+        It needs a key: a second "one was missing" is another one.
+
         Raises:
+            KeyRequired: No key was passed.
             TooMany, ReservationFinished: The reservation does not have that many.
         """
-        operation = ShortPick(
-            lines, reference=_name(reservation), key=key, at=at, into=into, **words
-        )
-        return self._act(operation, reservation, preview=preview)
+        operation = ShortPick(lines, **self._of(reservation), at=at, into=into, **words)
+        return self._act(operation, preview=preview)
 
     def ship(
         self,
@@ -273,8 +197,8 @@ class ReservationManager:
             NotConfirmed, ReservationFinished, TooMany: There is not that much to ship.
             InsufficientStock: The book says the units are not physically there.
         """
-        operation = Ship(lines, reference=_name(reservation), at=at, **words)
-        return self._act(operation, reservation, preview=preview)
+        operation = Ship(lines, **self._of(reservation), at=at, **words)
+        return self._act(operation, preview=preview)
 
     def reservation(self, reference: str) -> Reservation:
         """
@@ -285,9 +209,11 @@ class ReservationManager:
         """
         with self._engine.read() as reader:
             lines = current_round(reader.lines(reference))
+            order = reader.record(ORDER, reference)
         if not lines:
             raise UnknownReference("reservation", reference)
-        return _reservation(lines, self._engine.now())
+        given_up = order is not None and is_given_up(json.loads(order.body), lines)
+        return seen(self._engine.tenant, lines, self._engine.now(), given_up=given_up)
 
     def sweep(self) -> int:
         """
@@ -297,60 +223,36 @@ class ReservationManager:
         figures tidy; call it from a timer. Return how many holds were reclaimed.
         """
         reclaimed = 0
-        while True:
-            with self._engine.read() as reader:
-                due = reader.due_holds(self._engine.now(), SWEEP_MAX)
-            if not due:
-                self._engine.forget()
-                return reclaimed
-            holds = tuple((line.reference, line.number) for line in due)
-            outcome = self._engine.one(Expire(holds=holds))
-            reclaimed += outcome.result["expired"]
-            if not outcome.result["expired"]:
-                return reclaimed
+        while found := self._reclaim_some():
+            reclaimed += found
+        self._engine.forget()
+        return reclaimed
 
-    def _act(
-        self,
-        operation: Operation,
-        reservation: Reservation | str = "",
-        *,
-        preview: bool = False,
-    ) -> Reservation:
-        outcome = self._engine.one(operation, preview=preview)
-        lines = [line_from(values) for values in outcome.result["lines"]]
-        if isinstance(reservation, Reservation) and lines[-1].round != reservation.round:
-            raise ReservationFinished(type(operation).__name__.lower(), reservation.reference, "an earlier one")
-        return _reservation(lines, outcome.decided_instant, outcome)
+    def _reclaim_some(self) -> int:
+        """Reclaim holds in one transaction; 0 when none is left, or others are at it."""
+        with self._engine.read() as reader:
+            due = reader.due_holds(self._engine.now(), SWEEP_MAX)
+        if not due:
+            return 0
+        holds = tuple((line.reference, line.number) for line in due)
+        return int(self._engine.one(Expire(holds=holds)).result["expired"])
 
-
-def _name(reservation: Reservation | str) -> str:
-    return reservation.reference if isinstance(reservation, Reservation) else reservation
-
-
-def _reservation(lines: list[LineRow], now: Instant, outcome: Outcome | None = None) -> Reservation:
-    held = [line.expires_at for line in lines if line.held and line.expires_at != NEVER]
-    act: dict[str, Any] = {}
-    if outcome is not None:
-        act = {
-            "short": outcome.result.get("short", {}),
-            "key": outcome.key,
-            "replayed": outcome.replayed,
-            "movements": outcome.movements,
-        }
-    return Reservation(
-        reference=lines[-1].reference,
-        round=lines[-1].round,
-        status=status(lines, now),
-        lines=tuple(
-            ReservationLine(
-                number=line.number, key=line.key, **dict(zip(_COUNTERS, line[4:12], strict=True))
+    def _of(self, reservation: Reservation | str) -> dict[str, Any]:
+        """Return the words that name a reservation, and its round where one was handed over."""
+        if not isinstance(reservation, Reservation):
+            return {"reference": reservation}
+        if reservation.tenant != self._engine.tenant:
+            raise InvalidArgument(
+                "reservation",
+                f"{reservation.reference!r} of tenant {reservation.tenant!r}",
+                f"one of tenant {self._engine.tenant!r}",
             )
-            for line in lines
-        ),
-        expires_at=optional_datetime(min(held, default=None)),
-        decided_at=to_datetime(now),
-        **act,
-    )
+        return {"reference": reservation.reference, "round": reservation.round}
 
-
-_COUNTERS = ("reserved", "held", "allocated", "picked", "shipped", "released", "expired", "short")
+    def _act(self, operation: Any, *, preview: bool) -> Reservation:
+        """Run an act, and see to it that a replay is not of another round than was meant."""
+        outcome = self._engine.one(operation, preview=preview)
+        found = decided(self._engine.tenant, outcome)
+        if operation.round not in (None, found.round):
+            raise IdempotencyConflict(outcome.key, found.decided_at.isoformat())
+        return found

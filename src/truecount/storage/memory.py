@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Self, TypeAlias
 
@@ -128,7 +128,7 @@ class _Reader:
         self._tenant = self._storage.enter(self._name)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._storage.leave()
 
     def stock(
@@ -225,6 +225,20 @@ class _Reader:
 class _Unit(_Reader):
     """One write transaction: the storage's lock is held for all of it."""
 
+    _changes: Changes | None = None
+    _forgotten: Sequence[str] = ()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Make the changes, unless an exception says not to; making them cannot fail."""
+        try:
+            if kind is None:
+                for key in self._forgotten:
+                    del self._tenant.outcomes[key]
+                if self._changes is not None:
+                    self._make(self._changes)
+        finally:
+            self._storage.leave()
+
     def lock(self, wants: Wants) -> Locked:
         """Return what *wants* names; it is locked already."""
         tenant = self._tenant
@@ -257,8 +271,19 @@ class _Unit(_Reader):
         return found
 
     def write(self, changes: Changes) -> None:
-        """Check everything, then change everything."""
+        """Check everything; it is changed when the unit is left without an exception."""
         self._check(changes)
+        self._changes = changes
+
+    def forget(self, before: Instant) -> int:
+        """Delete refusals whose time has come."""
+        outcomes = self._tenant.outcomes
+        self._forgotten = [
+            key for key, row in outcomes.items() if (row.forget_at or before + 1) <= before
+        ]
+        return len(self._forgotten)
+
+    def _make(self, changes: Changes) -> None:
         tenant = self._tenant
         for outcome in changes.outcomes:
             tenant.outcomes[outcome.key] = outcome
@@ -277,14 +302,6 @@ class _Unit(_Reader):
             self._put_line(line)
         for record in changes.records:
             tenant.records[record.space][record.id] = record
-
-    def forget(self, before: Instant) -> int:
-        """Delete refusals whose time has come."""
-        outcomes = self._tenant.outcomes
-        old = [key for key, row in outcomes.items() if (row.forget_at or before + 1) <= before]
-        for key in old:
-            del outcomes[key]
-        return len(old)
 
     def _insert_entry(self, entry: EntryRow) -> None:
         tenant = self._tenant

@@ -236,7 +236,7 @@ class _Write:
         """Refuse a command from the future; record a fact as of now and note the doubt."""
         if draft.occurred_at <= self.now + SKEW_MAX:
             return draft
-        if not operation.is_fact:
+        if operation.is_command:
             raise InvalidTime(
                 "occurred_at",
                 iso(draft.occurred_at),

@@ -217,6 +217,7 @@ class Stage:
                     key = StockKey(sku, place.location, lot)
                     if place.location and key not in self.book.rows:
                         wants.keys.add(key)
+            wants.keys.update(key for key in draft.touches if key not in self.book.rows)
             for tally in draft.tallies:
                 if tally.space != ORDER and (tally.space, tally.id) not in self.book.wants.records:
                     wants.records.add((tally.space, tally.id))
@@ -229,7 +230,7 @@ class Stage:
         extends: list[tuple[StockKey, int]] = []
         floors: list[int | None] = []
         opened = self._move_lines(draft)
-        for key, change in sorted(changes_of(draft.kind, draft.legs).items()):
+        for key, change in sorted(changes_of(draft.kind, draft.legs, draft.touches).items()):
             row = self.row(key)
             floor = None
             if draft.guarded:

@@ -24,7 +24,7 @@ from truecount.model import instants, names
 from truecount.model.operations import Expected, Opened, Operation, Received
 from truecount.model.outcomes import Outcome
 from truecount.model.settings import GENERATION, Settings
-from truecount.protocols.storage import Reader, Storage
+from truecount.protocols.storage import Reader, Storage, Unit
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 from truecount.write.apply import Desk, apply, read_settings
 from truecount.write.group import GroupCommit
@@ -90,6 +90,10 @@ class Engine:
         """Open a consistent read."""
         return self._desk.storage.read(self._desk.tenant, self._host)
 
+    def begin(self) -> AbstractContextManager[Unit]:
+        """Open a write transaction: for an import, whose rows were decided elsewhere."""
+        return self._desk.storage.begin(self._desk.tenant, self._host)
+
     def settings(self) -> Settings:
         """Return the shop rules as they are stored now."""
         with self.read() as reader:
@@ -146,7 +150,7 @@ class Engine:
 
     def forget(self) -> int:
         """Delete refusals past their time; return how many."""
-        with self._desk.storage.begin(self._desk.tenant, self._host) as unit:
+        with self.begin() as unit:
             return unit.forget(self.now())
 
     def _intent(self, operation: Operation) -> Intent:

@@ -1,0 +1,1 @@
+"""Benchmarks: truecount against the raw limit, in the same run, as ratios."""

@@ -1,0 +1,200 @@
+"""
+CSV files as people have them: encodings, delimiters, headers, lines. Constant memory.
+
+Rules:
+1. What cannot be decoded or split without a guess stops the reading and names the line:
+   behind a quote that was never closed, nobody knows which row is which.
+2. A row is named by the line it starts at, as an editor shows it.
+3. Rows without a single filled cell say nothing and are passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from truecount.errors import InvalidArgument, InvalidData
+from truecount.ledger.scan import Progress
+from truecount.model.names import shown
+
+
+#: Tried in this order; the one that finds the most columns in the header wins.
+DELIMITERS: Final = (",", ";", "\t", "|")
+
+#: Lines between two reports of progress.
+_STEP: Final = 1000
+
+
+class Sheet(NamedTuple):
+    """A CSV file whose first row has been read."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    header: tuple[str, ...]
+
+
+def sheet_of(path: Path, encoding: str = "utf-8-sig", delimiter: str | None = None) -> Sheet:
+    """
+    Open *path*, find its delimiter unless it is given, and read its header.
+
+    Raises:
+        InvalidData: It cannot be opened or decoded, or it is empty.
+        InvalidArgument: There is no such encoding.
+    """
+    with _opened(path, encoding) as stream:
+        first = ""
+        while not first.strip():
+            line = _readline(stream, path, encoding)
+            if not line:
+                raise InvalidData(str(path), "it is empty; the first line names the columns")
+            first = line
+        candidates = DELIMITERS if delimiter is None else (delimiter,)
+        headers = {each: _header(first + _rest(stream, first), each, path) for each in candidates}
+    best = max(candidates, key=lambda each: len(headers[each]))
+    return Sheet(path, encoding, best, headers[best])
+
+
+def _rest(stream: io.TextIOWrapper, first: str) -> str:
+    """Return the lines that a quoted name with a line break in it takes further."""
+    return "" if first.count('"') % 2 == 0 else "".join(stream.readline() for _ in range(10))
+
+
+def _header(text: str, delimiter: str, path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    except csv.Error as error:
+        raise InvalidData(f"the header of {path}", str(error)) from error
+
+
+def rows_of(sheet: Sheet, progress: Progress | None = None) -> Iterator[tuple[int, list[str]]]:
+    """
+    Yield the line each row starts at, and its cells, the header left out.
+
+    Args:
+        progress: Called now and then with bytes read and bytes to read.
+
+    Raises:
+        InvalidData: It cannot be decoded, or a quote is wrong; it names the line.
+    """
+    with _opened(sheet.path, sheet.encoding) as stream:
+        size = sheet.path.stat().st_size
+        reader = csv.reader(stream, delimiter=sheet.delimiter, strict=True)
+        is_header = True
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise InvalidData(f"{sheet.path}, line {line}", _broken(error)) from error
+            except UnicodeDecodeError as error:
+                raise InvalidData(
+                    f"{sheet.path}, after line {line - 1}", _undecodable(error, sheet.encoding)
+                ) from error
+            if not any(cells):
+                continue
+            if is_header:
+                is_header = False
+                continue
+            if progress is not None and line % _STEP == 0:
+                progress(min(stream.buffer.tell(), size), size)
+            yield line, cells
+
+
+def _broken(error: csv.Error) -> str:
+    return (
+        f"it is not CSV from here on ({error}); close the quote that was opened, write a quote "
+        'inside a quoted cell twice (""), or give another --delimiter'
+    )
+
+
+def _undecodable(error: UnicodeDecodeError, encoding: str) -> str:
+    byte = error.object[error.start]
+    return (
+        f"it is not {encoding} (byte 0x{byte:02x}: {error.reason}); save it as UTF-8, or pass "
+        "--encoding, for example cp1252 or utf-16"
+    )
+
+
+@contextmanager
+def _opened(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+    try:
+        stream = path.open(encoding=encoding, newline="")
+    except LookupError as error:
+        raise InvalidArgument("encoding", shown(encoding), "one that Python knows") from error
+    except OSError as error:
+        raise InvalidData(str(path), error.strerror or str(error)) from error
+    with stream:
+        yield stream
+
+
+def _readline(stream: io.TextIOWrapper, path: Path, encoding: str) -> str:
+    try:
+        return stream.readline()
+    except UnicodeError as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise InvalidData(str(path), _undecodable(error, encoding)) from error
+        raise InvalidData(str(path), f"it is not {encoding} ({error})") from error
+
+
+class Rejects:
+    """
+    A CSV file of rows that were not imported, with what is wrong with each.
+
+    It has the columns of the original and then ``bad_line``, ``bad_column``,
+    ``bad_reason``; put right, it can be imported as it is.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper, sheet: Sheet) -> None:
+        self._writer = csv.writer(stream, delimiter=sheet.delimiter)
+        self._kept = [p for p, name in enumerate(sheet.header) if not _is_ours(name)]
+        self._writer.writerow([*(sheet.header[p] for p in self._kept), *REJECTED])
+
+    def add(self, cells: list[str], line: int, column: str, reason: str) -> None:
+        """Write one row."""
+        kept = cells if len(cells) <= len(self._kept) else [cells[p] for p in self._kept]
+        padded = kept + [""] * (len(self._kept) - len(kept))
+        self._writer.writerow([*padded, line, column, reason])
+
+
+def _is_ours(name: str) -> bool:
+    return name.strip().casefold() in REJECTED
+
+
+#: What a file of rejected rows has besides the original's columns.
+REJECTED: Final = ("bad_line", "bad_column", "bad_reason")
+
+
+@contextmanager
+def rejects_to(path: Path, sheet: Sheet) -> Iterator[Rejects]:
+    """
+    Open a file for rejected rows; one of an earlier run is written anew.
+
+    Raises:
+        InvalidArgument: There is another file with this name.
+        InvalidData: It cannot be written.
+    """
+    if path.exists() and not _was_rejects(path, sheet):
+        raise InvalidArgument(
+            "--skip-bad", shown(str(path)), "a new file, or one that an earlier import wrote"
+        )
+    try:
+        stream = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidData(str(path), error.strerror or str(error)) from error
+    with stream:
+        yield Rejects(stream, sheet)
+
+
+def _was_rejects(path: Path, sheet: Sheet) -> bool:
+    if path.samefile(sheet.path):
+        return False
+    with path.open("rb") as stream:
+        first = stream.readline(1_000_000).strip()
+    return first.endswith(sheet.delimiter.join(REJECTED).encode())

@@ -1,0 +1,386 @@
+"""
+Rows of a CSV file as facts: what the columns mean, and why a row is bad. Pure.
+
+Rules:
+1. A row becomes exactly one fact of one SKU, or a :class:`Problem` that names the line, the
+   column, the value and the reason. Nothing is guessed, rounded or repaired.
+2. The key of a row is its ``key`` cell, or else the key prefix and the line, so importing
+   the same file again repeats the same requests and changes nothing.
+3. An empty cell says nothing: the constant set for its column holds, if there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from truecount.errors import (
+    InvalidArgument,
+    InvalidData,
+    InvalidQuantity,
+    InvalidRequest,
+    InvalidText,
+    InvalidTime,
+)
+from truecount.model import names
+from truecount.model.operations import (
+    Adjusted,
+    Counted,
+    Damaged,
+    DeliveryClosed,
+    Expected,
+    Inspected,
+    Opened,
+    Operation,
+    Received,
+    Returned,
+    ReturnedToSupplier,
+    Scrapped,
+    Sold,
+)
+
+
+#: What each column holds; the order is the order of the manual.
+COLUMNS: Final[Mapping[str, str]] = {
+    "kind": "what happened, one of the kinds below",
+    "sku": "the SKU, exact text",
+    "quantity": "whole number of base units; for adjust the change, with its sign",
+    "location": "where; a declared location",
+    "occurred_at": "when, ISO 8601; for count the moment of the count",
+    "reference": "the document: order, delivery, cart",
+    "key": "names this row for ever; default: the key prefix, a colon and the line",
+    "reason": "why; required for adjust and scrap",
+    "lot": "the lot",
+    "lot_expires_at": "when the lot expires, ISO 8601",
+    "state": "which units: sellable, quarantine or damaged",
+    "into": "where the units end: sellable, quarantine or damaged",
+    "rejected": "units of a delivery sent straight back",
+    "due_at": "when an expected delivery is due, ISO 8601",
+    "actor": "who did it",
+    "origin": "where the report came from",
+}
+
+#: Columns that a file of rejected rows has besides its own; an import passes over them.
+BAD_COLUMNS: Final = ("bad_line", "bad_column", "bad_reason")
+
+_ALWAYS: Final = frozenset({"reference", "key", "reason", "actor", "origin", "occurred_at"})
+_TIMES: Final = frozenset({"occurred_at", "counted_at", "lot_expires_at", "due_at"})
+_NUMBERS: Final = frozenset({"quantity", "change", "rejected"})
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
+
+
+class KindSpec(NamedTuple):
+    """How a kind of row becomes a fact."""
+
+    fact: type[Operation]
+    #: Columns besides the ones every kind takes, and those that may not be empty.
+    takes: frozenset[str]
+    needs: frozenset[str]
+    meaning: str
+    #: Columns whose cell goes into a field of another name.
+    fields: Mapping[str, str] = {"location": "at"}  # noqa: RUF012 -- read, never changed
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Every column a row of this kind may fill."""
+        return _ALWAYS | self.takes | self.needs
+
+
+def _kind(fact: type[Operation], meaning: str, takes: str = "", needs: str = "") -> KindSpec:
+    required = frozenset({"sku", "quantity", "location", *needs.split()})
+    return KindSpec(fact, frozenset(takes.split()), required, meaning)
+
+
+#: The kinds of row, in the words of the file.
+KINDS: Final[Mapping[str, KindSpec]] = {
+    "open": _kind(Opened, "opening stock", takes="state lot lot_expires_at"),
+    "expect": _kind(Expected, "ordered from a supplier", takes="due_at", needs="reference"),
+    "receive": _kind(Received, "a delivery", takes="into lot lot_expires_at rejected"),
+    "close_delivery": KindSpec(
+        DeliveryClosed,
+        frozenset(),
+        frozenset({"sku", "location", "reference"}),
+        "the rest of a delivery will not come",
+    ),
+    "sold": _kind(Sold, "a sale that happened", takes="lot"),
+    "return": _kind(Returned, "a customer's return", takes="into lot"),
+    "inspect": _kind(Inspected, "quarantined units were judged", takes="lot", needs="into"),
+    "damage": _kind(Damaged, "units were found damaged", takes="state lot"),
+    "scrap": _kind(Scrapped, "units were thrown away", takes="state lot", needs="reason"),
+    "return_to_supplier": _kind(
+        ReturnedToSupplier, "units went back to their supplier", takes="state lot"
+    ),
+    "adjust": _kind(Adjusted, "a correction", takes="state lot", needs="reason")._replace(
+        fields={"location": "at", "quantity": "change"}
+    ),
+    "count": _kind(Counted, "the shelf held so many", takes="lot")._replace(
+        fields={"location": "at", "occurred_at": "counted_at"}
+    ),
+}
+
+
+class Problem(NamedTuple):
+    """Why a row was not imported."""
+
+    line: int
+    column: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        """
+        Return the problem as it is listed.
+
+        >>> str(Problem(3, "quantity", "2.5", "expected a whole number"))
+        "line 3, quantity '2.5': expected a whole number"
+        """
+        where = f"line {self.line}, {self.column}" if self.column else f"line {self.line}"
+        return f"{where} {names.shown(self.value)}: {self.reason}"
+
+
+class _Bad(Exception):  # noqa: N818 -- leaves one row, never this module
+    """A cell cannot be used."""
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        super().__init__(column, value, reason)
+        self.found = (column, value, reason)
+
+
+@attrs.frozen(kw_only=True)
+class Layout:
+    """
+    How the rows of one file are read.
+
+    Attributes:
+        header: The file's own column names.
+        places: For each column of ours that the file has, its place in a row.
+        constants: What an empty or missing cell of a column means.
+        timezone: The zone of times that name none; None refuses them.
+        key_prefix: Begins the key of every row without one.
+        locations: The declared locations, and those the import will declare.
+        any_location: Whether a location that was not declared is fine.
+        strip: Whether white space around cells is dropped.
+    """
+
+    header: tuple[str, ...]
+    places: Mapping[str, int]
+    key_prefix: str
+    constants: Mapping[str, str] = attrs.field(factory=dict)
+    timezone: tzinfo | None = None
+    locations: frozenset[str] = frozenset()
+    any_location: bool = False
+    strip: bool = False
+
+    def named(self, column: str) -> str:
+        """Return the file's own name of a column."""
+        place = self.places.get(column)
+        return column if place is None else self.header[place]
+
+
+def places_of(
+    header: Sequence[str], mapping: Mapping[str, str], constants: Collection[str], *, extra: bool
+) -> dict[str, int]:
+    """
+    Return which place of a row holds which column.
+
+    Upper and lower case and surrounding white space of a header do not matter. *mapping*
+    gives columns the file names otherwise; *extra* passes over columns nobody knows.
+
+    >>> places_of(["Kind", "sku", "Qty", "location"], {"quantity": "Qty"}, (), extra=False)
+    {'quantity': 2, 'kind': 0, 'sku': 1, 'location': 3}
+
+    Raises:
+        InvalidData: A column is missing, unknown, unnamed or there twice.
+    """
+    seen = [name.strip().casefold() for name in header]
+    _check_header(header, seen)
+    places = {column: _mapped(column, name, header, seen) for column, name in mapping.items()}
+    used = set(places.values())
+    for place, name in enumerate(seen):
+        if place in used or name in BAD_COLUMNS:
+            continue
+        if name in COLUMNS and name not in places:
+            places[name] = place
+        elif not extra:
+            raise InvalidData("the header", _unknown(header[place]))
+    missing = [name for name in ("kind", "sku", "location") if name not in {*places, *constants}]
+    if missing:
+        raise InvalidData(
+            "the header",
+            f"it has no column {' and no column '.join(missing)} (seen: {', '.join(header)}); "
+            "name it with --map, or give all rows one value with --set",
+        )
+    return places
+
+
+def _check_header(header: Sequence[str], seen: Sequence[str]) -> None:
+    for place, name in enumerate(seen):
+        if not name:
+            raise InvalidData("the header", f"column {place + 1} has no name")
+        if name in seen[:place]:
+            raise InvalidData("the header", f"column {header[place]!r} is there twice")
+
+
+def _mapped(column: str, name: str, header: Sequence[str], seen: Sequence[str]) -> int:
+    if name in header:
+        return header.index(name)
+    if name.strip().casefold() in seen:
+        return seen.index(name.strip().casefold())
+    raise InvalidData(
+        "the header", f"it has no column {name!r} for {column} (seen: {', '.join(header)})"
+    )
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name.strip().casefold(), COLUMNS, n=1)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return (
+        f"column {name!r} is unknown{meant}; name it with --map COLUMN={name}, or pass over all "
+        "unknown columns with --extra"
+    )
+
+
+# --- rows -------------------------------------------------------------------------------
+
+
+def fact_of(layout: Layout, line: int, cells: Sequence[str]) -> Operation | Problem:
+    """
+    Return the fact that the row starting at *line* says, or what is wrong with it.
+
+    >>> layout = Layout(
+    ...     header=("kind", "sku", "quantity", "location"),
+    ...     places={"kind": 0, "sku": 1, "quantity": 2, "location": 3},
+    ...     key_prefix="may.csv",
+    ...     locations=frozenset({"berlin"}),
+    ... )
+    >>> fact_of(layout, 2, ["sold", "MUG", "3", "berlin"])
+    Sold(sku='MUG', quantity=3, key='may.csv:2', at='berlin')
+    >>> print(fact_of(layout, 3, ["sold", "MUG", "2.5", "berlin"]))
+    line 3, quantity '2.5': expected a whole number, for example 12
+    """
+    try:
+        return _fact(layout, line, cells)
+    except _Bad as bad:
+        column, value, reason = bad.found
+        return Problem(line, layout.named(column) if column else "", value, reason)
+
+
+def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
+    if len(cells) != len(layout.header):
+        reason = f"the row has {len(cells)} cells, the header has {len(layout.header)}"
+        raise _Bad("", ",".join(cells), reason)
+    said = {column: cells[place] for column, place in layout.places.items() if cells[place]}
+    if layout.strip:
+        said = {column: bare for column, cell in said.items() if (bare := cell.strip())}
+    spec = _spec_of(said.pop("kind", None) or layout.constants.get("kind", ""))
+    _check_columns(spec, said)
+    for column, value in layout.constants.items():
+        if column in spec.allowed and column not in said:
+            said[column] = value
+    for column in spec.needs:
+        if column not in said:
+            raise _Bad(column, "", f"it is empty, {_word_of(spec)} needs it")
+    if not layout.any_location and said["location"] not in layout.locations:
+        raise _Bad("location", said["location"], _unknown_location(layout, said["location"]))
+    if "lot_expires_at" in said and "lot" not in said:
+        raise _Bad("lot_expires_at", said["lot_expires_at"], "a lot is needed as well")
+    key = said.pop("key", None) or f"{layout.key_prefix}:{line}"
+    values: dict[str, Any] = {"key": key}
+    for column, cell in said.items():
+        field = spec.fields.get(column, column)
+        reader = _READERS.get(field)
+        values[field] = cell if reader is None else reader(column, cell, layout.timezone)
+    return _made(spec, values, said | {"key": key})
+
+
+def _spec_of(word: str) -> KindSpec:
+    spec = KINDS.get(word)
+    if spec is None:
+        reason = "it is empty" if not word else f"expected one of {', '.join(KINDS)}"
+        raise _Bad("kind", word, reason)
+    return spec
+
+
+def _word_of(spec: KindSpec) -> str:
+    return next(word for word, each in KINDS.items() if each is spec)
+
+
+def _check_columns(spec: KindSpec, said: Mapping[str, str]) -> None:
+    if said.keys() <= spec.allowed:
+        return
+    column = next(column for column in said if column not in spec.allowed)
+    raise _Bad(column, said[column], f"{_word_of(spec)} takes no {column}; leave the cell empty")
+
+
+def _unknown_location(layout: Layout, location: str) -> str:
+    near = get_close_matches(location, layout.locations, n=1)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"this location was never declared{meant}; pass --create-locations to declare it"
+
+
+def _made(spec: KindSpec, values: Mapping[str, Any], said: Mapping[str, str]) -> Operation:
+    """Make the fact; what its own checks refuse becomes a bad cell."""
+    try:
+        return spec.fact(**values)
+    except (InvalidText, InvalidTime) as error:
+        raise _bad_cell(spec, error.name, error.rule, said) from None
+    except (InvalidArgument, InvalidQuantity) as error:
+        raise _bad_cell(spec, error.name, f"expected {error.allowed}", said) from None
+    except InvalidRequest as error:
+        raise _Bad("", "", str(error)) from None
+
+
+def _bad_cell(spec: KindSpec, field: str, reason: str, said: Mapping[str, str]) -> _Bad:
+    columns = {other: column for column, other in spec.fields.items()}
+    column = columns.get(field, field)
+    return _Bad(column if column in COLUMNS else "quantity", said.get(column, ""), reason)
+
+
+# --- cells ------------------------------------------------------------------------------
+
+
+def _number(column: str, cell: str, _timezone: tzinfo | None) -> int:
+    if _WHOLE.fullmatch(cell) is None:
+        raise _Bad(column, cell, "expected a whole number, for example 12")
+    return int(cell)
+
+
+def _moment(column: str, cell: str, timezone: tzinfo | None) -> datetime:
+    found = _read_moment(cell, timezone)
+    if isinstance(found, str):
+        raise _Bad(column, cell, found)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _read_moment(cell: str, timezone: tzinfo | None) -> datetime | str:
+    """Return the moment, or why there is none."""
+    try:
+        moment = datetime.fromisoformat(cell)
+    except ValueError:
+        return "expected ISO 8601, for example 2026-03-01T09:30:00+01:00"
+    if moment.utcoffset() is not None:
+        return moment
+    if timezone is None:
+        return "it has no time zone; add one (+01:00) or pass --timezone"
+    local = moment.replace(tzinfo=timezone)
+    try:
+        again = local.astimezone(UTC).astimezone(timezone)
+    except OverflowError:
+        return "in UTC it lies outside the years 1 to 9999"
+    if again.replace(tzinfo=None) != moment:
+        return f"clocks in {timezone} never showed this time"
+    return local
+
+
+#: How the text of a cell becomes the value of a field; other fields take it as it is.
+_READERS: Final[Mapping[str, Callable[[str, str, tzinfo | None], Any]]] = {
+    **dict.fromkeys(_NUMBERS, _number),
+    **dict.fromkeys(_TIMES, _moment),
+}

@@ -1,0 +1,201 @@
+"""
+Checks of what stands beside the stock: documents, reservation lines, outcomes.
+
+I2 for the counters of documents and for lines, folded anew from the movements of their
+reference; I6 for outcomes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from truecount.errors import InternalError, from_dict
+from truecount.ledger.correction_rules import REVERSAL
+from truecount.ledger.delivery_rules import PURCHASE
+from truecount.ledger.problems import Problem, Run, difference, time_of
+from truecount.ledger.scan import UNREADABLE, outcome_pages, reading_of, records_of
+from truecount.ledger.transfer_rules import TRANSFER
+from truecount.model.instants import Instant
+from truecount.model.kinds import Kind
+from truecount.model.lines import LineRow, follow
+from truecount.model.movements import MovementRow
+from truecount.model.outcomes import OutcomeRow
+from truecount.protocols.storage import Reader, Record
+from truecount.write.book import ORDER, add_up
+
+
+def check_documents(reader: Reader, run: Run) -> Iterator[Problem]:
+    """Yield what is wrong with documents, and with the lines of those that are orders."""
+    for space in reader.spaces():
+        check = _DOCUMENT_CHECKS.get(space)
+        for record in records_of(reader, space):
+            run.records += 1
+            try:
+                body = json.loads(record.body)
+            except ValueError as error:
+                yield _of_document(record, "readable JSON", str(error))
+                continue
+            if check is not None:
+                yield from check(reader, run, record, body)
+
+
+def _of_document(
+    record: Record, expected: str, found: str, movement_id: str | None = None
+) -> Problem:
+    return Problem(
+        invariant="I2",
+        where=f"document {record.space} {record.id!r}",
+        expected=expected,
+        found=found,
+        movement_id=movement_id,
+    )
+
+
+class _Refolded(NamedTuple):
+    """What the movements of one reference make of its lines and its document."""
+
+    lines: dict[int, LineRow]
+    document: dict[str, Any]
+    #: The last movement that touched each line.
+    touched: dict[int, str]
+
+
+_LINE_FIELDS: Final = dict.fromkeys(LineRow._fields, "I2")
+
+
+def refold(rows: Iterable[MovementRow], space: str, reference: str) -> _Refolded:
+    """
+    Fold the movements of one reference.
+
+    Raises:
+        InternalError: A leg takes what its line does not have; noted with the movement.
+    """
+    made = _Refolded({}, {}, {})
+    for row in rows:
+        body = reading_of(row).body
+        try:
+            follow(made.lines, reference, Kind(row.kind), body)
+        except InternalError as error:
+            error.add_note(row.id)
+            raise
+        made.touched.update((leg.line, row.id) for leg in body.legs)
+        for tally in body.tallies:
+            if (tally.space, tally.id) == (space, reference):
+                add_up(made.document, tally)
+    return made
+
+
+def _check_counted(reader: Reader, run: Run, record: Record, body: Any) -> Iterator[Problem]:
+    """Compare a document's counters, and an order's lines, with the fold of its movements."""
+    rows = (row for _, row in reader.movements_of(record.id))
+    try:
+        made = refold(rows, record.space, record.id)
+    except InternalError as error:
+        notes = getattr(error, "__notes__", [None])
+        yield _of_document(record, "legs that its lines allow", error.problem, notes[-1])
+        return
+    lines = body.get("lines", {}) if isinstance(body, dict) else None
+    wanted = made.document.get("lines", {})
+    if lines != wanted:
+        yield _of_document(record, f"counters {_first(wanted, lines)}", f"{_first(lines, wanted)}")
+    if record.space == ORDER:
+        stored = {line.number: line for line in reader.lines(record.id)}
+        run.lines += len(stored)
+        yield from compare_lines(record.id, stored, made)
+
+
+def _first(these: Any, those: Any) -> Any:
+    """Return what of *these* is not among *those*, to show a difference and no more."""
+    if not isinstance(these, dict) or not isinstance(those, dict):
+        return these
+    return {name: these[name] for name in these if these[name] != those.get(name)}
+
+
+def compare_lines(reference: str, stored: dict[int, LineRow], made: _Refolded) -> Iterator[Problem]:
+    """Yield a problem for each line that is not what its legs make of it."""
+    for number in sorted({*stored, *made.lines}):
+        where = f"line {number} of reservation {reference!r}"
+        found, wanted = stored.get(number), made.lines.get(number)
+        by = made.touched.get(number)
+        if found is None or wanted is None:
+            yield Problem(
+                invariant="I2",
+                where=where,
+                expected="a line" if wanted else "no line, for no leg names it",
+                found="a line" if found else "none",
+                movement_id=by,
+            )
+            continue
+        problem = difference(wanted, found, _LINE_FIELDS, where, by)
+        if problem is not None:
+            yield problem
+
+
+def _check_reversal(reader: Reader, _run: Run, record: Record, body: Any) -> Iterator[Problem]:
+    """Find the movement that took another one back."""
+    by = body.get("by") if isinstance(body, dict) else None
+    found = [row.reverses for _, row in reader.movements([by] if isinstance(by, str) else [])]
+    if found != [record.id]:
+        yield _of_document(record, f"a movement {by!r} that reverses it", f"{found or 'none'}")
+
+
+_DocumentCheck: TypeAlias = Callable[[Reader, Run, Record, Any], Iterator[Problem]]
+_DOCUMENT_CHECKS: Final[dict[str, _DocumentCheck]] = {
+    ORDER: _check_counted,
+    PURCHASE: _check_counted,
+    TRANSFER: _check_counted,
+    REVERSAL: _check_reversal,
+}
+
+
+# --- outcomes -----------------------------------------------------------------------------
+
+
+def check_outcomes(reader: Reader, run: Run) -> Iterator[Problem]:
+    """Yield what is wrong with outcomes: each is readable, and what it granted is there."""
+    for page in outcome_pages(reader):
+        bodies = [(row, _outcome_body(row)) for row in page]
+        ids = [id_ for _, body in bodies for id_ in body.get("movements", ())]
+        recorded = {row.id: row.recorded_at for _, row in reader.movements(ids)}
+        for row, body in bodies:
+            run.outcomes += 1
+            yield from _check_outcome(row, body, recorded)
+
+
+def _outcome_body(row: OutcomeRow) -> dict[str, Any]:
+    """Return the body of an outcome, empty when it cannot be read."""
+    try:
+        body = json.loads(row.body)
+        if "error" in body:
+            from_dict(body)
+        else:
+            ",".join(body["movements"])
+    except UNREADABLE:
+        return {}
+    return dict(body)
+
+
+def _check_outcome(
+    row: OutcomeRow, body: dict[str, Any], recorded: dict[str, Instant]
+) -> Iterator[Problem]:
+    def problem(expected: str, found: str, movement_id: str | None = None) -> Problem:
+        return Problem(
+            invariant="I6",
+            where=f"the outcome of request {row.key!r}",
+            expected=expected,
+            found=found,
+            movement_id=movement_id,
+        )
+
+    if not body:
+        yield problem("a readable answer", row.body)
+    elif ("error" in body) != (row.forget_at is not None):
+        yield problem("refusals to be forgotten, the rest kept", f"forget_at = {row.forget_at}")
+    for id_ in body.get("movements", ()):
+        if id_ not in recorded:
+            yield problem("the movement it names", "none", id_)
+        elif recorded[id_] != row.decided_at:
+            expected = f"decided_at = {time_of(recorded[id_])}, as recorded"
+            yield problem(expected, time_of(row.decided_at), id_)

@@ -1,0 +1,112 @@
+"""
+Reading reservation lines, and the legs that move their units. Pure.
+
+A reservation is in its *hold* while every line of its round still has a deadline; it is
+*placed* as soon as one has none (units that were allocated never run out). So what ran out
+before an order was placed is told from what may still be held again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from truecount.ledger.supply import Part
+from truecount.model.instants import Instant
+from truecount.model.lines import NEVER, LineRow, opened
+from truecount.model.movements import Leg, Opening
+from truecount.model.places import State, inside
+
+
+def current_round(lines: Sequence[LineRow]) -> list[LineRow]:
+    """Return the lines of the newest reservation under a reference."""
+    return [line for line in lines if line.round == lines[-1].round] if lines else []
+
+
+def status(lines: Sequence[LineRow], now: Instant, *, given_up: bool = False) -> str:
+    """
+    Return the status of a reservation, from its lines and the time.
+
+    *given_up* tells that it was released as a whole, so that what had run out by then
+    cannot be held again.
+
+    >>> status([], 0)
+    'released'
+    """
+    if any(line.allocated for line in lines):
+        return "confirmed"
+    if any(line.picked for line in lines):
+        return "picked"
+    if any(line.held for line in lines):
+        alive = any(line.held and not line.has_expired(now) for line in lines)
+        return "held" if alive else "expired"
+    placed = any(line.expires_at == NEVER for line in lines)
+    if not placed and not given_up and any(line.expired for line in lines):
+        return "expired"
+    return "shipped" if any(line.shipped for line in lines) else "released"
+
+
+def is_given_up(order: Mapping[str, Any] | None, lines: Sequence[LineRow]) -> bool:
+    """Return whether an order's document says that the round of *lines* was released whole."""
+    return bool(order and lines) and (order or {}).get("given_up") == lines[-1].round
+
+
+def deadline(lines: Iterable[LineRow]) -> Instant:
+    """Return when the hold of *lines* runs out or ran out, NEVER when none has a deadline."""
+    return min((line.expires_at for line in lines if line.held or line.expired), default=NEVER)
+
+
+def new_lines(
+    reference: str, before: Sequence[LineRow], parts: Iterable[Part], round_: int, until: Instant
+) -> list[LineRow]:
+    """Return empty lines for *parts*, numbered after those *before*."""
+    first = before[-1].number + 1 if before else 1
+    return [
+        opened(reference, part.key, Opening(number, round_, until))
+        for number, part in enumerate(parts, first)
+    ]
+
+
+def entering(parts: Iterable[Part], lines: Iterable[LineRow], state: State) -> list[Leg]:
+    """Return legs that take *parts* from SELLABLE into *state* for *lines*."""
+    return [
+        moving(line, quantity, State.SELLABLE, state)
+        for (_, quantity), line in zip(parts, lines, strict=True)
+    ]
+
+
+def moving(line: LineRow, quantity: int, source: State, target: State) -> Leg:
+    """Return the leg that moves units of *line* from one state to another."""
+    sku, location, lot = line.key
+    return Leg(sku, lot, quantity, inside(location, source), inside(location, target), line.number)
+
+
+def freeing(lines: Sequence[LineRow], sku: str, quantity: int) -> list[Leg]:
+    """Return legs that give *quantity* units back, held ones first, newest lines first."""
+    newest_first = list(reversed(lines))
+    return [
+        moving(line, part, state, State.SELLABLE)
+        for line, state, part in taken(newest_first, sku, quantity, (State.HELD, State.ALLOCATED))
+    ]
+
+
+def taken(
+    lines: Iterable[LineRow], sku: str, quantity: int, states: tuple[State, ...]
+) -> Iterator[tuple[LineRow, State, int]]:
+    """Yield up to *quantity* units of *sku*, state by state, line by line."""
+    for state in states:
+        for line in lines:
+            part = min(quantity, getattr(line, state.value)) if line.key.sku == sku else 0
+            if part:
+                yield line, state, part
+                quantity -= part
+
+
+def units(lines: Iterable[LineRow], states: Iterable[State]) -> dict[str, int]:
+    """Return how many units of each SKU are in *states*, SKUs without any left out."""
+    total: dict[str, int] = {}
+    for line in lines:
+        found = sum(getattr(line, state.value) for state in states)
+        if found:
+            total[line.key.sku] = total.get(line.key.sku, 0) + found
+    return total

@@ -1,0 +1,462 @@
+"""
+Connections to one SQLite file: opened, shared between threads, let go before a fork.
+
+Rules:
+1. One connection writes, under a thread lock and ``BEGIN IMMEDIATE``; each reader has one
+   of its own for as long as it reads. Idle readers are kept for the next.
+2. Whoever finds the file being written tries again after a short random sleep. SQLite's own
+   waiting sleeps longer the longer it has waited, and starves whoever waited longest.
+3. No SQLite connection may cross a fork, not even to be closed: locks belong to a process.
+   Idle ones are closed before, and opened again on both sides when needed. A transaction
+   open during a fork goes on in the parent and is over in the child.
+4. What the driver raises leaves as an error of ours, its cause chained.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeAlias
+from weakref import WeakSet
+
+from truecount.errors import (
+    ConstraintViolated,
+    ForeignDatabase,
+    InternalError,
+    OutcomeUnknown,
+    Retryable,
+    StorageUnavailable,
+    TrueCountError,
+)
+from truecount.storage import sqlite_schema
+
+
+Row: TypeAlias = tuple[Any, ...]
+
+SQLITE_MIN: Final = (3, 37, 0)
+#: Longest and shortest sleep (seconds) before trying again to begin.
+_SLEEP: Final = (0.0001, 0.001)
+#: Seconds a fork waits for another thread's transaction before it leaves it behind.
+_FORK_WAIT: Final = 1.0
+_IDLE_MAX: Final = 8
+_HEADER: Final = b"SQLite format 3\0"
+
+_BUSY_SNAPSHOT: Final = (
+    "another transaction wrote after this one had read; begin with BEGIN IMMEDIATE"
+)
+_KINDS: Final[dict[int, Callable[[str], TrueCountError]]] = {
+    sqlite3.SQLITE_BUSY: Retryable,
+    sqlite3.SQLITE_LOCKED: Retryable,
+    sqlite3.SQLITE_PROTOCOL: Retryable,
+    sqlite3.SQLITE_CONSTRAINT: ConstraintViolated,
+}
+
+
+def translated(error: Exception, target: str) -> TrueCountError:
+    """Return what the driver raised as an error of ours."""
+    if isinstance(error, OverflowError):
+        return ConstraintViolated("a number does not fit into 64 bits")
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
+        return Retryable(_BUSY_SNAPSHOT)
+    kind = _KINDS.get(code & 0xFF)
+    return StorageUnavailable(target, str(error)) if kind is None else kind(str(error))
+
+
+class Session:
+    """One connection in use: runs statements, and knows which results are still being read."""
+
+    __slots__ = (
+        "_cursor",
+        "_execute",
+        "_many",
+        "_open",
+        "abandoned",
+        "connection",
+        "key",
+        "target",
+    )
+
+    def __init__(self, connection: sqlite3.Connection, target: str) -> None:
+        self.connection = connection
+        self.target = target
+        #: The first idempotency key written in this transaction, for whom it may concern.
+        self.key = ""
+        self.abandoned = False
+        self._open: set[sqlite3.Cursor] = set()
+        # A cursor made this way has no row_factory, whatever a host has set.
+        cursor = sqlite3.Cursor(connection)
+        self._cursor: Callable[[sqlite3.Connection], sqlite3.Cursor] = sqlite3.Cursor
+        self._execute: Callable[[str, Sequence[Any]], sqlite3.Cursor] = cursor.execute
+        self._many: Callable[[str, Iterable[Sequence[Any]]], sqlite3.Cursor] = cursor.executemany
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and return all its rows."""
+        try:
+            return self._execute(sql, parameters).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            raise translated(error, self.target) from error
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement and return how many rows it changed."""
+        try:
+            return self._execute(sql, parameters).rowcount
+        except (sqlite3.Error, OverflowError) as error:
+            raise translated(error, self.target) from error
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run a statement for each of *rows* and return how many rows were changed."""
+        try:
+            return self._many(sql, rows).rowcount
+        except (sqlite3.Error, OverflowError) as error:
+            raise translated(error, self.target) from error
+
+    def iterate(self, sql: str, parameters: Sequence[Any]) -> Iterator[Row]:
+        """Yield the rows of a statement as they are asked for."""
+        try:
+            cursor = self._cursor(self.connection)
+            self._open.add(cursor)
+            try:
+                yield from cursor.execute(sql, parameters)
+            finally:
+                self._open.discard(cursor)
+                cursor.close()
+        except (sqlite3.Error, OverflowError) as error:
+            raise translated(error, self.target) from error
+
+    def finish(self) -> None:
+        """Stop all reading; a result left half read would keep its snapshot for ever."""
+        while self._open:
+            self._open.pop().close()
+
+    def end(self, statement: str) -> None:
+        """Commit or roll back."""
+        self.finish()
+        self.rows(statement)
+
+    def abandon(self) -> None:
+        """Make this session useless, in a child whose parent goes on with it."""
+        _ABANDONED.append((self.connection, self._open, self._execute))
+        self.abandoned = True
+        self._open = set()
+        self._execute = self._many = self._cursor = self._refuse
+
+    def _refuse(self, *_arguments: object) -> NoReturn:
+        problem = "this process was forked while the transaction was open; begin a new one"
+        raise StorageUnavailable(self.target, problem)
+
+
+class Connections:
+    """The way to one file, for all threads of this process."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        timeout: timedelta,
+        synchronous: str,
+        read_only: bool,
+        beside: bool,
+    ) -> None:
+        self.target = path
+        self.read_only = read_only
+        self._timeout = timeout.total_seconds()
+        self._synchronous = synchronous
+        self._lock = threading.RLock()
+        self._writer: Session | None = None
+        self._writing = False
+        self._idle: list[Session] = []
+        self._reading: set[Session] = set()
+        self._closed = False
+        self._open(beside=beside)
+        _FILES.add(self)
+
+    # --- transactions ------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Hold the write lock of the file: commit at the end, roll back on an exception."""
+        lock = self._lock  # After a fork the child has another one.
+        if not lock.acquire(timeout=self._timeout):
+            raise Retryable(f"another thread has been writing for {self._timeout:g} seconds")
+        try:
+            session = self._begin()
+            try:
+                yield session
+            except BaseException:
+                self._roll_back(session)
+                raise
+            else:
+                self._commit(session)
+            finally:
+                self._end(session)
+        finally:
+            lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Hold one snapshot of the file."""
+        session = self._reader()
+        self._reading.add(session)
+        try:
+            session.rows("BEGIN")
+            yield session
+        finally:
+            self._reading.discard(session)
+            self._let_go(session)
+
+    def _begin(self) -> Session:
+        if self._writing:
+            raise InternalError("this thread has a transaction open already")
+        self.check()
+        session = self._writer
+        if session is None:
+            session = self._writer = self._connect("rw", timeout=0)
+            session.rows(f"PRAGMA synchronous = {self._synchronous}")
+        self._patiently(lambda: session.rows("BEGIN IMMEDIATE"))
+        session.key = ""
+        self._writing = True
+        return session
+
+    def _end(self, session: Session) -> None:
+        if not session.abandoned:
+            self._writing = False
+            if self._closed:
+                self._drop()
+
+    def _commit(self, session: Session) -> None:
+        try:
+            session.end("COMMIT")
+        except TrueCountError as error:
+            self._roll_back(session)
+            code = getattr(error.__cause__, "sqlite_errorcode", 0)
+            if session.key and code & 0xFF == sqlite3.SQLITE_IOERR:
+                # The commit may have reached the disk or not; only a repetition can tell.
+                raise OutcomeUnknown(session.key, str(error.__cause__)) from error
+            raise
+
+    def _roll_back(self, session: Session) -> None:
+        """Undo what is open; a connection that cannot even do that is given up."""
+        if session.abandoned:
+            return
+        try:
+            session.finish()
+            if session.connection.in_transaction:
+                session.rows("ROLLBACK")
+        except (TrueCountError, sqlite3.Error):
+            self._writer = None
+            with suppress(sqlite3.Error):
+                session.connection.close()
+
+    def _patiently(self, act: Callable[[], object]) -> None:
+        """Do *act*, again and again while the file is busy."""
+        deadline = 0.0
+        while True:
+            try:
+                act()
+            except Retryable:
+                now = time.monotonic()
+                deadline = deadline or now + self._timeout
+                if now >= deadline:
+                    raise
+                time.sleep(random.uniform(*_SLEEP))
+            else:
+                return
+
+    # --- readers -----------------------------------------------------------------------
+
+    def _reader(self) -> Session:
+        self.check()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            session = self._connect("ro" if self.read_only else "rw", timeout=self._timeout)
+            session.rows("PRAGMA query_only = 1")
+            return session
+
+    def _let_go(self, session: Session) -> None:
+        if session.abandoned:
+            return
+        try:
+            session.finish()
+            if session.connection.in_transaction:
+                session.rows("COMMIT")
+        except TrueCountError:
+            session.connection.close()
+            return
+        if self._closed or len(self._idle) >= _IDLE_MAX:
+            session.connection.close()
+        else:
+            self._idle.append(session)
+
+    # --- opening and closing -----------------------------------------------------------
+
+    def close(self) -> None:
+        """Close everything; what is being read is closed when it was read."""
+        with self._lock:
+            self._closed = True
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close what nobody uses just now."""
+        while self._idle:
+            self._idle.pop().connection.close()
+        if self._writer is not None and not self._writing:
+            self._writer.connection.close()
+            self._writer = None
+
+    def check(self) -> None:
+        """Refuse to go on after ``close``."""
+        if self._closed:
+            raise StorageUnavailable(self.target, "it was closed")
+
+    def _connect(self, mode: str, *, timeout: float) -> Session:
+        uri = f"{Path(self.target).as_uri()}?mode={mode}"
+        try:
+            connection = sqlite3.connect(
+                uri,
+                uri=True,
+                timeout=timeout,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except sqlite3.Error as error:
+            raise translated(error, self.target) from error
+        return Session(connection, self.target)
+
+    @contextmanager
+    def _connected(self, mode: str, timeout: float) -> Iterator[Session]:
+        session = self._connect(mode, timeout=timeout)
+        try:
+            yield session
+        finally:
+            session.connection.close()
+
+    def _open(self, *, beside: bool) -> None:
+        """Look before touching: a file that is refused stays as it was, byte for byte."""
+        problem = problem_with(self.target, read_only=self.read_only)
+        if problem is not None:
+            raise StorageUnavailable(self.target, problem)
+        path = Path(self.target)
+        known = False
+        if path.exists() and path.stat().st_size:
+            with path.open("rb") as file:
+                if file.read(len(_HEADER)) != _HEADER:
+                    raise ForeignDatabase(self.target, "not an SQLite database", "one of truecount")
+            with self._connected("ro", self._timeout) as session:
+                known = sqlite_schema.recognise(session.rows, self.target, beside=beside)
+        if self.read_only:
+            if not known:
+                raise ForeignDatabase(self.target, "empty", "a database of truecount")
+            return
+        with self._connected("rwc", 0) as session:
+            self._prepare(session, beside=beside)
+
+    def _prepare(self, session: Session, *, beside: bool) -> None:
+        """Make the tables, unless another process just did; the file can be written."""
+
+        def use_wal() -> None:
+            mode = session.rows("PRAGMA journal_mode = WAL")[0][0]
+            if mode != "wal":
+                problem = f"its journal mode is {mode!r} and cannot be made 'wal' here"
+                raise StorageUnavailable(self.target, problem)
+
+        self._patiently(use_wal)
+        self._patiently(lambda: session.rows("BEGIN IMMEDIATE"))
+        try:
+            if not sqlite_schema.recognise(session.rows, self.target, beside=beside):
+                sqlite_schema.create(session.rows)
+        except BaseException:
+            session.end("ROLLBACK")
+            raise
+        session.end("COMMIT")
+
+    # --- forks -------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Close what is idle; keep other threads from opening more until the fork is over."""
+        if self._lock.acquire(timeout=_FORK_WAIT):
+            _FORKING.locked.append(self)
+            self._drop()
+
+    def after_fork(self) -> None:
+        """Let other threads go on, in the parent."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Forget what was open during the fork: it is the parent's."""
+        self._lock = threading.RLock()
+        inherited = {*self._reading, *self._idle}
+        if self._writer is not None:
+            inherited.add(self._writer)
+        for session in inherited:
+            session.abandon()
+        self._reading = set()
+        self._idle = []
+        self._writer = None
+        self._writing = False
+
+
+def problem_with(target: str, *, read_only: bool) -> str | None:
+    """Return why *target* cannot be a database file here, None when it can."""
+    if sqlite3.sqlite_version_info < SQLITE_MIN:
+        return f"SQLite {sqlite3.sqlite_version} is too old, 3.37 or newer is needed"
+    path = Path(target)
+    if path.is_dir():
+        return "it is a directory; name a file in it"
+    if not path.parent.is_dir():
+        return f"the folder {str(path.parent)!r} does not exist; create it first"
+    if not path.exists():
+        return "there is no such file" if read_only else None
+    if not os.access(path, os.R_OK):
+        return "the file may not be read"
+    if not read_only and not os.access(path, os.W_OK):
+        return "the file is read-only; to read it pass read_only=True"
+    return None
+
+
+#: Connections of a parent process: never used, never closed.
+_ABANDONED: Final[list[object]] = []
+_FILES: Final[WeakSet[Connections]] = WeakSet()
+
+
+class _Forking(threading.local):
+    """Whose locks this thread holds while it forks."""
+
+    def __init__(self) -> None:
+        self.locked: list[Connections] = []
+
+
+_FORKING: Final = _Forking()
+
+
+def _before_fork() -> None:
+    for file in list(_FILES):
+        file.before_fork()
+
+
+def _after_fork() -> None:
+    while _FORKING.locked:
+        _FORKING.locked.pop().after_fork()
+
+
+def _after_fork_in_child() -> None:
+    _FORKING.locked.clear()
+    for file in list(_FILES):
+        file.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork,
+        after_in_child=_after_fork_in_child,
+    )

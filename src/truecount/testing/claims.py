@@ -1,0 +1,103 @@
+"""
+How a check says no: an ``AssertionError`` with both values, also under ``python -O``.
+
+Checks never use the ``assert`` statement, and need no test runner.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
+from truecount.errors import Retryable, TrueCountError
+from truecount.protocols.storage import Storage
+
+
+#: Makes a new, empty storage at each call; the check closes it.
+MakeStorage: TypeAlias = Callable[[], Storage]
+
+#: Seconds after which threads that should have finished are reported as stuck.
+DEADLINE: Final = 60.0
+#: How often a call is repeated when the database says that it was busy.
+PATIENCE: Final = 100
+
+_Error = TypeVar("_Error", bound=BaseException)
+_Result = TypeVar("_Result")
+
+
+def expect(seen: object, wanted: object, claim: str) -> None:
+    """
+    Say that *claim* is broken unless *seen* equals *wanted*.
+
+    >>> expect(1 + 1, 3, "one and one")
+    Traceback (most recent call last):
+    ...
+    AssertionError: one and one: expected 3, got 2
+    """
+    if seen != wanted:
+        raise AssertionError(f"{claim}: expected {wanted!r}, got {seen!r}")
+
+
+def expect_raises(kind: type[_Error], call: Callable[[], object], claim: str) -> _Error:
+    """
+    Say that *claim* is broken unless *call* raises *kind*; return what it raised.
+
+    >>> expect_raises(ZeroDivisionError, lambda: 1 / 0, "no result")
+    ZeroDivisionError('division by zero')
+    """
+    try:
+        result = call()
+    except kind as error:
+        return error
+    except TrueCountError as error:
+        raise AssertionError(
+            f"{claim}: expected {kind.__name__}, got {type(error).__name__}: {error}"
+        ) from error
+    raise AssertionError(f"{claim}: expected {kind.__name__}, got the result {result!r}")
+
+
+def patiently(call: Callable[[], _Result]) -> _Result:
+    """Return what *call* returns, repeating it while the database is busy."""
+    for _ in range(PATIENCE):
+        try:
+            return call()
+        except Retryable as error:
+            busy = error
+    raise AssertionError(f"a call was still not served after {PATIENCE} attempts: {busy}")
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """
+    Run *calls* in threads that start together; return their results, in the order of calls.
+
+    An error of truecount is a result, anything else a call raises is raised here. Threads
+    that have not finished within ``DEADLINE`` seconds break the claim that they would.
+    """
+    barrier = threading.Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
+    faults: list[BaseException] = []
+
+    def run(number: int, call: Callable[[], Any]) -> None:
+        try:
+            barrier.wait(DEADLINE)
+            results[number] = call()
+        except TrueCountError as error:
+            results[number] = error
+        except BaseException as error:  # noqa: BLE001 -- it is raised in the calling thread
+            faults.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=(number, call), daemon=True)
+        for number, call in enumerate(calls)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    stuck = sum(thread.is_alive() for thread in threads)
+    if stuck:
+        raise AssertionError(f"{stuck} of {len(calls)} threads did not finish in {DEADLINE} s")
+    if faults:
+        raise faults[0]
+    return results

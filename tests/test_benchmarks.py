@@ -1,0 +1,48 @@
+"""Every benchmark runs, at sizes too small to mean anything, so that none can rot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bench_memory, bench_sqlite, bench_start, bench_time
+from benchmarks.by_hand_sqlite import ByHand, connect, stocked
+from benchmarks.harness import Case, Sizes, document, run_case, table
+from truecount import Inventory, SQLiteStorage
+
+
+CASES = [*bench_memory.CASES, *bench_sqlite.CASES, *bench_start.CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_benchmark_runs(case: Case, tmp_path: Path) -> None:
+    """Both contenders finish and are compared."""
+    operations = 1 if case in bench_start.CASES else 10
+    result = run_case(case, Sizes(operations, 1, tmp_path))
+    assert result.ratio > 0
+    assert case.name in table([result])
+    assert document([result], operations)["results"]
+
+
+def test_slope_of_as_of_reads_is_measured() -> None:
+    """Both storages answer as-of reads over a small history."""
+    rows = bench_time.slope([200])
+    assert [(name, entries) for name, entries, _ in rows] == [("memory", 200), ("SQLite", 200)]
+    assert all(taken > 0 for _, _, taken in rows)
+
+
+def test_rows_written_by_hand_are_the_rows_truecount_writes(tmp_path: Path) -> None:
+    """The raw limit is honest: verify accepts what was written by hand."""
+    path = tmp_path / "hand.db"
+    stocked(path, 3).close()
+    connection = connect(path)
+    hand = ByHand(connection)
+    assert hand.reserve("SKU-0", 2, "cart-1", "key-1")
+    assert hand.reserve_many([("SKU-1", 1, "cart-2", "key-2"), ("SKU-0", 1, "cart-3", "key-3")]) == 2
+    connection.close()
+    with Inventory(SQLiteStorage(path)) as inventory:
+        verification = inventory.verify()
+        assert verification.ok, verification.problems
+        assert inventory.figures("SKU-0").held == 3
+        assert inventory.reservation("cart-2").status in ("held", "expired")
