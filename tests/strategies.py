@@ -12,7 +12,7 @@ never declared), a lot, a handful of references and keys. ``play`` runs a histor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -157,6 +157,20 @@ def _said(kind: type[Operation], **words: st.SearchStrategy[Any]) -> st.SearchSt
     return st.builds(kind, key=keys, occurred_at=moments, **words)
 
 
+def _moved(
+    kind: Callable[..., Operation], **words: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Operation]:
+    """Return operations of *kind* from one location to the other."""
+    routes = st.permutations(LOCATIONS)
+    return st.builds(
+        lambda route, **said: kind(source=route[0], target=route[1], **said),
+        routes,
+        key=keys,
+        occurred_at=moments,
+        **words,
+    )
+
+
 _delivered = st.sampled_from((*PURCHASES, None))
 _expiry = st.just(START + timedelta(days=30))
 _reasons = st.just("broken")
@@ -207,7 +221,14 @@ FACTS: Final[dict[str, st.SearchStrategy[Operation]]] = {
         at=locations,
         into=st.sampled_from((State.SELLABLE, State.DAMAGED)),
     ),
-    "damaged": _said(Damaged, sku=skus, quantity=quantities, at=locations, state=_free, lot=lots),
+    "damaged": _said(
+        Damaged,
+        sku=skus,
+        quantity=quantities,
+        at=locations,
+        state=st.sampled_from((State.SELLABLE, State.QUARANTINE)),
+        lot=lots,
+    ),
     "scrapped": _said(
         Scrapped, sku=skus, quantity=quantities, at=locations, state=_free, reason=_reasons
     ),
@@ -224,8 +245,14 @@ FACTS: Final[dict[str, st.SearchStrategy[Operation]]] = {
         reason=_reasons,
         refuse_below=st.sampled_from((None, None, 0)),
     ),
-    "counted": _said(
-        Counted, sku=skus, quantity=st.integers(0, 9), at=locations, lot=lots, counted_at=moments
+    "counted": st.builds(
+        Counted,
+        key=keys,
+        sku=skus,
+        quantity=st.integers(0, 9),
+        at=locations,
+        lot=lots,
+        counted_at=moments,
     ),
     "arrived": _said(Arrived, lines=lines, reference=st.sampled_from(TRANSFERS)),
     "rejected": _said(Rejected, lines=lines, reference=st.sampled_from(TRANSFERS)),
@@ -236,22 +263,8 @@ _parts = st.fixed_dictionaries({"MUG": st.integers(1, 2), "TEA": st.just(1)})
 
 #: Commands of the stock ledger.
 COMMANDS: Final[dict[str, st.SearchStrategy[Operation]]] = {
-    "relocate": _said(
-        Relocate,
-        sku=skus,
-        quantity=quantities,
-        source=locations,
-        target=locations,
-        state=_free,
-        lot=st.none() | lots,
-    ),
-    "transfer_out": _said(
-        TransferOut,
-        lines=lines,
-        source=locations,
-        target=locations,
-        reference=st.sampled_from(TRANSFERS),
-    ),
+    "relocate": _moved(Relocate, sku=skus, quantity=quantities, state=_free, lot=st.none() | lots),
+    "transfer_out": _moved(TransferOut, lines=lines, reference=st.sampled_from(TRANSFERS)),
     "assemble": _said(
         Assemble, sku=st.just(KIT), quantity=st.integers(1, 2), components=_parts, at=locations
     ),

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -174,8 +175,8 @@ def listed_operations(nature: str) -> str:
 
 def listed_errors(base: str) -> str:
     """Return the errors below a branch of the tree."""
-    branch: type[Exception] = getattr(errors, base)
-    own = branch.__subclasses__()
+    branch: type[Any] = getattr(errors, base)
+    own: list[type[Any]] = branch.__subclasses__()
     rows = (
         (
             f"`{kind.__name__}`",
@@ -211,7 +212,12 @@ def protocol(name: str) -> str:
 def listed_findings() -> str:
     """Return the kinds of findings, the most urgent first."""
     rows = (
-        (f"`{kind.value}`", str(rule.urgency), rule.advice, "yes" if rule.dismissible else "no")
+        (
+            f"`{kind.value}`",
+            str(rule.urgency),
+            rule.advice,
+            "yes" if kind in findings.DISMISSIBLE else "no",
+        )
         for kind, rule in sorted(findings.KINDS.items(), key=lambda item: -item[1].urgency)
     )
     return table(("kind", "urgency", "what to do", "can be dismissed"), rows)

@@ -69,6 +69,8 @@ from truecount.model.policy import Policy
 from truecount.model.quantities import Unit
 from truecount.model.stock import Figures, StockKey
 from truecount.protocols.system import Committed
+from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
+from truecount.reconciliation.register import Dismiss
 from truecount.reservations.views import Reservation, ReservationLine
 from truecount.storage.memory import MemoryStorage
 

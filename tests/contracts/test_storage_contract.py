@@ -50,7 +50,8 @@ def test_kit_loads_no_test_runner() -> None:
     """Importing the kit loads neither pytest nor Hypothesis, so it works in any test suite."""
     program = (
         "import sys, truecount.testing\n"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'pytest', 'hypothesis'}))"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(*sorted(loaded & {'pytest', 'hypothesis'}))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True

@@ -24,7 +24,10 @@ SCHEMA = (
     CREATE INDEX IF NOT EXISTS unnumbered ON {s}.movement
       (tenant, recorded_at, ordinal, id) WHERE position IS NULL
     """,
-    f"CREATE TABLE IF NOT EXISTS {{s}}.numbering (tenant {NAME} PRIMARY KEY, position bigint NOT NULL)",
+    f"""
+    CREATE TABLE IF NOT EXISTS {{s}}.numbering (
+      tenant {NAME} PRIMARY KEY, position bigint NOT NULL)
+    """,
     f"""
     CREATE TABLE IF NOT EXISTS {{s}}.entry (
       tenant {NAME}, sku {NAME}, location {NAME}, lot {NAME}, version bigint NOT NULL,

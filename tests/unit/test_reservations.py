@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.shops import MINUTE, Shop
-from truecount import Kind, MemoryStorage, Pick, Reservation, Sold, State
+from truecount import Kind, MemoryStorage, Pick, Policy, Reservation, Sold, State
 from truecount.errors import (
     AlreadyReserved,
     IdempotencyConflict,
@@ -101,8 +101,6 @@ class TestLifeOfAReservation:
 
     def test_duration_comes_from_the_call_or_the_policy(self, shop: Shop) -> None:
         """Without ttl the shortest hold time among the cart's SKUs counts."""
-        from truecount import Policy
-
         shop.inventory.policies.set(Policy(hold_ttl=timedelta(hours=2)))
         shop.inventory.policies.set(Policy(hold_ttl=timedelta(hours=1)), sku="TEA")
         for number, (lines, ttl, hours) in enumerate(
@@ -393,7 +391,7 @@ class TestAmend:
         cart = shop.inventory.reserve({"MUG": 1}, reference="cart-1", ttl=5 * MINUTE)
         shop.clock.tick(4 * MINUTE)
         assert shop.inventory.amend("cart-1", {"TEA": 1}).expires_at == cart.expires_at
-        shop.clock.tick(MINUTE)
+        shop.clock.tick(2 * MINUTE)
         assert shop.inventory.available("TEA") == 4
 
     def test_what_left_the_shelf_cannot_be_taken_out(self, shop: Shop) -> None:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from truecount.cli.csv_rows import BAD_COLUMNS
 from truecount.errors import InvalidArgument, InvalidData
 from truecount.ledger.scan import Progress
 from truecount.model.names import shown
@@ -46,29 +47,23 @@ def sheet_of(path: Path, encoding: str = "utf-8-sig", delimiter: str | None = No
         InvalidData: It cannot be opened or decoded, or it is empty.
         InvalidArgument: There is no such encoding.
     """
-    with _opened(path, encoding) as stream:
-        first = ""
-        while not first.strip():
-            line = _readline(stream, path, encoding)
-            if not line:
-                raise InvalidData(str(path), "it is empty; the first line names the columns")
-            first = line
-        candidates = DELIMITERS if delimiter is None else (delimiter,)
-        headers = {each: _header(first + _rest(stream, first), each, path) for each in candidates}
+    candidates = DELIMITERS if delimiter is None else (delimiter,)
+    headers = {each: _first_row(path, encoding, each) for each in candidates}
     best = max(candidates, key=lambda each: len(headers[each]))
+    if not headers[best]:
+        raise InvalidData(str(path), "it is empty; its first line must name the columns")
     return Sheet(path, encoding, best, headers[best])
 
 
-def _rest(stream: io.TextIOWrapper, first: str) -> str:
-    """Return the lines that a quoted name with a line break in it takes further."""
-    return "" if first.count('"') % 2 == 0 else "".join(stream.readline() for _ in range(10))
-
-
-def _header(text: str, delimiter: str, path: Path) -> tuple[str, ...]:
-    try:
-        return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
-    except csv.Error as error:
-        raise InvalidData(f"the header of {path}", str(error)) from error
+def _first_row(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
+    with _opened(path, encoding) as stream:
+        try:
+            rows = (row for row in csv.reader(stream, delimiter=delimiter) if any(row))
+            return tuple(next(rows, ()))
+        except csv.Error as error:
+            raise InvalidData(f"the header of {path}", str(error)) from error
+        except UnicodeError as error:
+            raise InvalidData(str(path), _undecodable(error, encoding)) from error
 
 
 def rows_of(sheet: Sheet, progress: Progress | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -93,10 +88,9 @@ def rows_of(sheet: Sheet, progress: Progress | None = None) -> Iterator[tuple[in
                 return
             except csv.Error as error:
                 raise InvalidData(f"{sheet.path}, line {line}", _broken(error)) from error
-            except UnicodeDecodeError as error:
-                raise InvalidData(
-                    f"{sheet.path}, after line {line - 1}", _undecodable(error, sheet.encoding)
-                ) from error
+            except UnicodeError as error:
+                where = f"{sheet.path}, after line {line - 1}"
+                raise InvalidData(where, _undecodable(error, sheet.encoding)) from error
             if not any(cells):
                 continue
             if is_header:
@@ -114,11 +108,13 @@ def _broken(error: csv.Error) -> str:
     )
 
 
-def _undecodable(error: UnicodeDecodeError, encoding: str) -> str:
-    byte = error.object[error.start]
+def _undecodable(error: UnicodeError, encoding: str) -> str:
+    seen = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        seen = f"byte 0x{error.object[error.start]:02x}, {error.reason}"
     return (
-        f"it is not {encoding} (byte 0x{byte:02x}: {error.reason}); save it as UTF-8, or pass "
-        "--encoding, for example cp1252 or utf-16"
+        f"it is not {encoding} ({seen}); save it as UTF-8, or pass --encoding, for example "
+        "cp1252 or utf-16"
     )
 
 
@@ -134,41 +130,30 @@ def _opened(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
         yield stream
 
 
-def _readline(stream: io.TextIOWrapper, path: Path, encoding: str) -> str:
-    try:
-        return stream.readline()
-    except UnicodeError as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise InvalidData(str(path), _undecodable(error, encoding)) from error
-        raise InvalidData(str(path), f"it is not {encoding} ({error})") from error
-
-
 class Rejects:
     """
     A CSV file of rows that were not imported, with what is wrong with each.
 
     It has the columns of the original and then ``bad_line``, ``bad_column``,
-    ``bad_reason``; put right, it can be imported as it is.
+    ``bad_reason``; put right, it can be imported as it is (UTF-8, with a mark that Excel heeds).
     """
 
     def __init__(self, stream: io.TextIOWrapper, sheet: Sheet) -> None:
         self._writer = csv.writer(stream, delimiter=sheet.delimiter)
-        self._kept = [p for p, name in enumerate(sheet.header) if not _is_ours(name)]
-        self._writer.writerow([*(sheet.header[p] for p in self._kept), *REJECTED])
+        self._width = len(sheet.header)
+        self._kept = [place for place, name in enumerate(sheet.header) if not _is_ours(name)]
+        self._writer.writerow([*(sheet.header[place] for place in self._kept), *BAD_COLUMNS])
 
     def add(self, cells: list[str], line: int, column: str, reason: str) -> None:
         """Write one row."""
-        kept = cells if len(cells) <= len(self._kept) else [cells[p] for p in self._kept]
-        padded = kept + [""] * (len(self._kept) - len(kept))
-        self._writer.writerow([*padded, line, column, reason])
+        fits = len(cells) == self._width
+        kept = [cells[place] for place in self._kept] if fits else cells
+        missing = [""] * (len(self._kept) - len(kept))
+        self._writer.writerow([*kept, *missing, line, column, reason])
 
 
 def _is_ours(name: str) -> bool:
-    return name.strip().casefold() in REJECTED
-
-
-#: What a file of rejected rows has besides the original's columns.
-REJECTED: Final = ("bad_line", "bad_column", "bad_reason")
+    return name.strip().casefold() in BAD_COLUMNS
 
 
 @contextmanager
@@ -185,7 +170,7 @@ def rejects_to(path: Path, sheet: Sheet) -> Iterator[Rejects]:
             "--skip-bad", shown(str(path)), "a new file, or one that an earlier import wrote"
         )
     try:
-        stream = path.open("w", encoding="utf-8", newline="")
+        stream = path.open("w", encoding="utf-8-sig", newline="")
     except OSError as error:
         raise InvalidData(str(path), error.strerror or str(error)) from error
     with stream:
@@ -197,4 +182,4 @@ def _was_rejects(path: Path, sheet: Sheet) -> bool:
         return False
     with path.open("rb") as stream:
         first = stream.readline(1_000_000).strip()
-    return first.endswith(sheet.delimiter.join(REJECTED).encode())
+    return first.endswith(sheet.delimiter.join(BAD_COLUMNS).encode())

@@ -213,7 +213,7 @@ def places_of(
     if missing:
         raise InvalidData(
             "the header",
-            f"it has no column {' and no column '.join(missing)} (seen: {', '.join(header)}); "
+            f"it has no column {' and no column '.join(missing)} (seen: {_shown(header)}); "
             "name it with --map, or give all rows one value with --set",
         )
     return places
@@ -233,16 +233,20 @@ def _mapped(column: str, name: str, header: Sequence[str], seen: Sequence[str]) 
     if name.strip().casefold() in seen:
         return seen.index(name.strip().casefold())
     raise InvalidData(
-        "the header", f"it has no column {name!r} for {column} (seen: {', '.join(header)})"
+        "the header", f"it has no column {name!r} for {column} (seen: {_shown(header)})"
     )
+
+
+def _shown(header: Sequence[str]) -> str:
+    return ", ".join(names.shown(name) for name in header)
 
 
 def _unknown(name: str) -> str:
     near = get_close_matches(name.strip().casefold(), COLUMNS, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return (
-        f"column {name!r} is unknown{meant}; name it with --map COLUMN={name}, or pass over all "
-        "unknown columns with --extra"
+        f"column {names.shown(name)} is unknown{meant}; say what it holds with --map, or pass "
+        "over unknown columns with --extra"
     )
 
 
@@ -379,8 +383,13 @@ def _read_moment(cell: str, timezone: tzinfo | None) -> datetime | str:
     return local
 
 
+def _word(_column: str, cell: str, _timezone: tzinfo | None) -> str:
+    return cell.casefold()
+
+
 #: How the text of a cell becomes the value of a field; other fields take it as it is.
 _READERS: Final[Mapping[str, Callable[[str, str, tzinfo | None], Any]]] = {
     **dict.fromkeys(_NUMBERS, _number),
     **dict.fromkeys(_TIMES, _moment),
+    **dict.fromkeys(("state", "into"), _word),
 }

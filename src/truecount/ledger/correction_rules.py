@@ -39,7 +39,7 @@ from truecount.model.operations import (
 from truecount.model.places import FREE, State
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Wants
-from truecount.write.book import ORDER, Book, Stage
+from truecount.write.book import ORDER, Book, NotLocked, Stage
 from truecount.write.intents import Decision, Granted, Rule, Rules, Widen
 
 
@@ -156,10 +156,10 @@ def _correct(operation: Correct, book: Book, now: Instant, rules: Rules) -> Deci
     if not book.wants.covers(wider):
         return Widen(wider)
     stage = Stage(book, now)
-    missing = stage.missing((back,))
-    if missing is not None:
-        return Widen(missing)
-    stage.post(back, "reversal")
+    try:
+        stage.post(back, "reversal")
+    except NotLocked:
+        return Widen(stage.missing((back,)))
     decision: Decision = Granted()
     if right is not None:
         decision = rules[type(right)].decide(right, book.after(stage), now)

@@ -9,7 +9,7 @@ The INCOMING figure of a key is the outstanding units of all orders.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from truecount.errors import UnknownReference
 from truecount.ledger.drafts import counted, draft, item
@@ -27,6 +27,9 @@ from truecount.write.intents import Decision, Granted, Rule
 
 
 PURCHASE: Final = "purchase"
+#: Counters of an order line for units sent straight back: expected ones, and those beyond.
+REJECTED: Final = "rejected"
+REJECTED_BEYOND: Final = "rejected_beyond"
 
 
 def outstanding(document: dict[str, Any] | None, name: str) -> int:
@@ -40,10 +43,10 @@ def outstanding(document: dict[str, Any] | None, name: str) -> int:
     return counted(document, name, "ordered") - gone
 
 
-def _wants(operation: Any, settings: Settings) -> Wants:
+def _wants(operation: Expected | Received | DeliveryClosed, settings: Settings) -> Wants:
     del settings
     wants = Wants(keys={StockKey(operation.sku, operation.at, "")})
-    if getattr(operation, "lot", ""):
+    if isinstance(operation, Received) and operation.lot:
         wants.keys.add(StockKey(operation.sku, operation.at, operation.lot))
     if operation.reference is not None:
         wants.records.add((PURCHASE, operation.reference))
@@ -55,75 +58,101 @@ def _expect(operation: Expected, book: Book, now: Instant) -> Decision:
     name = item(operation.at, operation.sku)
     leg = Leg(operation.sku, "", operation.quantity, SUPPLIER, inside(operation.at, State.INCOMING))
     tally = Tally(PURCHASE, operation.reference, name, "ordered", operation.quantity)
-    known = book.document(PURCHASE, operation.reference) or {}
-    due = dict(known.get("due", {}))
+    document = dict(book.document(PURCHASE, operation.reference) or {})
+    document["due"] = dict(document.get("due", {}))
+    document["lines"] = {line: dict(fields) for line, fields in document.get("lines", {}).items()}
     if operation.due_at is not None:
-        due[name] = to_instant(operation.due_at)
-    document = (PURCHASE, operation.reference, known | {"due": due})
-    return Granted((draft(Kind.EXPECT, operation, (leg,), now, tallies=(tally,)),), documents=(document,))
+        document["due"][name] = to_instant(operation.due_at)
+    return Granted(
+        (draft(Kind.EXPECT, operation, (leg,), now, tallies=(tally,)),),
+        documents=((PURCHASE, operation.reference, document),),
+    )
+
+
+class _Split(NamedTuple):
+    """How a delivery shares out over the order line it is for."""
+
+    from_order: int
+    surplus: int
+    #: Rejected units that the order was still waiting for, and those beyond it.
+    rejected: int
+    rejected_beyond: int
 
 
 def _receive(operation: Received, book: Book, now: Instant) -> Decision:
-    """Accepted and rejected units use up the order line; what is over is noted."""
+    """Use up the order line by what was accepted and rejected; note what is over."""
     book.settings.check(operation.at)
-    name = item(operation.at, operation.sku)
     document = book.document(PURCHASE, operation.reference) if operation.reference else None
-    left = outstanding(document, name)
+    left = max(0, outstanding(document, item(operation.at, operation.sku)))
     from_order = min(left, operation.quantity)
-    sent_back = min(left - from_order, operation.rejected)
-    surplus = operation.quantity - from_order
+    rejected = min(left - from_order, operation.rejected)
+    split = _Split(
+        from_order, operation.quantity - from_order, rejected, operation.rejected - rejected
+    )
     notes = []
-    if surplus and document is not None:
+    if split.surplus and document is not None:
         notes.append(
             f"over_delivery: {operation.quantity} of {operation.sku} came for "
             f"{operation.reference}, {left} were still expected"
         )
-    tallies = (
-        [
-            Tally(PURCHASE, operation.reference, name, field, quantity)
-            for field, quantity in (
-                ("received", from_order),
-                ("surplus", surplus),
-                ("rejected", sent_back),
-            )
-            if quantity
-        ]
-        if document is not None and operation.reference is not None
-        else []
-    )
-    legs = _received_legs(operation, from_order, surplus, sent_back)
+    legs = _received_legs(operation, split)
     posted = draft(
-        Kind.RECEIVE, operation, legs, now, tallies=tallies, notes=notes, expiries=expiries_of(operation)
+        Kind.RECEIVE,
+        operation,
+        legs,
+        now,
+        tallies=_received_tallies(operation, split) if document is not None else (),
+        notes=notes,
+        expiries=expiries_of(operation),
+        touches=() if legs else (StockKey(operation.sku, operation.at, operation.lot),),
     )
-    result = {"from_order": from_order, "surplus": surplus, "rejected": operation.rejected}
+    result = {
+        "from_order": split.from_order,
+        "surplus": split.surplus,
+        "rejected": operation.rejected,
+    }
     return Granted((posted,), result=result)
 
 
-def _received_legs(operation: Received, from_order: int, surplus: int, sent_back: int) -> list[Leg]:
-    """A lot is known only on arrival, so its units leave INCOMING and come in under the lot."""
+def _received_tallies(operation: Received, split: _Split) -> list[Tally]:
+    name = item(operation.at, operation.sku)
+    counters = {
+        "received": split.from_order,
+        "surplus": split.surplus,
+        REJECTED: split.rejected,
+        REJECTED_BEYOND: split.rejected_beyond,
+    }
+    return [
+        Tally(PURCHASE, operation.reference or "", name, field, quantity)
+        for field, quantity in counters.items()
+        if quantity
+    ]
+
+
+def _received_legs(operation: Received, split: _Split) -> list[Leg]:
+    """Return the legs; a lot is known only on arrival, so its units leave INCOMING without."""
     incoming = inside(operation.at, State.INCOMING)
     target = inside(operation.at, operation.into)
-    legs = []
+    arrived, from_supplier, back = split.from_order, split.surplus, split.rejected
     if operation.lot:
-        sent_back, from_order, surplus = sent_back + from_order, 0, from_order + surplus
-    if from_order:
-        legs.append(Leg(operation.sku, "", from_order, incoming, target))
-    if surplus:
-        legs.append(Leg(operation.sku, operation.lot, surplus, SUPPLIER, target))
-    if sent_back:
-        legs.append(Leg(operation.sku, "", sent_back, incoming, SUPPLIER))
-    return legs
+        arrived, from_supplier, back = 0, operation.quantity, back + arrived
+    legs = [
+        Leg(operation.sku, "", arrived, incoming, target),
+        Leg(operation.sku, operation.lot, from_supplier, SUPPLIER, target),
+        Leg(operation.sku, "", back, incoming, SUPPLIER),
+    ]
+    return [leg for leg in legs if leg.quantity]
 
 
 def _close(operation: DeliveryClosed, book: Book, now: Instant) -> Decision:
-    """Nothing more will come; closing what is complete changes nothing."""
+    """Expect nothing more; closing what is complete changes nothing."""
     book.settings.check(operation.at)
     document = book.document(PURCHASE, operation.reference)
     name = item(operation.at, operation.sku)
     if counted(document, name, "ordered") == 0:
         raise UnknownReference(f"order of {operation.sku} at {operation.at}", operation.reference)
     left = outstanding(document, name)
-    if not left:
+    if left <= 0:
         return Granted(result={"closed": 0})
     leg = Leg(operation.sku, "", left, inside(operation.at, State.INCOMING), SUPPLIER)
     tally = Tally(PURCHASE, operation.reference, name, "closed", left)

@@ -10,6 +10,7 @@ from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Draft, Leg, Tally, encode
 from truecount.model.operations import Operation
+from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
 from truecount.write.book import Book
@@ -46,6 +47,17 @@ def draft(
         notes=tuple(notes),
         touches=tuple(touches),
     )
+
+
+def one_key(operation: Any, settings: Settings) -> Wants:
+    """Want the stock key an operation names by its SKU, location and lot."""
+    del settings  # every wants function is given the rules; this one needs none
+    return Wants(keys={StockKey(operation.sku, operation.at, operation.lot)})
+
+
+def quantity_demand(operation: Any, _book: Book) -> Iterable[tuple[str, int]]:
+    """Yield what an operation may take from SELLABLE: its one SKU and quantity."""
+    yield operation.sku, operation.quantity
 
 
 def item(*words: str) -> str:

@@ -1,5 +1,5 @@
 """
-Rules of plain stock: opening, sales, returns, inspection, damage, counts, relocation, kits.
+Rules of plain stock: opening, quality, adjustments, counts, relocation, kits, shop rules.
 
 Each operation has a ``decide`` function; the table at the end pairs it with the stock keys
 it wants. Facts always post; commands take from :mod:`truecount.ledger.supply` or refuse.
@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from truecount.errors import InsufficientStock, InvalidArgument, Refused, TooMany, UnknownReference
-from truecount.ledger.drafts import counted, draft, item, short_or_unknown
-from truecount.ledger.supply import Part, keys_first_expiry_first, reclaim, take
+from truecount.errors import InsufficientStock, InvalidArgument
+from truecount.ledger.drafts import Short, draft, one_key, quantity_demand, shortage
+from truecount.ledger.sale_rules import SALE_RULES
+from truecount.ledger.supply import (
+    Part,
+    carried,
+    is_expired,
+    keys_first_expiry_first,
+    reclaim,
+    take,
+)
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
-from truecount.model.lines import LineRow
-from truecount.model.movements import Leg, Tally
+from truecount.model.movements import Leg
 from truecount.model.operations import (
     Adjusted,
     Assemble,
@@ -27,16 +34,13 @@ from truecount.model.operations import (
     Opened,
     Operation,
     Put,
+    Received,
     Relocate,
-    Returned,
     ReturnedToSupplier,
     Scrapped,
-    Sold,
-    TakeBack,
 )
 from truecount.model.places import (
     ASSEMBLY,
-    CUSTOMER,
     INDEX,
     OPENING,
     STATES,
@@ -47,37 +51,19 @@ from truecount.model.places import (
     inside,
 )
 from truecount.model.settings import GENERATION, LOCATION, POLICY, Settings
-from truecount.model.stock import StockKey
+from truecount.model.stock import Amounts, StockKey, plus
 from truecount.protocols.storage import Wants
-from truecount.write.book import ORDER, Book
+from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule, Widen
 
 
-def _one_key(operation: Any, settings: Settings) -> Wants:
-    del settings
-    return Wants(keys={StockKey(operation.sku, operation.at, operation.lot)})
+# --- opening ----------------------------------------------------------------------------
 
 
-def _one_leg(
-    kind: Kind, operation: Any, book: Book, now: Instant, source: Place, target: Place
-) -> Granted:
-    """Post one leg of the operation's SKU, lot and quantity."""
-    book.settings.check(operation.at)
-    leg = Leg(operation.sku, operation.lot, operation.quantity, source, target)
-    return Granted((draft(kind, operation, (leg,), now),))
-
-
-def expiries_of(operation: Any) -> tuple[tuple[str, str, Instant], ...]:
-    """
-    Return the lot expiry an operation names, as a draft carries it.
-
-    Raises:
-        InvalidArgument: An expiry without a lot.
-    """
+def expiries_of(operation: Opened | Received) -> tuple[tuple[str, str, Instant], ...]:
+    """Return the lot expiry an operation names, as a draft carries it."""
     if operation.lot_expires_at is None:
         return ()
-    if not operation.lot:
-        raise InvalidArgument("lot_expires_at", "without a lot", "lot= as well")
     return ((operation.sku, operation.lot, to_instant(operation.lot_expires_at)),)
 
 
@@ -88,171 +74,47 @@ def _open(operation: Opened, book: Book, now: Instant) -> Decision:
     return Granted((draft(Kind.OPEN, operation, (leg,), now, expiries=expiries_of(operation)),))
 
 
-# --- sales and returns ------------------------------------------------------------------
-
-
-def _wants_sold(operation: Sold, settings: Settings) -> Wants:
-    del settings
-    wants = Wants(
-        scopes={(operation.sku, operation.at)},
-        keys={StockKey(operation.sku, operation.at, operation.lot or "")},
-    )
-    if operation.reference is not None:
-        wants.orders.add(operation.reference)
-    return wants
-
-
-def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
-    """A sale reported: first what the reservation still has there, then the shelf."""
-    book.settings.check(operation.at)
-    lines = book.lines_of(operation.reference) if operation.reference else []
-    legs, left = _from_reservation(operation, lines)
-    reserved = operation.quantity - left
-    legs += _from_shelf(operation, book, left)
-    tallies, notes = [], []
-    if left and operation.reference:
-        tallies.append(Tally(ORDER, operation.reference, operation.sku, "sold", left))
-    if left and any(line.key.sku == operation.sku for line in lines):
-        notes.append(
-            f"beyond_reservation: {operation.quantity} of {operation.sku} were sold under "
-            f"{operation.reference}, its reservation still had {reserved} there"
-        )
-    return Granted((draft(Kind.SOLD, operation, legs, now, tallies=tallies, notes=notes),))
-
-
-def _from_reservation(operation: Sold, lines: list[LineRow]) -> tuple[list[Leg], int]:
-    legs, left = [], operation.quantity
-    for state in (State.PICKED, State.ALLOCATED, State.HELD):
-        for line in lines:
-            here = line.key.sku == operation.sku and line.key.location == operation.at
-            if not here or (operation.lot is not None and line.key.lot != operation.lot):
-                continue
-            taken = min(left, getattr(line, state.value))
-            if taken:
-                source = inside(operation.at, state)
-                legs.append(
-                    Leg(operation.sku, line.key.lot, taken, source, CUSTOMER, line.number)
-                )
-                left -= taken
-    return legs, left
-
-
-def _from_shelf(operation: Sold, book: Book, left: int) -> list[Leg]:
-    """Take what is there lot by lot; what is not there leaves the key without a lot short."""
-    legs = []
-    source = inside(operation.at, State.SELLABLE)
-    for key in keys_first_expiry_first(book, operation.sku, operation.at, operation.lot):
-        taken = min(left, max(0, book.row(key).sellable))
-        if taken:
-            legs.append(Leg(operation.sku, key.lot, taken, source, CUSTOMER))
-            left -= taken
-    if left:
-        lot = operation.lot or ""
-        legs = [leg._replace(quantity=leg.quantity + left) if leg.lot == lot else leg for leg in legs]
-        if all(leg.lot != lot for leg in legs):
-            legs.append(Leg(operation.sku, lot, left, source, CUSTOMER))
-    return legs
-
-
-def shipped_and_returned(book: Book, reference: str, sku: str) -> tuple[int, int]:
-    """Return how many units of *sku* a reference shipped or sold, and how many came back."""
-    document = book.document(ORDER, reference)
-    lines = book.lines_of(reference)
-    shipped = sum(line.shipped for line in lines if line.key.sku == sku)
-    return shipped + counted(document, sku, "sold"), counted(document, sku, "returned")
-
-
-def _wants_returned(operation: Returned, settings: Settings) -> Wants:
-    wants = _one_key(operation, settings)
-    if operation.reference is not None:
-        wants.orders.add(operation.reference)
-    return wants
-
-
-def _returned(operation: Returned, book: Book, now: Instant) -> Decision:
-    """A return reported: booked whatever the order says; too many becomes a finding."""
-    book.settings.check(operation.at)
-    target = inside(operation.at, operation.into)
-    leg = Leg(operation.sku, operation.lot, operation.quantity, CUSTOMER, target)
-    tallies, notes = [], []
-    if operation.reference is not None:
-        shipped, returned = shipped_and_returned(book, operation.reference, operation.sku)
-        tallies.append(
-            Tally(ORDER, operation.reference, operation.sku, "returned", operation.quantity)
-        )
-        if returned + operation.quantity > shipped:
-            notes.append(
-                f"over_return: {returned + operation.quantity} of {operation.sku} came back for "
-                f"{operation.reference}, which shipped {shipped}"
-            )
-    return Granted((draft(Kind.TAKE_BACK, operation, (leg,), now, tallies=tallies, notes=notes),))
-
-
-def _wants_take_back(operation: TakeBack, settings: Settings) -> Wants:
-    del settings
-    return Wants(orders={operation.reference})
-
-
-def _take_back(operation: TakeBack, book: Book, now: Instant) -> Decision:
-    """Take a return asked for: each unit shipped can come back once."""
-    reference = operation.reference
-    if operation.at is not None:
-        book.settings.check(operation.at)
-    if book.document(ORDER, reference) is None:
-        raise UnknownReference("order", reference)
-    legs, tallies = [], []
-    for sku, quantity in operation.lines:
-        shipped, returned = shipped_and_returned(book, reference, sku)
-        if quantity > shipped - returned:
-            return TooMany("take back", "order", reference, sku, quantity, shipped - returned)
-        tallies.append(Tally(ORDER, reference, sku, "returned", quantity))
-        for key, part in _came_from(operation, book, sku, quantity, returned):
-            target = inside(operation.at or key.location, operation.into)
-            legs.append(Leg(sku, key.lot, part, CUSTOMER, target))
-    return Granted((draft(Kind.TAKE_BACK, operation, legs, now, tallies=tallies, guarded=False),))
-
-
-def _came_from(operation: TakeBack, book: Book, sku: str, quantity: int, skip: int) -> Iterable[Part]:
-    """Yield the keys the next returned units were shipped from, line by line."""
-    for line in book.lines_of(operation.reference):
-        if line.key.sku == sku and line.shipped:
-            passed = min(skip, line.shipped)
-            skip -= passed
-            part = min(quantity, line.shipped - passed)
-            if part:
-                yield Part(line.key, part)
-                quantity -= part
-    if quantity:
-        if operation.at is None:
-            raise InvalidArgument("at", "None", "the location the returned units went to")
-        yield Part(StockKey(sku, operation.at, ""), quantity)
-
-
 # --- quality ----------------------------------------------------------------------------
 
 
+def _leaves(kind: Kind, operation: Any, book: Book, now: Instant, target: Place) -> Granted:
+    """
+    Post that units left their state, whatever the book says.
+
+    SELLABLE below zero speaks for itself; that QUARANTINE or DAMAGED did not have the units
+    is noted, because somebody named a state that was wrong.
+    """
+    book.settings.check(operation.at)
+    state = getattr(operation, "state", State.QUARANTINE)
+    key = StockKey(operation.sku, operation.at, operation.lot)
+    there = book.row(key).amounts[INDEX[state]]
+    notes = []
+    if state is not State.SELLABLE and there < operation.quantity:
+        notes.append(
+            f"not_there: {operation.quantity} of {operation.sku} left {state} at "
+            f"{operation.at}, the book had {there} there"
+        )
+    source = inside(operation.at, state)
+    leg = Leg(operation.sku, operation.lot, operation.quantity, source, target)
+    return Granted((draft(kind, operation, (leg,), now, notes=notes),))
+
+
 def _inspect(operation: Inspected, book: Book, now: Instant) -> Decision:
-    source = inside(operation.at, State.QUARANTINE)
     target = inside(operation.at, operation.into)
-    return _one_leg(Kind.INSPECT, operation, book, now, source, target)
+    return _leaves(Kind.INSPECT, operation, book, now, target)
 
 
 def _damage(operation: Damaged, book: Book, now: Instant) -> Decision:
-    if operation.state is State.DAMAGED:
-        raise InvalidArgument("state", "DAMAGED", "SELLABLE or QUARANTINE")
-    source = inside(operation.at, operation.state)
     target = inside(operation.at, State.DAMAGED)
-    return _one_leg(Kind.DAMAGE, operation, book, now, source, target)
+    return _leaves(Kind.DAMAGE, operation, book, now, target)
 
 
 def _scrap(operation: Scrapped, book: Book, now: Instant) -> Decision:
-    source = inside(operation.at, operation.state)
-    return _one_leg(Kind.SCRAP, operation, book, now, source, adjustment(operation.reason))
+    return _leaves(Kind.SCRAP, operation, book, now, adjustment(operation.reason))
 
 
 def _return_to_supplier(operation: ReturnedToSupplier, book: Book, now: Instant) -> Decision:
-    source = inside(operation.at, operation.state)
-    return _one_leg(Kind.RETURN_TO_SUPPLIER, operation, book, now, source, SUPPLIER)
+    return _leaves(Kind.RETURN_TO_SUPPLIER, operation, book, now, SUPPLIER)
 
 
 # --- adjustments and counts -------------------------------------------------------------
@@ -264,40 +126,80 @@ def _adjust(operation: Adjusted, book: Book, now: Instant) -> Decision:
     before = book.row(key).amounts[INDEX[operation.state]]
     lowest = operation.refuse_below
     if lowest is not None and operation.change < 0 and before + operation.change < lowest:
-        rule = f"refuse_below={lowest}"
-        where = f"at {operation.at!r}"
-        return InsufficientStock(
-            "adjust", ((operation.sku, -operation.change, max(0, before - lowest), where, rule),)
-        )
+        short = Short(operation.sku, -operation.change, before - lowest)
+        return shortage(book, Kind.ADJUST, operation.at, [short], f"refuse_below={lowest}")
     leg = _gain_or_loss(operation, operation.change, operation.state, operation.reason)
     return Granted((draft(Kind.ADJUST, operation, (leg,), now),))
 
 
-def _gain_or_loss(operation: Any, change: int, state: State, reason: str) -> Leg:
+def _gain_or_loss(operation: Adjusted | Counted, change: int, state: State, reason: str) -> Leg:
     place, boundary = inside(operation.at, state), adjustment(reason)
     source, target = (boundary, place) if change > 0 else (place, boundary)
     return Leg(operation.sku, operation.lot, abs(change), source, target)
 
 
+def _wants_count(operation: Counted, settings: Settings) -> Wants:
+    wants = one_key(operation, settings)
+    if not operation.lot:
+        wants.scopes.add((operation.sku, operation.at))
+    return wants
+
+
+def _counted_at(operation: Counted) -> Instant | None:
+    when = operation.counted_at or operation.occurred_at
+    return None if when is None else to_instant(when)
+
+
 def _counted_moments(operation: Counted, _book: Book) -> Iterable[tuple[StockKey, Instant]]:
-    if operation.counted_at is not None:
-        key = StockKey(operation.sku, operation.at, operation.lot)
-        yield key, to_instant(operation.counted_at)
+    when = _counted_at(operation)
+    if when is not None:
+        yield StockKey(operation.sku, operation.at, operation.lot), when
 
 
 def _count(operation: Counted, book: Book, now: Instant) -> Decision:
-    """A count: the variance against the book as of the moment it was taken."""
+    """
+    Take the variance of a count against the book as of the moment it was taken.
+
+    An agreeing count is recorded, too: it stands in the history of its key.
+    """
     book.settings.check(operation.at)
     key = StockKey(operation.sku, operation.at, operation.lot)
-    counted_at = now if operation.counted_at is None else to_instant(operation.counted_at)
-    amounts = book.moments.get((key, counted_at), book.row(key).amounts)
+    _check_lot(operation, book, key)
+    when = _counted_at(operation)
+    amounts = book.row(key).amounts if when is None else _as_of(book, key, when)
     expected = sum(amounts[INDEX[state]] for state in STATES if state in operation.covers)
     variance = operation.quantity - expected
-    reason = operation.reason or "count"
-    legs = (_gain_or_loss(operation, variance, State.SELLABLE, reason),) if variance else ()
+    posted = draft(
+        Kind.COUNT,
+        operation,
+        [_gain_or_loss(operation, variance, State.SELLABLE, operation.reason or "count")]
+        if variance
+        else [],
+        now,
+        occurred_at=now if when is None else when,
+        touches=() if variance else (key,),
+    )
     result = {"expected": expected, "counted": operation.quantity, "variance": variance}
-    posted = draft(Kind.COUNT, operation, legs, now, occurred_at=counted_at)
     return Granted((posted,), result=result)
+
+
+def _as_of(book: Book, key: StockKey, when: Instant) -> Amounts:
+    """Return the figures of *key* as of *when*, what this very write has done included."""
+    amounts = book.moments[key, when]
+    for entry in book.entries:
+        if entry.key == key and entry.occurred_at <= when:
+            amounts = plus(amounts, entry.change)
+    return amounts
+
+
+def _check_lot(operation: Counted, book: Book, key: StockKey) -> None:
+    """Refuse a count of no lot where all there is lies in lots: it would be counted twice."""
+    if operation.lot or book.row(key).version:
+        return
+    lots = [each.lot for each in book.keys_of(operation.sku, operation.at) if book.row(each).on_hand]
+    if lots:
+        known = ", ".join(repr(lot) for lot in lots)
+        raise InvalidArgument("lot", "''", f"the lot that was counted, one count for each: {known}")
 
 
 # --- moving and making ------------------------------------------------------------------
@@ -314,49 +216,48 @@ def _wants_relocate(operation: Relocate, settings: Settings) -> Wants:
 def _relocate(operation: Relocate, book: Book, now: Instant) -> Decision:
     for location in (operation.source, operation.target):
         book.settings.check(location)
-    if operation.source == operation.target:
-        raise InvalidArgument("target", repr(operation.target), "another location than the source")
-    taken = take_free(book, now, Kind.RELOCATE, operation, operation.source, operation.state)
-    if not isinstance(taken, list):
-        return taken
-    source, target = (inside(a, operation.state) for a in (operation.source, operation.target))
+    taken = _movable(operation, book, now)
+    found = sum(part.quantity for part in taken)
+    if found < operation.quantity:
+        short = Short(operation.sku, operation.quantity, found)
+        return shortage(book, Kind.RELOCATE, operation.source, [short], operation.state.value)
+    source, target = (
+        inside(location, operation.state) for location in (operation.source, operation.target)
+    )
     legs = [Leg(operation.sku, key.lot, quantity, source, target) for key, quantity in taken]
     posted = draft(Kind.RELOCATE, operation, legs, now, expiries=carried(book, taken))
     return Granted((*reclaim(book, now, taken), posted))
 
 
-def take_free(
-    book: Book, now: Instant, kind: Kind, operation: Any, location: str, state: State
-) -> list[Part] | Widen | Refused:
-    """Return parts of *state* at *location* that add up to the operation's quantity."""
-    sku, quantity, lot = operation.sku, operation.quantity, operation.lot
-    if state is State.SELLABLE:
-        parts = take(book, now, sku, location, quantity, lot=lot)
-    else:
-        parts = _take_state(book, operation, location, state)
-    found = sum(part.quantity for part in parts)
-    if found < quantity:
-        return short_or_unknown(book, kind, sku, quantity, found, location, state.value)
-    return parts
-
-
-def _take_state(book: Book, operation: Any, location: str, state: State) -> list[Part]:
-    parts, left = [], operation.quantity
-    for key in keys_first_expiry_first(book, operation.sku, location, operation.lot):
-        taken = min(left, max(0, book.row(key).amounts[INDEX[state]]))
+def _movable(operation: Relocate, book: Book, now: Instant) -> list[Part]:
+    """Return parts to be moved; of an expired lot only when it is the one named."""
+    sku, lot, left = operation.sku, operation.lot, operation.quantity
+    keys = keys_first_expiry_first(book, sku, operation.source, lot)
+    named_and_expired = lot and any(is_expired(book.row(key), now) for key in keys)
+    if operation.state is State.SELLABLE and not named_and_expired:
+        return take(book, now, sku, operation.source, left, lot=lot)
+    parts = []
+    for key in keys:
+        taken = min(left, max(0, book.row(key).amounts[INDEX[operation.state]]))
         if taken:
             parts.append(Part(key, taken))
             left -= taken
     return parts
 
 
-def carried(book: Book, parts: Iterable[Part]) -> list[tuple[str, str, Instant]]:
-    """Return the expiries of the lots of *parts*, for the keys they move to."""
-    return [
-        (key.sku, key.lot, expires_at)
-        for key, _ in parts
-        if (expires_at := book.row(key).lot_expires_at) is not None
-    ]
+def gather(
+    kind: Kind, book: Book, now: Instant, location: str, needs: Iterable[tuple[str, int]]
+) -> list[Part] | Widen | InsufficientStock:
+    """Return free parts at *location* for all *needs*, or the refusal that names what is short."""
+    parts: list[Part] = []
+    short = []
+    for sku, quantity in needs:
+        taken = take(book, now, sku, location, quantity)
+        found = sum(part.quantity for part in taken)
+        if found < quantity:
+            short.append(Short(sku, quantity, found))
+        parts += taken
+    return shortage(book, kind, location, short, State.SELLABLE.value) if short else parts
 
 
 def _wants_kit(operation: Assemble | Disassemble, settings: Settings) -> Wants:
@@ -368,20 +269,20 @@ def _wants_kit(operation: Assemble | Disassemble, settings: Settings) -> Wants:
     )
 
 
-def _kit_demand(operation: Assemble | Disassemble, _book: Book) -> Iterable[tuple[str, int]]:
-    yield operation.sku, operation.quantity
-    for sku, each in operation.components:
-        yield sku, each * operation.quantity
+def _kits(operation: Assemble | Disassemble) -> list[tuple[str, int]]:
+    return [(operation.sku, operation.quantity)]
+
+
+def _components(operation: Assemble | Disassemble) -> list[tuple[str, int]]:
+    return [(sku, each * operation.quantity) for sku, each in operation.components]
 
 
 def _assemble(operation: Assemble, book: Book, now: Instant) -> Decision:
-    needs = [(sku, each * operation.quantity) for sku, each in operation.components]
-    return _convert(Kind.ASSEMBLE, operation, book, now, needs, [(operation.sku, operation.quantity)])
+    return _convert(Kind.ASSEMBLE, operation, book, now, _components(operation))
 
 
 def _disassemble(operation: Disassemble, book: Book, now: Instant) -> Decision:
-    gives = [(sku, each * operation.quantity) for sku, each in operation.components]
-    return _convert(Kind.DISASSEMBLE, operation, book, now, [(operation.sku, operation.quantity)], gives)
+    return _convert(Kind.DISASSEMBLE, operation, book, now, _kits(operation))
 
 
 def _convert(
@@ -390,21 +291,15 @@ def _convert(
     book: Book,
     now: Instant,
     needs: list[tuple[str, int]],
-    gives: list[tuple[str, int]],
 ) -> Decision:
-    """Turn what is needed into what it gives, through the assembly boundary."""
+    """Turn *needs* into the other side of the kit, through the assembly boundary."""
     book.settings.check(operation.at)
-    if any(sku == operation.sku for sku, _ in operation.components):
-        raise InvalidArgument("components", repr(operation.sku), "components other than the kit itself")
+    taken = gather(kind, book, now, operation.at, needs)
+    if not isinstance(taken, list):
+        return taken
     shelf = inside(operation.at, State.SELLABLE)
-    legs, taken = [], []
-    for sku, quantity in needs:
-        parts = take(book, now, sku, operation.at, quantity)
-        found = sum(part.quantity for part in parts)
-        if found < quantity:
-            return short_or_unknown(book, kind, sku, quantity, found, operation.at, "sellable")
-        taken += parts
-        legs += [Leg(sku, key.lot, part, shelf, ASSEMBLY) for key, part in parts]
+    gives = _kits(operation) if kind is Kind.ASSEMBLE else _components(operation)
+    legs = [Leg(key.sku, key.lot, part, shelf, ASSEMBLY) for key, part in taken]
     legs += [Leg(sku, "", quantity, ASSEMBLY, shelf) for sku, quantity in gives]
     return Granted((*reclaim(book, now, taken), draft(kind, operation, legs, now)))
 
@@ -433,25 +328,17 @@ def _put(operation: Put, book: Book, now: Instant) -> Decision:
     return Granted(documents=tuple(documents))
 
 
-def _quantity_demand(operation: Any, _book: Book) -> Iterable[tuple[str, int]]:
-    yield operation.sku, operation.quantity
-
-
 STOCK_RULES: Final[dict[type[Operation], Rule]] = {
-    Opened: Rule(_one_key, _open),
-    Sold: Rule(_wants_sold, _sold),
-    Returned: Rule(_wants_returned, _returned),
-    TakeBack: Rule(_wants_take_back, _take_back),
-    Inspected: Rule(_one_key, _inspect),
-    Damaged: Rule(_one_key, _damage),
-    Scrapped: Rule(_one_key, _scrap),
-    ReturnedToSupplier: Rule(_one_key, _return_to_supplier),
-    Adjusted: Rule(_one_key, _adjust),
-    Counted: Rule(_one_key, _count, moments=_counted_moments),
-    Relocate: Rule(_wants_relocate, _relocate, demand=_quantity_demand),
-    Assemble: Rule(_wants_kit, _assemble, demand=_kit_demand),
-    Disassemble: Rule(_wants_kit, _disassemble, demand=_kit_demand),
+    **SALE_RULES,
+    Opened: Rule(one_key, _open),
+    Inspected: Rule(one_key, _inspect),
+    Damaged: Rule(one_key, _damage),
+    Scrapped: Rule(one_key, _scrap),
+    ReturnedToSupplier: Rule(one_key, _return_to_supplier),
+    Adjusted: Rule(one_key, _adjust),
+    Counted: Rule(_wants_count, _count, moments=_counted_moments),
+    Relocate: Rule(_wants_relocate, _relocate, demand=quantity_demand),
+    Assemble: Rule(_wants_kit, _assemble, demand=lambda operation, _book: _components(operation)),
+    Disassemble: Rule(_wants_kit, _disassemble, demand=quantity_demand),
     Put: Rule(_wants_put, _put),
 }
-
-__all__ = ["STOCK_RULES", "carried", "expiries_of", "item", "shipped_and_returned", "take_free"]

@@ -64,6 +64,15 @@ def _urgency(row: StockRow, key: StockKey) -> tuple[Instant, Instant, str]:
     return (_LAST if row.lot_expires_at is None else row.lot_expires_at, row.opened_at, key.lot)
 
 
+def carried(book: Book, parts: Iterable[Part]) -> list[tuple[str, str, Instant]]:
+    """Return the expiries of the lots of *parts*, for the keys they move to."""
+    return [
+        (key.sku, key.lot, expires_at)
+        for key, _ in parts
+        if (expires_at := book.row(key).lot_expires_at) is not None
+    ]
+
+
 def take(
     book: Book,
     now: Instant,

@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from truecount.errors import (
-    DocumentExists,
-    InvalidArgument,
-    TooMany,
-    UnknownReference,
-)
-from truecount.ledger.drafts import counted, draft, item, short_or_unknown
-from truecount.ledger.stock_rules import carried
-from truecount.ledger.supply import Part, reclaim, take
+from truecount.errors import DocumentExists, TooMany, UnknownReference
+from truecount.ledger.drafts import counted, draft, item
+from truecount.ledger.stock_rules import gather
+from truecount.ledger.supply import carried, reclaim
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Leg, Tally
 from truecount.model.operations import Arrived, Lost, Operation, Rejected, TransferOut
-from truecount.model.places import Place, State, adjustment, inside
+from truecount.model.places import State, adjustment, inside
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
@@ -61,19 +56,11 @@ def _wants_out(operation: TransferOut, settings: Settings) -> Wants:
 def _out(operation: TransferOut, book: Book, now: Instant) -> Decision:
     for location in (operation.source, operation.target):
         book.settings.check(location)
-    if operation.source == operation.target:
-        raise InvalidArgument("target", repr(operation.target), "another location than the source")
     if book.document(TRANSFER, operation.reference) is not None:
         return DocumentExists("transfer", operation.reference)
-    taken: list[Part] = []
-    for sku, quantity in operation.lines:
-        parts = take(book, now, sku, operation.source, quantity)
-        found = sum(part.quantity for part in parts)
-        if found < quantity:
-            return short_or_unknown(
-                book, Kind.TRANSFER_OUT, sku, quantity, found, operation.source, "sellable"
-            )
-        taken += parts
+    taken = gather(Kind.TRANSFER_OUT, book, now, operation.source, operation.lines)
+    if not isinstance(taken, list):
+        return taken
     source = inside(operation.source, State.SELLABLE)
     target = inside(operation.target, State.IN_TRANSIT)
     legs = [Leg(key.sku, key.lot, part, source, target) for key, part in taken]
@@ -81,9 +68,9 @@ def _out(operation: TransferOut, book: Book, now: Instant) -> Decision:
         Tally(TRANSFER, operation.reference, item(key.sku, key.lot), "sent", part)
         for key, part in taken
     ]
-    document = {"source": operation.source, "target": operation.target}
+    document: dict[str, Any] = {"source": operation.source, "target": operation.target}
     if operation.due_at is not None:
-        document["due_at"] = to_instant(operation.due_at)  # type: ignore[assignment]  # a JSON document
+        document["due_at"] = to_instant(operation.due_at)
     posted = draft(
         Kind.TRANSFER_OUT, operation, legs, now, tallies=tallies, expiries=carried(book, taken)
     )
@@ -93,71 +80,82 @@ def _out(operation: TransferOut, book: Book, now: Instant) -> Decision:
     )
 
 
-def _wants_in(operation: Any, settings: Settings) -> Wants:
+class _Way(NamedTuple):
+    """How units come out of transit: the kind, the line's counter, and the state they enter."""
+
+    kind: Kind
+    field: str
+    into: State
+
+
+_ARRIVED: Final = _Way(Kind.ARRIVE, "arrived", State.SELLABLE)
+_REJECTED: Final = _Way(Kind.REJECT, "rejected", State.QUARANTINE)
+
+
+def _wants_in(operation: Arrived | Rejected | Lost, settings: Settings) -> Wants:
     del settings
     return Wants(records={(TRANSFER, operation.reference)})
 
 
 def _arrive(operation: Arrived, book: Book, now: Instant) -> Decision:
-    return _come_in(Kind.ARRIVE, "arrived", State.SELLABLE, operation, book, now)
+    return _come_in(_ARRIVED, operation, book, now)
 
 
 def _reject(operation: Rejected, book: Book, now: Instant) -> Decision:
-    return _come_in(Kind.REJECT, "rejected", State.QUARANTINE, operation, book, now)
+    return _come_in(_REJECTED, operation, book, now)
 
 
-def _come_in(
-    kind: Kind, field: str, into: State, operation: Any, book: Book, now: Instant
-) -> Decision:
-    """Units came out of transit; more than were sent is recorded as a surplus."""
+def _come_in(way: _Way, operation: Arrived | Rejected, book: Book, now: Instant) -> Decision:
+    """Take units out of transit; more than were sent is recorded as a surplus."""
     document = _existing(book, operation.reference)
-    target = inside(document["target"], into)
+    transit = inside(document["target"], State.IN_TRANSIT)
+    target = inside(document["target"], way.into)
     legs: list[Leg] = []
     tallies: list[Tally] = []
     notes = []
     for sku, quantity in operation.lines:
         left = quantity
-        for name, lot, part in _parts(document, sku, quantity):
-            _out_of_transit(operation, document, legs, tallies, (name, sku, lot, part), field, target)
-            left -= part
+        for line in _on_their_way(document, sku, quantity):
+            legs.append(Leg(sku, line.lot, line.units, transit, target))
+            tallies.append(_tally(operation, line.name, way.field, line.units))
+            left -= line.units
         if left:
             legs.append(Leg(sku, "", left, adjustment(_SURPLUS), target))
-            tallies.append(Tally(TRANSFER, operation.reference, item(sku, ""), "surplus", left))
+            tallies.append(_tally(operation, item(sku, ""), "surplus", left))
             notes.append(
                 f"over_arrival: {quantity} of {sku} came out of transfer {operation.reference}, "
                 f"{quantity - left} were on the way"
             )
-    return Granted((draft(kind, operation, legs, now, tallies=tallies, notes=notes),))
+    return Granted((draft(way.kind, operation, legs, now, tallies=tallies, notes=notes),))
 
 
 def _lose(operation: Lost, book: Book, now: Instant) -> Decision:
-    """Units will not arrive; no more can be lost than were on the way."""
+    """Write units off that will not arrive; no more can be lost than were on the way."""
     document = _existing(book, operation.reference)
+    transit = inside(document["target"], State.IN_TRANSIT)
     legs: list[Leg] = []
     tallies: list[Tally] = []
-    boundary = adjustment("lost in transit")
     for sku, quantity in operation.lines:
-        parts = list(_parts(document, sku, quantity))
-        found = sum(part for _, _, part in parts)
+        found = 0
+        for line in _on_their_way(document, sku, quantity):
+            legs.append(Leg(sku, line.lot, line.units, transit, adjustment("lost in transit")))
+            tallies.append(_tally(operation, line.name, "lost", line.units))
+            found += line.units
         if found < quantity:
             return TooMany("lose", "transfer", operation.reference, sku, quantity, found)
-        for name, lot, part in parts:
-            _out_of_transit(operation, document, legs, tallies, (name, sku, lot, part), "lost", boundary)
     return Granted((draft(Kind.LOSE, operation, legs, now, tallies=tallies),))
 
 
-def _out_of_transit(
-    operation: Any,
-    document: dict[str, Any],
-    legs: list[Leg],
-    tallies: list[Tally],
-    what: tuple[str, str, str, int],
-    field: str,
-    target: Place,
-) -> None:
-    name, sku, lot, quantity = what
-    legs.append(Leg(sku, lot, quantity, inside(document["target"], State.IN_TRANSIT), target))
-    tallies.append(Tally(TRANSFER, operation.reference, name, field, quantity))
+def _tally(operation: Arrived | Rejected | Lost, name: str, field: str, units: int) -> Tally:
+    return Tally(TRANSFER, operation.reference, name, field, units)
+
+
+class _Line(NamedTuple):
+    """Units of a transfer's line that are still on the way."""
+
+    name: str
+    lot: str
+    units: int
 
 
 def _existing(book: Book, reference: str) -> dict[str, Any]:
@@ -167,14 +165,14 @@ def _existing(book: Book, reference: str) -> dict[str, Any]:
     return document
 
 
-def _parts(document: dict[str, Any], sku: str, quantity: int) -> Iterable[tuple[str, str, int]]:
-    """Yield (line name, lot, units) of *sku* still on the way, up to *quantity*."""
+def _on_their_way(document: dict[str, Any], sku: str, quantity: int) -> Iterable[_Line]:
+    """Yield lines of *sku* still on the way, up to *quantity* units."""
     for name in sorted(document.get("lines", {})):
         line_sku, lot = json.loads(name)
-        part = min(quantity, on_the_way(document, name)) if line_sku == sku else 0
-        if part > 0:
-            yield name, lot, part
-            quantity -= part
+        units = min(quantity, on_the_way(document, name)) if line_sku == sku else 0
+        if units > 0:
+            yield _Line(name, lot, units)
+            quantity -= units
 
 
 def _demand(operation: TransferOut, _book: Book) -> Iterable[tuple[str, int]]:

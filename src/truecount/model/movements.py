@@ -203,12 +203,17 @@ def digest_of(row: MovementRow) -> str:
     BLAKE2b, 128 bits, of the fields joined by the unit separator, which no field can
     contain: it names accidents and edits, it does not authenticate.
     """
-    words = (
-        f"{row.id}\x1f{row.kind}\x1f{row.occurred_at}\x1f{row.recorded_at}\x1f{row.ordinal}\x1f"
-        f"{row.reference or ''}\x1f{row.reason or ''}\x1f{row.actor or ''}\x1f"
-        f"{row.origin or ''}\x1f{row.reverses or ''}\x1f{row.body}"
-    )
-    return blake2b(words.encode(), digest_size=16).hexdigest()
+    return _digest(row[:-1])
+
+
+def sealed(words: tuple[Any, ...]) -> MovementRow:
+    """Return the movement row of *words*, every field in order but the digest."""
+    return MovementRow(*words, _digest(words))
+
+
+def _digest(words: tuple[Any, ...]) -> str:
+    text = "\x1f".join(["" if word is None else str(word) for word in words])
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @attrs.frozen(kw_only=True)

@@ -315,6 +315,25 @@ class Opened(Operation):
         default=None, kw_only=True, converter=optional(_lot_expires_at)
     )
 
+    def __attrs_post_init__(self) -> None:
+        _check_expiry(self)
+
+
+def _check_expiry(operation: Opened | Received) -> None:
+    if operation.lot_expires_at is not None and not operation.lot:
+        raise InvalidArgument("lot_expires_at", "without a lot", "lot= as well")
+
+
+def _check_route(operation: Relocate | TransferOut) -> None:
+    if operation.source == operation.target:
+        raise InvalidArgument("target", repr(operation.target), "another location than the source")
+
+
+def _check_recipe(operation: Assemble | Disassemble) -> None:
+    if any(sku == operation.sku for sku, _ in operation.components):
+        seen = repr(operation.sku)
+        raise InvalidArgument("components", seen, "components other than the kit itself")
+
 
 @attrs.frozen(repr=False, kw_only=True)
 class _Delivered(Operation):
@@ -352,6 +371,7 @@ class Received(Operation):
 
     def __attrs_post_init__(self) -> None:
         quantities.positive(self.quantity + self.rejected, "quantity and rejected together")
+        _check_expiry(self)
 
 
 @attrs.frozen(repr=False)
@@ -408,6 +428,10 @@ class Damaged(Operation):
     at: str = attrs.field(kw_only=True, converter=names.location)
     state: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_free_state)
     lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
+
+    def __attrs_post_init__(self) -> None:
+        if self.state is State.DAMAGED:
+            raise InvalidArgument("state", "DAMAGED", "one of SELLABLE, QUARANTINE")
 
 
 @attrs.frozen(repr=False, kw_only=True)
@@ -479,6 +503,13 @@ class Counted(Operation):
     )
     lot: str = attrs.field(default="", kw_only=True, converter=names.lot)
 
+    def __attrs_post_init__(self) -> None:
+        both = self.counted_at is not None and self.occurred_at is not None
+        if both and self.counted_at != self.occurred_at:
+            raise InvalidArgument(
+                "occurred_at", repr(self.occurred_at), "none beside counted_at: a count happened then"
+            )
+
 
 @attrs.frozen(repr=False)
 class Arrived(_Delivered):
@@ -516,6 +547,9 @@ class Relocate(Operation):
     state: State = attrs.field(default=State.SELLABLE, kw_only=True, converter=_free_state)
     lot: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.lot))
 
+    def __attrs_post_init__(self) -> None:
+        _check_route(self)
+
 
 @attrs.frozen(repr=False)
 class TransferOut(_Delivered):
@@ -526,6 +560,9 @@ class TransferOut(_Delivered):
     source: str = attrs.field(kw_only=True, converter=names.location)
     target: str = attrs.field(kw_only=True, converter=names.location)
     due_at: datetime | None = attrs.field(default=None, kw_only=True, converter=optional(_due_at))
+
+    def __attrs_post_init__(self) -> None:
+        _check_route(self)
 
 
 @attrs.frozen(repr=False)
@@ -538,6 +575,9 @@ class Assemble(Operation):
     components: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
     at: str = attrs.field(kw_only=True, converter=names.location)
 
+    def __attrs_post_init__(self) -> None:
+        _check_recipe(self)
+
 
 @attrs.frozen(repr=False)
 class Disassemble(Operation):
@@ -548,6 +588,9 @@ class Disassemble(Operation):
     quantity: int = attrs.field(converter=quantities.positive)
     components: tuple[tuple[str, int], ...] = attrs.field(converter=_lines)
     at: str = attrs.field(kw_only=True, converter=names.location)
+
+    def __attrs_post_init__(self) -> None:
+        _check_recipe(self)
 
 
 @attrs.frozen(repr=False)

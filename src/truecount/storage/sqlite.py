@@ -18,10 +18,10 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self
 
 from truecount.errors import (
     ConstraintViolated,
@@ -36,7 +36,7 @@ from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Changes, Locked, Reader, Record, Unit, Wants
-from truecount.storage.sqlite_connections import Connections, Row, Session
+from truecount.storage.sqlite_connections import Connections, Row, Session, Source
 from truecount.storage.sqlite_schema import AFTERS, APPLICATION, CHANGES, FIGURES, SCHEMA
 
 
@@ -115,35 +115,19 @@ class SQLiteStorage:
         """
         if self._connections.read_only:
             raise StorageUnavailable(self.path, "it was opened with read_only=True")
-        return self._write(tenant) if host is None else self._joined(tenant, host, _JoinedUnit)
+        if host is not None:
+            return _JoinedUnit(_joined(host, self._connections), tenant)
+        return _Unit(self._connections.writes, tenant)
 
     def read(self, tenant: str, host: object | None = None) -> AbstractContextManager[Reader]:
         """Open a snapshot, or read within the transaction open on *host*."""
-        return self._read(tenant) if host is None else self._joined(tenant, host, _Reader)
+        if host is not None:
+            return _Reader(_joined(host, self._connections), tenant)
+        return _Reader(self._connections.reads, tenant)
 
     def close(self) -> None:
         """Close the file; closing again does nothing."""
         self._connections.close()
-
-    @contextmanager
-    def _write(self, tenant: str) -> Iterator[_Unit]:
-        with self._connections.writing() as session:
-            yield _Unit(session, tenant)
-
-    @contextmanager
-    def _read(self, tenant: str) -> Iterator[_Reader]:
-        with self._connections.reading() as session:
-            yield _Reader(session, tenant)
-
-    @contextmanager
-    def _joined(self, tenant: str, host: object, kind: type[_R]) -> Iterator[_R]:
-        self._connections.check()
-        session = Session(_host_connection(host), self.path)
-        _check_host(session)
-        try:
-            yield kind(session, tenant)
-        finally:
-            session.finish()
 
 
 def _file(path: object) -> str:
@@ -155,6 +139,21 @@ def _file(path: object) -> str:
 
 
 # --- joining a host ---------------------------------------------------------------------
+
+
+def _joined(host: object, connections: Connections) -> Source:
+    """Return how a unit joins *host*: it opens nothing, and closes only what it read."""
+
+    def open_() -> Session:
+        connections.check()
+        session = Session(_host_connection(host), connections.target)
+        _check_host(session)
+        return session
+
+    def close(session: Session, _failed: bool) -> None:  # noqa: FBT001 -- a Source
+        session.finish()
+
+    return Source(open_, close)
 
 
 def _host_connection(host: object) -> sqlite3.Connection:
@@ -380,11 +379,20 @@ def _movement_row(row: Row) -> tuple[int, MovementRow]:
 
 
 class _Reader:
-    """Reads of one tenant in one transaction."""
+    """Reads of one tenant in one transaction, open inside ``with``."""
 
-    def __init__(self, session: Session, tenant: str) -> None:
-        self._session = session
+    _session: Session
+
+    def __init__(self, source: Source, tenant: str) -> None:
+        self._source = source
         self._tenant = tenant
+
+    def __enter__(self) -> Self:
+        self._session = self._source.open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._source.close(self._session, kind is not None)
 
     def stock(
         self, sku: str | None = None, location: str | None = None
@@ -617,6 +625,3 @@ class _JoinedUnit(_Unit):
         """Take the file's write lock, waiting as long as the host's connection waits."""
         self._session.run(_TAKE_LOCK)
         return super().lock(wants)
-
-
-_R = TypeVar("_R", bound=_Reader)

@@ -22,8 +22,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 from weakref import WeakSet
 
 from truecount.errors import (
@@ -41,8 +42,10 @@ from truecount.storage import sqlite_schema
 Row: TypeAlias = tuple[Any, ...]
 
 SQLITE_MIN: Final = (3, 37, 0)
-#: Longest and shortest sleep (seconds) before trying again to begin.
-_SLEEP: Final = (0.0001, 0.001)
+#: Shortest and longest sleep (seconds) before trying again: a little that somebody's commit
+#: may be over, then enough that a busy neighbour writes several times in a row, which is
+#: cheaper than taking turns (each turn drops the page cache).
+_SLEEPS: Final = ((0.0001, 0.001), (0.001, 0.01))
 #: Seconds a fork waits for another thread's transaction before it leaves it behind.
 _FORK_WAIT: Final = 1.0
 _IDLE_MAX: Final = 8
@@ -70,6 +73,10 @@ def translated(error: Exception, target: str) -> TrueCountError:
     return StorageUnavailable(target, str(error)) if kind is None else kind(str(error))
 
 
+def _nothing() -> None:
+    pass
+
+
 class Session:
     """One connection in use: runs statements, and knows which results are still being read."""
 
@@ -81,14 +88,17 @@ class Session:
         "abandoned",
         "connection",
         "key",
+        "release",
         "target",
     )
 
     def __init__(self, connection: sqlite3.Connection, target: str) -> None:
         self.connection = connection
         self.target = target
-        #: The first idempotency key written in this transaction, for whom it may concern.
+        #: The first idempotency key written in this transaction, should its fate be unknown.
         self.key = ""
+        #: Lets other threads write; a child of a fork has another lock than its parent.
+        self.release: Callable[[], None] = _nothing
         self.abandoned = False
         self._open: set[sqlite3.Cursor] = set()
         # A cursor made this way has no row_factory, whatever a host has set.
@@ -153,6 +163,13 @@ class Session:
         raise StorageUnavailable(self.target, problem)
 
 
+class Source(NamedTuple):
+    """How a transaction is opened, and closed (the session, whether it failed)."""
+
+    open: Callable[[], Session]
+    close: Callable[[Session, bool], None]
+
+
 class Connections:
     """The way to one file, for all threads of this process."""
 
@@ -175,42 +192,72 @@ class Connections:
         self._idle: list[Session] = []
         self._reading: set[Session] = set()
         self._closed = False
+        self.reads = Source(self.begin_read, self.end_read)
+        self.writes = Source(self.begin_write, self.end_write)
         self._open(beside=beside)
         _FILES.add(self)
 
     # --- transactions ------------------------------------------------------------------
 
-    @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """Hold the write lock of the file: commit at the end, roll back on an exception."""
-        lock = self._lock  # After a fork the child has another one.
+    def begin_write(self) -> Session:
+        """Take the write lock of the file, waiting for its turn."""
+        lock = self._lock
         if not lock.acquire(timeout=self._timeout):
             raise Retryable(f"another thread has been writing for {self._timeout:g} seconds")
         try:
             session = self._begin()
-            try:
-                yield session
-            except BaseException:
+        except BaseException:
+            lock.release()
+            raise
+        session.release = lock.release
+        return session
+
+    def end_write(self, session: Session, failed: bool) -> None:  # noqa: FBT001 -- a Source
+        """Commit, or roll back what failed, and let the next one write."""
+        try:
+            if failed:
                 self._roll_back(session)
-                raise
             else:
                 self._commit(session)
-            finally:
-                self._end(session)
         finally:
-            lock.release()
+            if not session.abandoned:
+                self._writing = False
+                if self._closed:
+                    self._drop()
+            session.release()
 
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """Hold one snapshot of the file."""
-        session = self._reader()
+    def begin_read(self) -> Session:
+        """Open a snapshot of the file."""
+        self.check()
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self._connect("ro" if self.read_only else "rw", timeout=self._timeout)
+            session.rows("PRAGMA query_only = 1")
         self._reading.add(session)
         try:
             session.rows("BEGIN")
-            yield session
-        finally:
-            self._reading.discard(session)
-            self._let_go(session)
+        except BaseException:
+            self.end_read(session)
+            raise
+        return session
+
+    def end_read(self, session: Session, _failed: bool = False) -> None:  # noqa: FBT001, FBT002 -- a Source
+        """Let go of the snapshot; keep the connection for the next reader."""
+        if session.abandoned:
+            return
+        self._reading.discard(session)
+        usable = not self._closed and len(self._idle) < _IDLE_MAX
+        try:
+            session.finish()
+            if session.connection.in_transaction:
+                session.rows("COMMIT")
+        except TrueCountError:
+            usable = False
+        if usable:
+            self._idle.append(session)
+        else:
+            session.connection.close()
 
     def _begin(self) -> Session:
         if self._writing:
@@ -224,12 +271,6 @@ class Connections:
         session.key = ""
         self._writing = True
         return session
-
-    def _end(self, session: Session) -> None:
-        if not session.abandoned:
-            self._writing = False
-            if self._closed:
-                self._drop()
 
     def _commit(self, session: Session) -> None:
         try:
@@ -258,7 +299,7 @@ class Connections:
     def _patiently(self, act: Callable[[], object]) -> None:
         """Do *act*, again and again while the file is busy."""
         deadline = 0.0
-        while True:
+        for attempt in count():
             try:
                 act()
             except Retryable:
@@ -266,35 +307,9 @@ class Connections:
                 deadline = deadline or now + self._timeout
                 if now >= deadline:
                     raise
-                time.sleep(random.uniform(*_SLEEP))
+                time.sleep(random.uniform(*_SLEEPS[attempt > 0]))
             else:
                 return
-
-    # --- readers -----------------------------------------------------------------------
-
-    def _reader(self) -> Session:
-        self.check()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            session = self._connect("ro" if self.read_only else "rw", timeout=self._timeout)
-            session.rows("PRAGMA query_only = 1")
-            return session
-
-    def _let_go(self, session: Session) -> None:
-        if session.abandoned:
-            return
-        try:
-            session.finish()
-            if session.connection.in_transaction:
-                session.rows("COMMIT")
-        except TrueCountError:
-            session.connection.close()
-            return
-        if self._closed or len(self._idle) >= _IDLE_MAX:
-            session.connection.close()
-        else:
-            self._idle.append(session)
 
     # --- opening and closing -----------------------------------------------------------
 

@@ -20,7 +20,7 @@ from truecount.model.movements import decode
 from truecount.model.operations import Operation, Relocate, Reserve
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Record, Storage
-from truecount.reservations.manager import Reservation
+from truecount.reservations.views import Reservation
 from truecount.testing.claims import MakeStorage, at_once, expect, patiently
 from truecount.testing.fakes import CountingIds, ManualClock
 from truecount.testing.samples import MUG, TEA, TENANT, Sheet, line, outcome, writing

@@ -47,8 +47,8 @@ from truecount.model.settings import (
 from truecount.model.stock import StockRow
 from truecount.protocols.storage import Reader, Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
-from truecount.write.book import Book, Stage, snapshot
-from truecount.write.intents import Granted, Intent, Widen
+from truecount.write.book import Book, NotLocked, Stage, snapshot
+from truecount.write.intents import Granted, Intent, Widen, may_lose
 
 
 #: Restarts of one write: one for wider locks, the rest for keys stored meanwhile.
@@ -147,18 +147,20 @@ class _Write:
     def _read_more(self) -> None:
         """Read, under the locks, expired holds that may be needed and past figures asked for."""
         demand: dict[str, int] = {}
-        for intent in self.intents:
-            for sku, quantity in intent.rule.demand(intent.operation, self.book):
+        for operation, _, _, rule in self.intents:
+            for sku, quantity in rule.demand(operation, self.book):
                 demand[sku] = demand.get(sku, 0) + quantity
-            for key, instant in intent.rule.moments(intent.operation, self.book):
+            for key, instant in rule.moments(operation, self.book):
                 self.book.moments[key, instant] = self.unit.as_of(key, instant)
         enough = {}
+        losses = len(self.intents) > 1 and any(map(may_lose, self.intents))
         for sku, quantity in demand.items():
             for key in self.book.keys_of(sku):
                 row = self.book.rows[key]
-                spare = row.sellable - self.desk.settings.floor(sku, key.location)
-                if row.held and spare < quantity:
-                    enough[key] = quantity - spare
+                floor = self.desk.settings.floor(sku, key.location)
+                spare = row.sellable - (max(0, floor) if key.lot else floor)  # lots never lend
+                if row.held and (losses or spare < quantity):
+                    enough[key] = row.held if losses else quantity - spare
         if enough:
             self.book.add_due(self.unit.due(enough, self.now))
 
@@ -204,15 +206,15 @@ class _Write:
         stage = Stage(self.book, self.now)
         stage.add_lines(decision.lines)
         stage.put(decision.documents)
-        missing = stage.missing(decision.drafts)
-        if missing is not None:
-            self._widen(missing)
+        try:
+            for draft in decision.drafts:
+                dated = self._dated(draft, intent.operation)
+                refusal = stage.post(dated, dated.id or self.desk.new_id())
+                if refusal is not None:
+                    return self._refuse(intent, refusal)
+        except NotLocked:
+            self._widen(stage.missing(decision.drafts))
             return None
-        for draft in decision.drafts:
-            dated = self._dated(draft, intent.operation)
-            refusal = stage.post(dated, dated.id or self.desk.new_id())
-            if refusal is not None:
-                return self._refuse(intent, refusal)
         changes = None
         if preview:
             changes = {key: (self.book.row(key), row) for key, row in stage.rows.items()}

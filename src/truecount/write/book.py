@@ -27,17 +27,18 @@ from truecount.model.movements import (
     Tally,
     body_of,
     changes_of,
-    digest_of,
     encode,
+    sealed,
 )
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.places import INDEX
+from truecount.model.places import INDEX, STATES
 from truecount.model.settings import Settings
-from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, StockRow, extend, lot_expiry
+from truecount.model.stock import EMPTY_ROW, Amounts, EntryRow, StockKey, StockRow, extend, lot_expiry
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 
 
 _ON_HAND: Final = 6
+_WAITING: Final = (INDEX["quarantine"], INDEX["damaged"])
 #: Document spaces the write itself knows: what a reference shipped, what a fact left open.
 ORDER: Final = "order"
 FINDING: Final = "finding"
@@ -59,7 +60,7 @@ class Book:
         self.changed_rows: dict[StockKey, StockRow] = {}
         self.changed_lines: dict[tuple[str, int], LineRow] = {}
         self.changed_documents: dict[tuple[str, str], dict[str, Any]] = {}
-        self.moments: dict[tuple[StockKey, Instant], tuple[int, ...]] = {}
+        self.moments: dict[tuple[StockKey, Instant], Amounts] = {}
         self._records = locked.records
         self._documents: dict[tuple[str, str], dict[str, Any]] = {}
         self._numbers: dict[str, list[int]] = {}
@@ -177,6 +178,32 @@ class Book:
         )
 
 
+_FLOOR: Final = "floor"
+
+
+def _broken(row: StockRow, change: list[int], floor: int | None) -> tuple[int, int, str] | None:
+    """
+    Return what a command would break: (wanted, available, rule), None for nothing.
+
+    SELLABLE keeps its floor, and neither physical stock nor what waits in quarantine or is
+    damaged goes below zero.
+    """
+    amounts = row.amounts
+    if floor is not None and amounts[0] + change[0] < floor:
+        return -change[0], amounts[0] - floor, _FLOOR
+    gone = -sum(change[:_ON_HAND])
+    if gone > 0 and row.on_hand < gone:
+        return gone, row.on_hand, "on hand"
+    for index in _WAITING:
+        if change[index] < 0 and amounts[index] + change[index] < 0:
+            return -change[index], amounts[index], STATES[index].value
+    return None
+
+
+class NotLocked(Exception):
+    """A draft touches what was not locked for it; see ``Stage.missing``."""
+
+
 class Stage:
     """One member's changes, thrown away when it is refused."""
 
@@ -190,9 +217,11 @@ class Stage:
         self.entries: list[EntryRow] = []
 
     def row(self, key: StockKey) -> StockRow:
-        """Return the figures of *key* as this member sees them."""
-        found = self.rows.get(key)
-        return self.book.row(key) if found is None else found
+        """Return the figures of *key* as this member sees them; raise NotLocked."""
+        found = self.rows.get(key) or self.book.rows.get(key)
+        if found is None:
+            raise NotLocked
+        return found
 
     def line(self, name: tuple[str, int]) -> LineRow:
         """Return a line as this member sees it."""
@@ -208,25 +237,40 @@ class Stage:
         for space, id_, body in documents:
             self.documents[space, id_] = dict(body)
 
-    def missing(self, drafts: Iterable[Draft]) -> Wants | None:
-        """Return what *drafts* touch that was not locked, None when all of it was."""
+    def missing(self, drafts: Iterable[Draft]) -> Wants:
+        """Return what *drafts* touch that was not locked."""
         wants = Wants()
         for draft in drafts:
             for sku, lot, _, source, target, _ in draft.legs:
-                for place in (source, target):
-                    key = StockKey(sku, place.location, lot)
-                    if place.location and key not in self.book.rows:
-                        wants.keys.add(key)
+                wants.keys |= {
+                    StockKey(sku, place.location, lot)
+                    for place in (source, target)
+                    if place.location
+                }
+            wants.keys |= set(draft.touches)
             wants.keys.update(key for key in draft.touches if key not in self.book.rows)
             for tally in draft.tallies:
-                if tally.space != ORDER and (tally.space, tally.id) not in self.book.wants.records:
-                    wants.records.add((tally.space, tally.id))
-                if tally.space == ORDER and tally.id not in self.book.wants.orders:
+                if tally.space == ORDER:
                     wants.orders.add(tally.id)
-        return wants if wants.keys or wants.records or wants.orders else None
+                else:
+                    wants.records.add((tally.space, tally.id))
+        wants.keys -= self.book.rows.keys()
+        wants.orders -= self.book.wants.orders
+        wants.records -= self.book.wants.records
+        return wants
+
+    def _is_locked(self, tally: Tally) -> bool:
+        if tally.space == ORDER:
+            return tally.id in self.book.wants.orders
+        return (tally.space, tally.id) in self.book.wants.records
 
     def post(self, draft: Draft, movement_id: str) -> Refused | None:
-        """Fold *draft* into this member's figures, or return the floor that refuses it."""
+        """
+        Fold *draft* into this member's figures, or return the floor that refuses it.
+
+        Raises:
+            NotLocked: It touches rows or documents that were not locked for it.
+        """
         extends: list[tuple[StockKey, int]] = []
         floors: list[int | None] = []
         opened = self._move_lines(draft)
@@ -235,9 +279,9 @@ class Stage:
             floor = None
             if draft.guarded:
                 floor = self._floor(key, change)
-                refusal = self._guard(draft, key, row, change, floor)
-                if refusal is not None:
-                    return refusal
+                broken = _broken(row, change, floor)
+                if broken is not None:
+                    return self._refusal(draft, key, broken)
             after, entry = extend(row, key, change, movement_id, draft.occurred_at, self.now, floor)
             if min(after.promised) < 0:
                 raise InternalError(f"{key} would have {after}")
@@ -271,7 +315,7 @@ class Stage:
         return opened
 
     def _write_down(self, draft: Draft, movement_id: str, body: str) -> None:
-        row = MovementRow(
+        words = (
             movement_id,
             draft.kind.value,
             draft.occurred_at,
@@ -283,9 +327,8 @@ class Stage:
             draft.origin,
             draft.reverses,
             body,
-            "",
         )
-        self.movements.append(MovementRow(*row[:-1], digest_of(row)))
+        self.movements.append(sealed(words))
 
     def _floor(self, key: StockKey, change: list[int]) -> int | None:
         """Return the floor of a command that lowers SELLABLE; lots and keys never lend."""
@@ -294,33 +337,18 @@ class Stage:
         floor = self.book.settings.floor(key.sku, key.location)
         return min(floor, 0) if not key.lot else 0
 
-    def _guard(
-        self, draft: Draft, key: StockKey, row: StockRow, change: list[int], floor: int | None
-    ) -> Refused | None:
-        """Return the refusal of a command that breaks a floor; None lets it pass."""
+    def _refusal(self, draft: Draft, key: StockKey, broken: tuple[int, int, str]) -> Refused:
+        wanted, available, rule = broken
         where = f"at {key.location!r}" + (f" lot {key.lot!r}" if key.lot else "")
-        if floor is not None and row.amounts[0] + change[0] < floor:
+        if rule == _FLOOR:
             rule = self.book.settings.floor_rule(key.sku, key.location)
-            available = row.amounts[0] - floor
-            return InsufficientStock(
-                draft.kind.value, ((key.sku, -change[0], max(0, available), where, rule),)
-            )
-        gone = -sum(change[:_ON_HAND])
-        if gone > 0 and row.on_hand < gone:
-            return InsufficientStock(
-                draft.kind.value, ((key.sku, gone, max(0, row.on_hand), where, "on hand"),)
-            )
-        for state in ("quarantine", "damaged"):
-            index = INDEX[state]
-            if change[index] < 0 and row.amounts[index] + change[index] < 0:
-                return InsufficientStock(
-                    draft.kind.value,
-                    ((key.sku, -change[index], max(0, row.amounts[index]), where, state),),
-                )
-        return None
+        short = (key.sku, wanted, max(0, available), where, rule)
+        return InsufficientStock(draft.kind.value, (short,))
 
     def _count(self, tally: Tally) -> None:
         """Change one counter of a document; below zero is a bug of the rule that asked."""
+        if not self._is_locked(tally):
+            raise NotLocked
         name = (tally.space, tally.id)
         body = self.documents.get(name)
         if body is None:

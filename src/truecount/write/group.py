@@ -2,10 +2,13 @@
 Group commit: callers of one process share a transaction, each gets its own outcome.
 
 Rules:
-1. A caller that finds nobody writing writes at once and alone: no waiting, no timer.
+1. A caller that finds nobody writing writes at once and alone: a lone caller never waits.
 2. Whoever comes while a write runs queues; when it ends the first in the queue leads and
    writes everything queued by then, at most ``BATCH_MAX`` requests.
-3. A failure of the transaction is every member's failure; a refusal is one member's.
+3. After a shared write its callers come back together. So the next to write gives them a
+   moment (``GATHER_SECONDS``, at most ``GATHER_TURNS`` times) to queue up again; the first
+   write that nobody joins ends that.
+4. A failure of the transaction is every member's failure; a refusal is one member's.
 
 A shell: it holds threads' locks and knows no rule of stock.
 """
@@ -13,6 +16,7 @@ A shell: it holds threads' locks and knows no rule of stock.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -24,6 +28,8 @@ from truecount.write.intents import Intent
 
 
 BATCH_MAX: Final = 512
+GATHER_SECONDS: Final = 0.00005
+GATHER_TURNS: Final = 2
 
 
 class _Ticket:
@@ -48,6 +54,8 @@ class GroupCommit:
         self._mutex = threading.Lock()
         self._queue: deque[_Ticket] = deque()
         self._writing = False
+        #: How many callers shared the last write.
+        self._crowd = 1
 
     def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
         """
@@ -57,33 +65,53 @@ class GroupCommit:
             TrueCountError: As the transaction raised it; nothing was written.
         """
         with self._mutex:
-            if not self._writing and not self._queue:
-                self._writing = True
+            alone = not self._writing
+            self._writing = True
+            if alone and self._crowd == 1:
                 ticket = None
             else:
                 ticket = _Ticket(intents)
-                self._queue.append(ticket)
+                if not alone:
+                    self._queue.append(ticket)
         if ticket is None:
             try:
                 return self._run(intents)
             finally:
                 self._hand_over()
-        ticket.latch.acquire()
-        if ticket.leads:
+        if not alone:
+            self._wait(ticket)
+        if alone or ticket.leads:
             self._lead(ticket)
         if ticket.problem is not None:
             raise ticket.problem
         return ticket.outcomes
 
+    def _wait(self, ticket: _Ticket) -> None:
+        """Wait for the outcomes or for the lead; whoever is interrupted leaves the queue."""
+        try:
+            ticket.latch.acquire()
+        except BaseException:
+            with self._mutex:
+                if ticket in self._queue:
+                    self._queue.remove(ticket)
+            if ticket.leads:
+                self._hand_over()
+            raise
+
     def _lead(self, own: _Ticket) -> None:
         """Write the queue up to the limit, answer everybody, let the next one lead."""
         batch = [own]
+        for _ in range(GATHER_TURNS):
+            if len(self._queue) + 1 >= self._crowd:
+                break
+            time.sleep(GATHER_SECONDS)
         with self._mutex:
             size = len(own.intents)
             while self._queue and size + len(self._queue[0].intents) <= BATCH_MAX:
                 ticket = self._queue.popleft()
                 size += len(ticket.intents)
                 batch.append(ticket)
+            self._crowd = len(batch)
         try:
             self._answer(batch)
         finally:
@@ -113,5 +141,5 @@ class GroupCommit:
                 self._writing = False
                 return
             successor = self._queue.popleft()
-        successor.leads = True
+            successor.leads = True
         successor.latch.release()

@@ -75,3 +75,8 @@ class Intent(NamedTuple):
     key: str
     fingerprint: str
     rule: Rule
+
+
+def may_lose(intent: Intent) -> bool:
+    """Return whether it may take more from SELLABLE than its rule can tell beforehand."""
+    return intent.operation.is_fact and intent.rule.demand is _nothing

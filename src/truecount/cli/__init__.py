@@ -1,0 +1,26 @@
+"""
+The command line: ``truecount``, or ``python -m truecount``. Needs the extra ``cli``.
+
+One module for each group of commands; ``csv_rows``, ``csv_file`` and ``csv_import`` know how
+a CSV file becomes facts and nothing of the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+
+
+def main() -> None:
+    """Run the command line; see ``truecount --help``."""
+    try:
+        from truecount.cli.app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"rich", "typer"}:
+            raise
+        sys.exit(f"truecount: cannot start: no module {error.name}; pip install 'truecount[cli]'")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a letter shows its number instead.
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="truecount")

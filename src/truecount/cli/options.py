@@ -1,0 +1,153 @@
+"""
+What the commands share: options, opening the ledger, errors and exit codes.
+
+Exit codes:
+0  Done; nothing to look at.
+1  Done, but somebody should look: a finding is open, ``verify`` found a problem, rows were
+   sorted out, a command was refused.
+2  The call or the data is wrong: usage, a bad row, an unknown SKU or location.
+3  The storage could not be used, or the program itself failed.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeAlias
+
+import typer
+
+from truecount.errors import (
+    InvalidArgument,
+    InvalidRequest,
+    InvalidTime,
+    Refused,
+    StorageUnavailable,
+    TrueCountError,
+)
+from truecount.inventory import Inventory
+from truecount.model import instants
+from truecount.model.names import shown
+from truecount.storage.sqlite import SQLiteStorage
+
+
+class Code(IntEnum):
+    """What the process tells whoever started it."""
+
+    OK = 0
+    LOOK = 1
+    USAGE = 2
+    STORAGE = 3
+
+
+Db: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        envvar="TRUECOUNT_DB",
+        metavar="FILE",
+        help="The SQLite file of the ledger.",
+        show_default=False,
+    ),
+]
+Tenant: TypeAlias = Annotated[
+    str, typer.Option("--tenant", metavar="NAME", help="Whose ledger in the file.")
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document instead of text.")
+]
+At: TypeAlias = Annotated[
+    str | None, typer.Option("--at", metavar="LOCATION", help="Only this location.")
+]
+
+Parameters = ParamSpec("Parameters")
+
+
+def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Return *command* telling what it raises in one line, with the exit code for it."""
+
+    @functools.wraps(command)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except TrueCountError as error:
+            fail(str(error), code_of(error))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            fail(f"cannot go on: {error}", Code.STORAGE)
+
+    return run
+
+
+def fail(message: str, code: Code) -> None:
+    """Say why on standard error, in one line, and leave with *code*."""
+    line = " ".join(message.split("\n"))
+    print(f"truecount: {line}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def code_of(error: TrueCountError) -> Code:
+    """
+    Return the exit code for an error.
+
+    >>> code_of(InvalidArgument("database", "none", "a file")).name
+    'USAGE'
+    """
+    if isinstance(error, InvalidRequest):
+        return Code.USAGE
+    return Code.LOOK if isinstance(error, Refused) else Code.STORAGE
+
+
+@contextmanager
+def ledger(
+    db: Path | None, tenant: str, *, read_only: bool = False, create: bool = False
+) -> Iterator[Inventory]:
+    """
+    Open the ledger in *db*; only with *create* is a missing file made.
+
+    Raises:
+        InvalidArgument: No file was named.
+        StorageUnavailable: There is none, or it cannot be opened.
+    """
+    path = named(db)
+    if not create and not path.exists():
+        raise StorageUnavailable(str(path), "there is no such file; name another with --db")
+    with Inventory(SQLiteStorage(path, read_only=read_only), tenant=tenant) as inventory:
+        yield inventory
+
+
+def named(db: Path | None) -> Path:
+    """Return *db*, or raise when no file was named."""
+    if db is None or str(db) in {"", "."}:
+        raise InvalidArgument(
+            "database", "without a name", "--db FILE, or the environment variable TRUECOUNT_DB"
+        )
+    return db
+
+
+def moment(value: str, name: str) -> datetime:
+    """
+    Return the aware datetime that *value* spells in ISO 8601.
+
+    >>> moment("2026-03-01T09:30:00+01:00", "--as-of").isoformat()
+    '2026-03-01T09:30:00+01:00'
+    """
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError as error:
+        rule = "expected ISO 8601 with a time zone, for example 2026-03-01T09:30:00+01:00"
+        raise InvalidTime(name, shown(value), rule) from error
+    if found.utcoffset() is None:
+        raise InvalidTime(name, shown(value), "it has no time zone; add one, for example +01:00")
+    return instants.moment(found, name)
+
+
+def iso(value: datetime | None) -> str | None:
+    """Return a moment as text, in UTC."""
+    return None if value is None else instants.iso(instants.to_instant(value))

@@ -1,0 +1,141 @@
+"""
+What the command line prints: tables, sentences, JSON, progress.
+
+Rules:
+1. On a terminal tables are drawn and coloured; where the output is piped, or NO_COLOR is
+   set, or the terminal is dumb, it is plain text without a single escape.
+2. Text of the shop is only text: nothing in it is taken for markup.
+3. With ``--json`` standard output has one JSON document (one line), nothing else.
+4. Progress is drawn on standard error, and only on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from truecount.ledger import scan
+
+
+class Heading(NamedTuple):
+    """A column of a table; numbers stand to the right."""
+
+    name: str
+    is_number: bool = False
+
+
+def text(*names: str) -> tuple[Heading, ...]:
+    """Return headings of columns of text."""
+    return tuple(Heading(name) for name in names)
+
+
+def numbers(*names: str) -> tuple[Heading, ...]:
+    """Return headings of columns of numbers."""
+    return tuple(Heading(name, is_number=True) for name in names)
+
+
+def is_pretty() -> bool:
+    """Return whether standard output is a terminal that colours and drawings suit."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stdout.isatty()
+
+
+class Screen:
+    """Where a command prints; *as_json* keeps everything but :meth:`data` silent."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.pretty = is_pretty() and not as_json
+
+    def say(self, line: str = "", *, style: str = "") -> None:
+        """Print one line."""
+        if self.as_json:
+            return
+        if self.pretty:
+            _console().print(Text(line, style=style), soft_wrap=True)
+        else:
+            print(line)
+
+    def table(
+        self, headings: Sequence[Heading], rows: Sequence[Sequence[object]], title: str = ""
+    ) -> None:
+        """Print a table; None is an empty cell."""
+        if self.as_json:
+            return
+        cells = [["" if value is None else str(value) for value in row] for row in rows]
+        if self.pretty:
+            _console().print(_drawn(headings, cells, title))
+            return
+        if title:
+            print(title)
+        for line in plain_table(headings, cells):
+            print(line)
+
+    def data(self, value: Any) -> None:
+        """Print *value* as JSON if that was asked for."""
+        if self.as_json:
+            print(json.dumps(value, default=_plain))
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[scan.Progress | None]:
+        """Draw a bar while the context is open; None where none can be drawn."""
+        if not self.pretty or not sys.stderr.isatty():
+            yield None
+            return
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task(label, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def plain_table(headings: Sequence[Heading], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """
+    Yield the lines of a table in plain text, two spaces between columns.
+
+    >>> print(*plain_table([Heading("sku"), Heading("on hand", True)], [["MUG", "3"]]), sep="\\n")
+    sku  on hand
+    MUG        3
+    """
+    lines = [[heading.name for heading in headings], *rows]
+    widths = [max(len(line[number]) for line in lines) for number in range(len(headings))]
+    for line in lines:
+        cells = (
+            cell.rjust(width) if heading.is_number else cell.ljust(width)
+            for heading, cell, width in zip(headings, line, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _drawn(headings: Sequence[Heading], rows: Sequence[Sequence[str]], title: str) -> Table:
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    for heading in headings:
+        justify = "right" if heading.is_number else "left"
+        table.add_column(Text(heading.name), justify=justify, overflow="fold")  # type: ignore[arg-type]  # one of its words
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,180 @@
+"""The same commands on memory and on PostgreSQL: the same outcomes, figures and histories."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.postgres.adapter import PostgresStorage
+from tests.postgres.server import storages
+from truecount import (
+    Adjusted,
+    Amend,
+    Confirm,
+    Counted,
+    Inventory,
+    MemoryStorage,
+    Operation,
+    Pick,
+    Policy,
+    Received,
+    Release,
+    Relocate,
+    Reserve,
+    Returned,
+    Ship,
+    Sold,
+    State,
+    TakeBack,
+    Undo,
+)
+from truecount.errors import TrueCountError
+from truecount.protocols.storage import Storage
+from truecount.testing import CountingIds, ManualClock
+from truecount.testing.samples import dump
+
+
+PLACES = ("berlin", "hamburg")
+REFERENCES = ("order-1", "order-2", "order-3")
+START = ManualClock().now
+
+
+class Words(NamedTuple):
+    """What an operation of any kind is made of; each takes what it needs."""
+
+    kind: str
+    key: str
+    cart: dict[str, int]
+    at: str
+    reference: str
+    age: int
+
+    @property
+    def sku(self) -> str:
+        """The first SKU of the cart."""
+        return next(iter(self.cart))
+
+    @property
+    def quantity(self) -> int:
+        """The quantity of it."""
+        return self.cart[self.sku]
+
+    def build(self) -> Operation:
+        """Return the operation."""
+        return OPERATIONS[self.kind](self)
+
+
+OPERATIONS: Mapping[str, Callable[[Words], Operation]] = {
+    "receive": lambda w: Received(w.sku, w.quantity, at=w.at, key=w.key),
+    "receive late": lambda w: Received(
+        w.sku, w.quantity, at=w.at, key=w.key, occurred_at=START - timedelta(seconds=w.age)
+    ),
+    "receive a lot": lambda w: Received(w.sku, w.quantity, at=w.at, key=w.key, lot="L-1"),
+    "reserve": lambda w: Reserve(w.cart, reference=w.reference, key=w.key),
+    "reserve there": lambda w: Reserve(w.cart, reference=w.reference, key=w.key, at=w.at),
+    "reserve some": lambda w: Reserve(w.cart, reference=w.reference, key=w.key, partial=True),
+    "confirm": lambda w: Confirm(reference=w.reference, key=w.key),
+    "confirm again": lambda w: Confirm(reference=w.reference, key=w.key, on_expired="rehold"),
+    "release": lambda w: Release(None, reference=w.reference, key=w.key),
+    "release some": lambda w: Release(w.cart, reference=w.reference, key=w.key),
+    "amend": lambda w: Amend(w.cart, reference=w.reference, key=w.key),
+    "pick": lambda w: Pick(None, reference=w.reference, key=w.key),
+    "ship": lambda w: Ship(None, reference=w.reference, key=w.key),
+    "ship some": lambda w: Ship({w.sku: 1}, reference=w.reference, key=w.key),
+    "take back": lambda w: TakeBack({w.sku: 1}, reference=w.reference, key=w.key),
+    "sold": lambda w: Sold(w.sku, w.quantity, at=w.at, key=w.key),
+    "sold of it": lambda w: Sold(w.sku, 1, at=w.at, key=w.key, reference=w.reference),
+    "returned": lambda w: Returned(w.sku, 1, at=w.at, key=w.key, into=State.QUARANTINE),
+    "lost": lambda w: Adjusted(w.sku, -w.quantity, at=w.at, reason="lost", key=w.key),
+    "count": lambda w: Counted(
+        w.sku, w.quantity, at=w.at, counted_at=START - timedelta(seconds=w.age), key=w.key
+    ),
+    "relocate": lambda w: Relocate(
+        w.sku, w.quantity, source=w.at, target=PLACES[w.at == PLACES[0]], key=w.key
+    ),
+    "undo": lambda w: Undo(movement_id=f"id-{w.age % 20:06d}", reason="slip", key=w.key),
+}
+
+
+class Step(NamedTuple):
+    """After a while, a batch of operations; then maybe a sweep or a change of the rules."""
+
+    wait: int
+    batch: list[Words]
+    then: str
+
+    def take(self, inventory: Inventory) -> Any:
+        """Return what the inventory answers."""
+        outcomes = inventory.submit([words.build() for words in self.batch])
+        if self.then == "sweep":
+            return outcomes, inventory.sweep()
+        if self.then:
+            inventory.policies.set(Policy(backorder_limit=2), sku=self.then)
+        return outcomes, 0
+
+
+words = st.builds(
+    Words,
+    kind=st.sampled_from([*OPERATIONS, "receive", "receive", "reserve"]),
+    key=st.integers(1, 99).map("key-{}".format),
+    cart=st.dictionaries(st.sampled_from(("CUP", "MUG", "TEA")), st.integers(1, 5), min_size=1),
+    at=st.sampled_from(PLACES),
+    reference=st.sampled_from(REFERENCES),
+    age=st.integers(0, 3600),
+)
+steps = st.builds(
+    Step,
+    wait=st.sampled_from((1, 60, 20 * 60)),
+    batch=st.lists(words, min_size=1, max_size=6),
+    then=st.sampled_from(("", "", "", "sweep", "MUG")),
+)
+
+
+def told(history: list[Step], storage: Storage, tenant: str) -> Iterator[object]:
+    """Yield what every step answers, and in the end all that is stored."""
+    clock = ManualClock()
+    inventory = Inventory(storage, tenant=tenant, clock=clock, new_id=CountingIds())
+    inventory.locations.add(*PLACES)
+    for step in history:
+        clock.tick(timedelta(seconds=step.wait))
+        try:
+            outcomes, swept = step.take(inventory)
+        except TrueCountError as error:
+            yield error.to_dict()
+            continue
+        yield swept
+        for one in outcomes:
+            problem = one.error and one.error.to_dict()
+            yield one.key, one.replayed, one.decided_at, one.movements, one.result, problem
+    yield inventory.stock()
+    yield from dump(storage, REFERENCES, tenant).items()
+
+
+@pytest.fixture(scope="module")
+def postgres(postgres_dsn: str) -> Iterator[PostgresStorage]:
+    """Return one storage for all examples: each example is a tenant of its own."""
+    with storages(postgres_dsn) as make:
+        yield make()
+
+
+tenants = map("tenant-{}".format, itertools.count())
+
+
+@given(st.lists(steps, min_size=4, max_size=14))
+@settings(max_examples=25)
+def test_memory_and_postgres_tell_the_same(
+    postgres: PostgresStorage, history: list[Step]
+) -> None:
+    """Outcomes, errors, figures, entries, lines, documents and the feed are equal."""
+    tenant = next(tenants)
+    with closing(MemoryStorage()) as memory:
+        wanted = list(told(history, memory, tenant))
+    for seen, expected in zip(told(history, postgres, tenant), wanted, strict=True):
+        assert seen == expected
