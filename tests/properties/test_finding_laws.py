@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import attrs
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from truecount import FindingKind, Inventory, Policy, Returned, Sold, State, errors
@@ -171,7 +171,6 @@ histories = st.lists(
 
 
 @given(histories)
-@settings(max_examples=60)
 @example(
     [
         ("sold", "MUG", "berlin", 1),
@@ -198,7 +197,6 @@ def test_every_watcher_is_told_each_thing_once_and_knows_what_is_open(
 
 
 @given(histories)
-@settings(max_examples=40)
 def test_open_findings_follow_the_figures_after_every_event(
     history: list[tuple[str, str, str, int]],
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ def demo(
     The same seed tells the same story, word for word. TRUECOUNT_DB is not used.
     """
     screen = Screen(as_json=as_json)
-    with _place(db, keep=keep, screen=screen) as path, SQLiteStorage(path) as storage:
+    with _place(db, keep=keep, screen=screen) as path, closing(SQLiteStorage(path)) as storage:
         shop = build(storage, seed, screen)
         tell_all(shop)
         left = shop.inventory.findings().open

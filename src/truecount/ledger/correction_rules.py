@@ -2,44 +2,52 @@
 Rules of corrections: taking a movement back, or replacing it, without editing history.
 
 Rules:
-1. A movement is reversed at most once; its reversal is a document (space ``reversal``).
+1. A movement is reversed at most once at a time; its reversal is a document (space
+   ``reversal``). Undoing a correction puts the original in force again, and only then can it
+   be corrected or undone anew.
 2. A correction is one movement: the reversed legs and the right ones, dated as the original,
    guarded (for a command) on the net effect alone.
 3. Reservations change through their own commands: what was reserved is released, not undone.
+4. No document is left having given more than it has: an order that returned what it never
+   sold, a delivery that received what was never ordered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any, Final
 
 import attrs
 
-from truecount.errors import AlreadyReversed, NotCorrectable, TooMany, UnknownMovement
-from truecount.model.instants import Instant, to_datetime
+from truecount.errors import (
+    AlreadyReversed,
+    NotCorrectable,
+    Refused,
+    ReservationFinished,
+    TooMany,
+    UnknownMovement,
+)
+from truecount.ledger.accounts import overdrawn
+from truecount.ledger.delivery_rules import PURCHASE
+from truecount.ledger.drafts import item
+from truecount.ledger.originals import as_operation
+from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import counter
-from truecount.model.movements import Body, Draft, Leg, MovementRow, Tally, decode
+from truecount.model.movements import Body, Draft, MovementRow, Tally, decode
 from truecount.model.operations import (
     Adjusted,
     Correct,
-    Counted,
-    Damaged,
     Expected,
-    Inspected,
-    Opened,
     Operation,
-    Received,
     Relocate,
-    Returned,
-    ReturnedToSupplier,
-    Scrapped,
     Sold,
     Undo,
 )
-from truecount.model.places import FREE, State
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Wants
-from truecount.write.book import ORDER, Book, NotLocked, Stage
+from truecount.write.book import ORDER, Book, Stage
 from truecount.write.intents import Decision, Granted, Rule, Rules, Widen
 
 
@@ -55,15 +63,13 @@ NOT_UNDONE: Final = {
     Kind.UNDO: "an undo is not undone; do the thing again",
 }
 
-#: Kinds that are commands: their correction respects the floors.
+#: Kinds that are commands: their undoing respects the floors.
 COMMANDS: Final = frozenset({Kind.RELOCATE, Kind.TRANSFER_OUT, Kind.ASSEMBLE, Kind.DISASSEMBLE})
 
 
 def _wants(operation: Correct | Undo, settings: Settings) -> Wants:
     del settings
-    return Wants(
-        movements={operation.movement_id}, records={(REVERSAL, operation.movement_id)}
-    )
+    return Wants(movements={operation.movement_id}, records={(REVERSAL, operation.movement_id)})
 
 
 def _original(operation: Correct | Undo, book: Book) -> MovementRow:
@@ -73,62 +79,96 @@ def _original(operation: Correct | Undo, book: Book) -> MovementRow:
     return row
 
 
+def reversed_by(document: dict[str, Any] | None) -> str | None:
+    """Return the id of the movement a reversal document names, None when it stands again."""
+    by: str | None = (document or {}).get("by")
+    return by
+
+
 def _reversal_of(book: Book, movement_id: str) -> AlreadyReversed | None:
-    done = book.document(REVERSAL, movement_id)
-    return AlreadyReversed(movement_id, done["by"]) if done else None
+    by = reversed_by(book.document(REVERSAL, movement_id))
+    return AlreadyReversed(movement_id, by) if by is not None else None
+
+
+# --- undo -------------------------------------------------------------------------------
 
 
 def _undo(operation: Undo, book: Book, now: Instant) -> Decision:
-    del now
     row = _original(operation, book)
     kind = Kind(row.kind)
     if kind in NOT_UNDONE:
         raise NotCorrectable(row.id, NOT_UNDONE[kind])
-    reversed_before = _reversal_of(book, row.id)
-    if reversed_before is not None:
-        return reversed_before
+    refusal: Refused | None = _reversal_of(book, row.id)
+    if refusal is not None:
+        return refusal
     body = decode(row.body)
-    if row.reference is not None and any(leg.line for leg in body.legs):
-        if row.reference not in book.wants.orders:
-            return Widen(Wants(orders={row.reference}))
-        refusal = _too_late(row, body, book)
-        if refusal is not None:
-            return refusal
-    new_id = f"undo/{row.id}"
-    posted = Draft(
-        Kind.UNDO,
-        tuple(leg.reversed() for leg in reversed(body.legs)),
-        row.occurred_at,
+    back = _back(Kind.UNDO, row, body)
+    wider = _wider(Stage(book, now), row, back)
+    if not book.wants.covers(wider):
+        return Widen(wider)
+    refusal = _moved_on(row, body, book) or overdrawn("undo", book, back)
+    if refusal is not None:
+        return refusal
+    posted = back._replace(
+        id=f"undo/{row.id}",
         guarded=kind in COMMANDS,
-        id=new_id,
-        reference=row.reference,
         reason=operation.reason,
         actor=operation.actor,
         origin=operation.origin,
+    )
+    documents: list[tuple[str, str, dict[str, Any]]] = [(REVERSAL, row.id, {"by": posted.id})]
+    if kind is Kind.CORRECT and row.reverses is not None:
+        documents.append((REVERSAL, row.reverses, _in_force_again(book, row.reverses)))
+    return Granted((posted,), documents=tuple(documents))
+
+
+def _back(kind: Kind, row: MovementRow, body: Body) -> Draft:
+    """Return the movement that takes *row* back: the same legs the other way round."""
+    return Draft(
+        kind,
+        tuple(leg.reversed() for leg in reversed(body.legs)),
+        row.occurred_at,
+        guarded=False,
+        reference=row.reference,
         reverses=row.id,
         tallies=tuple(tally.reversed() for tally in body.tallies),
+        touches=body.touches,
     )
-    return Granted((posted,), documents=((REVERSAL, row.id, {"by": new_id}),))
 
 
-def _too_late(row: MovementRow, body: Body, book: Book) -> TooMany | None:
-    """Return the refusal when the units have moved on since, or came back already."""
+def _wider(stage: Stage, row: MovementRow, back: Draft) -> Wants:
+    """Return what taking *row* back must have locked."""
+    wants = stage.missing((back,))
+    if row.reference is not None and any(leg.line for leg in back.legs):
+        wants.orders.add(row.reference)
+    if row.kind == Kind.CORRECT and row.reverses is not None:
+        wants.records.add((REVERSAL, row.reverses))
+    return wants
+
+
+def _in_force_again(book: Book, movement_id: str) -> dict[str, Any]:
+    """Return the reversal document of a movement whose correction is undone."""
+    times = (book.document(REVERSAL, movement_id) or {}).get("times", 0)
+    return {"by": None, "times": times + 1}
+
+
+def _moved_on(row: MovementRow, body: Body, book: Book) -> Refused | None:
+    """Return the refusal when a reservation's units are no longer where *row* put them."""
     needed: dict[tuple[int, str], int] = {}
     for leg in body.legs:
         if leg.line:
             name = (leg.line, counter(leg.target.name, Kind(row.kind)))
             needed[name] = needed.get(name, 0) + leg.quantity
-    lines = {line.number: line for line in book.lines_of(row.reference or "")}
-    document = book.document(ORDER, row.reference or "") or {}
+    lines = book.lines_of(row.reference or "")
+    by_number = {line.number: line for line in lines}
     for (number, field), quantity in needed.items():
-        line = lines[number]
+        line = by_number[number]
+        if line.round != lines[-1].round:
+            return ReservationFinished("undo", line.reference, "an earlier one")
         left = getattr(line, field)
-        if field == "shipped":
-            counters = document.get("lines", {}).get(line.key.sku, {})
-            shipped = sum(each.shipped for each in lines.values() if each.key.sku == line.key.sku)
-            left = min(left, shipped + counters.get("sold", 0) - counters.get("returned", 0))
         if left < quantity:
-            return TooMany("undo", "reservation", line.reference, line.key.sku, quantity, max(0, left))
+            sku = line.key.sku
+            return TooMany("undo", "reservation", line.reference, sku, quantity, left)
     return None
 
 
@@ -139,63 +179,73 @@ def _correct(operation: Correct, book: Book, now: Instant, rules: Rules) -> Deci
     """Post the reversal and what should have been written, as one movement."""
     row = _original(operation, book)
     body = decode(row.body)
-    original = _as_operation(row, body)
-    reversed_before = _reversal_of(book, row.id)
-    if reversed_before is not None:
-        return reversed_before
-    back = Draft(
-        Kind.CORRECT,
-        tuple(leg.reversed() for leg in body.legs),
-        row.occurred_at,
-        guarded=False,
-        tallies=tuple(tally.reversed() for tally in body.tallies),
-        reference=row.reference,
-    )
+    original = as_operation(row, body)
+    refusal: Refused | None = _reversal_of(book, row.id)
+    if refusal is not None:
+        return refusal
+    back = _back(Kind.CORRECT, row, body)
     right = _changed(operation, original, row)
-    wider = rules[type(right)].wants(right, book.settings) if right else Wants()
+    stage = Stage(book, now)
+    wider = _wider(stage, row, back)
+    if right is not None:
+        wider.add(rules[type(right)].wants(right, book.settings))
     if not book.wants.covers(wider):
         return Widen(wider)
-    stage = Stage(book, now)
-    try:
-        stage.post(back, "reversal")
-    except NotLocked:
-        return Widen(stage.missing((back,)))
+    stage.post(back, "reversal")
     decision: Decision = Granted()
     if right is not None:
-        decision = rules[type(right)].decide(right, book.after(stage), now)
+        decision = _decided(right, book.after(stage), now, rules)
     if not isinstance(decision, Granted):
         return decision
-    return _together(operation, row, back, decision, guarded=not original.is_fact)
-
-
-def _together(
-    operation: Correct, row: MovementRow, back: Draft, decision: Granted, *, guarded: bool
-) -> Granted:
-    new_id = f"correct/{row.id}"
-    again = decision.drafts[-1] if decision.drafts else None
-    posted = Draft(
-        Kind.CORRECT,
-        back.legs + (again.legs if again else ()),
-        row.occurred_at,
-        guarded=guarded,
-        id=new_id,
-        reference=row.reference,
-        reason=operation.reason,
-        actor=operation.actor,
-        origin=operation.origin,
-        reverses=row.id,
-        tallies=_netted(back.tallies + (again.tallies if again else ())),
-        expiries=again.expiries if again else (),
-        notes=again.notes if again else (),
-    )
+    posted = _net(operation, back, decision)
+    refusal = overdrawn("correct", book, posted)
+    if refusal is not None:
+        return refusal
+    times = (book.document(REVERSAL, row.id) or {}).get("times", 0)
+    new_id = f"correct/{row.id}" + (f".{times + 1}" if times else "")
+    posted = posted._replace(id=new_id, guarded=original.is_command)
+    taken_back = {"by": new_id} | ({"times": times} if times else {})
     return Granted(
         (*decision.drafts[:-1], posted),
-        documents=((REVERSAL, row.id, {"by": new_id}),),
+        documents=((REVERSAL, row.id, taken_back), *_due(book, original, right)),
         result=decision.result,
     )
 
 
-def _netted(tallies: tuple[Tally, ...]) -> tuple[Tally, ...]:
+def _decided(right: Operation, book: Book, now: Instant, rules: Rules) -> Decision:
+    """
+    Decide what should have been said.
+
+    A sale that was not a reservation's stays off the reservation its reference may have by
+    now; it still counts as sold under it.
+    """
+    decide = rules[type(right)].decide
+    if not isinstance(right, Sold) or right.reference is None:
+        return decide(right, book, now)
+    decision = decide(attrs.evolve(right, reference=None), book, now)
+    if not isinstance(decision, Granted):
+        return decision
+    tally = Tally(ORDER, right.reference, right.sku, "sold", right.quantity)
+    posted = decision.drafts[-1]._replace(tallies=(tally,))
+    return decision._replace(drafts=(*decision.drafts[:-1], posted))
+
+
+def _net(operation: Correct, back: Draft, decision: Granted) -> Draft:
+    """Return reversal and replacement as one movement."""
+    again = decision.drafts[-1] if decision.drafts else Draft(Kind.CORRECT, (), 0, guarded=False)
+    return back._replace(
+        legs=back.legs + again.legs,
+        reason=operation.reason,
+        actor=operation.actor,
+        origin=operation.origin,
+        tallies=_netted(back.tallies + again.tallies),
+        expiries=again.expiries,
+        notes=again.notes,
+        touches=tuple(dict.fromkeys(back.touches + again.touches)),
+    )
+
+
+def _netted(tallies: Iterable[Tally]) -> tuple[Tally, ...]:
     """Return one tally for each counter, the sum of its changes."""
     total: dict[tuple[str, str, str, str], int] = {}
     for tally in tallies:
@@ -220,102 +270,46 @@ def _changed(operation: Correct, original: Operation, row: MovementRow) -> Opera
             changes["change"] = operation.quantity if original.change > 0 else -operation.quantity
         else:
             changes["quantity"] = operation.quantity
+    if isinstance(original, (Sold, Relocate)) and _outgrows(operation, original):
+        changes.setdefault("lot", None)
     return attrs.evolve(original, **changes)
 
 
-#: How a movement of each kind reads as the operation that made it.
-_SINGLE: Final[dict[Kind, type[Operation]]] = {
-    Kind.OPEN: Opened,
-    Kind.EXPECT: Expected,
-    Kind.RECEIVE: Received,
-    Kind.SOLD: Sold,
-    Kind.TAKE_BACK: Returned,
-    Kind.INSPECT: Inspected,
-    Kind.DAMAGE: Damaged,
-    Kind.SCRAP: Scrapped,
-    Kind.RETURN_TO_SUPPLIER: ReturnedToSupplier,
-    Kind.RELOCATE: Relocate,
-    Kind.ADJUST: Adjusted,
-    Kind.COUNT: Counted,
-}
+def _outgrows(operation: Correct, original: Sold | Relocate) -> bool:
+    """Return whether the lot units were taken from need not be the one for all of them."""
+    elsewhere = operation.sku is not None or operation.at is not None
+    return elsewhere or (operation.quantity or 0) > original.quantity
 
 
-def _as_operation(row: MovementRow, body: Body) -> Operation:
-    """
-    Return the operation a movement came from, rebuilt from its legs.
-
-    Raises:
-        NotCorrectable: It acts on a reservation, on several SKUs, or on a document that
-            has its own commands.
-    """
-    kind = Kind(row.kind)
-    make = _SINGLE.get(kind)
-    if make is None:
-        raise NotCorrectable(row.id, f"a {kind} movement is not a single line; undo it instead")
-    if any(leg.line for leg in body.legs):
-        raise NotCorrectable(row.id, "it took units of a reservation; undo it instead")
-    if not body.legs or len({leg.sku for leg in body.legs}) > 1:
-        raise NotCorrectable(row.id, "it does not move one SKU; undo it instead")
-    if kind is Kind.COUNT:
-        raise NotCorrectable(row.id, "a count is an observation; undo it and count again")
-    values: dict[str, Any] = {
-        name: getattr(row, name) for name in ("reference", "reason", "actor", "origin")
-    }
-    values["occurred_at"] = to_datetime(row.occurred_at)
-    return make(**values, **_words(kind, body.legs))
+def _due(
+    book: Book, original: Operation, right: Operation | None
+) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Yield the purchase order with a corrected line still due when the mistyped one was."""
+    if not isinstance(original, Expected) or not isinstance(right, Expected):
+        return
+    mistyped, line = item(original.at, original.sku), item(right.at, right.sku)
+    document = book.document(PURCHASE, right.reference) or {}
+    due = dict(document.get("due", {}))
+    if line != mistyped and mistyped in due:
+        due[line] = due[mistyped]
+        yield PURCHASE, right.reference, deepcopy(document) | {"due": due}
 
 
-def _words(kind: Kind, legs: tuple[Leg, ...]) -> dict[str, Any]:
-    """Return the words of an operation that its legs tell."""
-    if kind is Kind.RECEIVE:
-        return _received_words(legs)
-    first = legs[0]
-    words: dict[str, Any] = {"sku": first.sku, "quantity": sum(leg.quantity for leg in legs)}
-    words["lot"] = first.lot if len(legs) == 1 or kind not in (Kind.SOLD, Kind.RELOCATE) else None
-    if kind is Kind.RELOCATE:
-        return words | {
-            "source": first.source.location,
-            "target": first.target.location,
-            "state": first.source.name,
-        }
-    inner = first.source if first.source.is_inside else first.target
-    words["at"] = inner.location
-    if kind is Kind.EXPECT:
-        del words["lot"]
-    elif kind is Kind.ADJUST:
-        quantity = words.pop("quantity")
-        words |= {"change": quantity if first.target.is_inside else -quantity, "state": inner.name}
-    elif kind in (Kind.TAKE_BACK, Kind.INSPECT):
-        words["into"] = first.target.name
-    elif kind in (Kind.OPEN, Kind.DAMAGE, Kind.SCRAP, Kind.RETURN_TO_SUPPLIER):
-        words["state"] = inner.name
-    return words
-
-
-def _received_words(legs: tuple[Leg, ...]) -> dict[str, Any]:
-    """Tell accepted from rejected units; a lot's units left INCOMING without their lot."""
-    arrived = [leg for leg in legs if leg.target.is_inside]
-    back = sum(leg.quantity for leg in legs if not leg.target.is_inside)
-    lot = arrived[0].lot if arrived else ""
-    quantity = sum(leg.quantity for leg in arrived)
-    inner = arrived[0].target if arrived else legs[0].source
-    return {
-        "sku": legs[0].sku,
-        "quantity": quantity,
-        "at": inner.location,
-        "into": inner.name if arrived else State.SELLABLE.value,
-        "lot": lot,
-        "rejected": max(0, back - quantity) if lot else back,
-    }
+def _relocated(operation: Correct, book: Book) -> Iterable[tuple[str, int]]:
+    """Yield what a corrected relocation may take: expired holds are on offer for it."""
+    row = book.past_movements.get(operation.movement_id)
+    if row is not None and row.kind == Kind.RELOCATE and operation.quantity:
+        yield operation.sku or decode(row.body).legs[0].sku, operation.quantity
 
 
 def correction_rules(rules: Rules) -> Rules:
     """Return the rules of corrections, which decide the right version by *rules*."""
     table: dict[type[Operation], Rule] = {
         Undo: Rule(_wants, _undo),
-        Correct: Rule(_wants, lambda operation, book, now: _correct(operation, book, now, rules)),
+        Correct: Rule(
+            _wants,
+            lambda operation, book, now: _correct(operation, book, now, rules),
+            demand=_relocated,
+        ),
     }
     return table
-
-
-__all__ = ["FREE", "REVERSAL", "correction_rules"]

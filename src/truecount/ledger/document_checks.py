@@ -136,6 +136,8 @@ def compare_lines(reference: str, stored: dict[int, LineRow], made: _Refolded) -
 def _check_reversal(reader: Reader, _run: Run, record: Record, body: Any) -> Iterator[Problem]:
     """Find the movement that took another one back."""
     by = body.get("by") if isinstance(body, dict) else None
+    if by is None and isinstance(body, dict) and body.get("times"):
+        return  # Its correction was undone: it is in force again.
     found = [row.reverses for _, row in reader.movements([by] if isinstance(by, str) else [])]
     if found != [record.id]:
         yield _of_document(record, f"a movement {by!r} that reverses it", f"{found or 'none'}")

@@ -91,9 +91,7 @@ def _from_reservation(operation: Sold, lines: Iterable[LineRow]) -> tuple[list[L
         for line in here:
             taken = min(left, getattr(line, state.value))
             if taken:
-                legs.append(
-                    Leg(operation.sku, line.key.lot, taken, source, CUSTOMER, line.number)
-                )
+                legs.append(Leg(operation.sku, line.key.lot, taken, source, CUSTOMER, line.number))
                 left -= taken
     return legs, left
 

@@ -196,7 +196,9 @@ def _check_lot(operation: Counted, book: Book, key: StockKey) -> None:
     """Refuse a count of no lot where all there is lies in lots: it would be counted twice."""
     if operation.lot or book.row(key).version:
         return
-    lots = [each.lot for each in book.keys_of(operation.sku, operation.at) if book.row(each).on_hand]
+    lots = [
+        each.lot for each in book.keys_of(operation.sku, operation.at) if book.row(each).on_hand
+    ]
     if lots:
         known = ", ".join(repr(lot) for lot in lots)
         raise InvalidArgument("lot", "''", f"the lot that was counted, one count for each: {known}")

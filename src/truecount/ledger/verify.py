@@ -27,7 +27,7 @@ from truecount.errors import InvalidArgument
 from truecount.ledger.correction_rules import REVERSAL
 from truecount.ledger.document_checks import check_documents, check_outcomes
 from truecount.ledger.entry_checks import check_keys, check_missing
-from truecount.ledger.problems import MEANING, Problem, Run
+from truecount.ledger.problems import MEANING, Problem, Run, time_of
 from truecount.ledger.scan import Progress, last_position, movement_pages, reading_of, rolled
 from truecount.model import quantities
 from truecount.model.kinds import Kind
@@ -112,6 +112,7 @@ def verify(
 
 
 def check_movements(reader: Reader, run: Run) -> Iterator[Problem]:
+    """Yield what is wrong with each movement, with positions, and with what was sealed."""
     if run.expected is not None and run.expected[0] == 0:
         yield from _seal(run)
     for page in movement_pages(reader):
@@ -164,9 +165,10 @@ def _check_movement(reader: Reader, run: Run, row: MovementRow) -> Iterator[Prob
 def _of_movement(row: MovementRow, invariant: str, expected: str, found: str) -> Problem:
     return Problem(
         invariant=invariant,
-        where=f"movement {row.id!r}, {row.kind}",
+        where=f"the {row.kind} recorded at {time_of(row.recorded_at)}",
         expected=expected,
         found=found,
+        movement_id=row.id,
     )
 
 

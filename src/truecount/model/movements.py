@@ -208,7 +208,7 @@ def digest_of(row: MovementRow) -> str:
 
 def sealed(words: tuple[Any, ...]) -> MovementRow:
     """Return the movement row of *words*, every field in order but the digest."""
-    return MovementRow(*words, _digest(words))
+    return MovementRow._make((*words, _digest(words)))
 
 
 def _digest(words: tuple[Any, ...]) -> str:

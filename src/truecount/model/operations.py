@@ -507,7 +507,9 @@ class Counted(Operation):
         both = self.counted_at is not None and self.occurred_at is not None
         if both and self.counted_at != self.occurred_at:
             raise InvalidArgument(
-                "occurred_at", repr(self.occurred_at), "none beside counted_at: a count happened then"
+                "occurred_at",
+                repr(self.occurred_at),
+                "none beside counted_at: a count happened then",
             )
 
 

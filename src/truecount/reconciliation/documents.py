@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from truecount.ledger.correction_rules import REVERSAL
+from truecount.ledger.correction_rules import REVERSAL, reversed_by
 from truecount.ledger.delivery_rules import PURCHASE, outstanding
 from truecount.ledger.transfer_rules import TRANSFER, on_the_way
 from truecount.model.instants import Instant
@@ -167,7 +167,8 @@ def facts(view: View) -> Iterator[Condition]:
         body = json.loads(record.body)
         subjects = [((body["movement"], str(n)), note) for n, note in enumerate(body["notes"])]
         notes = [each for each in subjects if stem_of(_kind(each[1]), each[0]) not in view.done]
-        if notes and view.reader.record(REVERSAL, body["movement"]) is None:
+        taken_back = view.reader.record(REVERSAL, body["movement"])
+        if notes and reversed_by(taken_back and json.loads(taken_back.body)) is None:
             row = movement(view, body["movement"])
             yield from (_fact(row, subject, note) for subject, note in notes)
 

@@ -47,8 +47,12 @@ def planned(skus: Collection[str], at: str | None, settings: Settings, policies:
     """Return the location to try first, "" for all of them at once."""
     if at is not None or len(settings.in_order) < 2:  # noqa: PLR2004 -- one place is all places
         return at or ""
-    suffices = all(policies.get(_policy(sku, settings)) in FIRST_SUFFICES for sku in skus)
-    return settings.in_order[0] if suffices else ""
+    return settings.in_order[0] if _one_place_suffices(skus, settings, policies) else ""
+
+
+def _one_place_suffices(skus: Collection[str], settings: Settings, policies: Policies) -> bool:
+    """Return whether no policy of *skus* would split what one location can give."""
+    return all(policies.get(_policy(sku, settings)) in FIRST_SUFFICES for sku in skus)
 
 
 def plan(
@@ -107,7 +111,8 @@ def _find(cart: Cart, book: Book, now: Instant, policies: Policies) -> Grant:
             units = spare(book, now, sku, location, cart.lot)
             if units > 0:
                 offers.setdefault(location, {})[sku] = units
-    if cart.at:
+    choice = not cart.at and len(offers) > 1
+    if not choice and (cart.at or _one_place_suffices(cart.wanted, book.settings, policies)):
         shares = by_priority(cart.wanted, offers, order)
     else:
         shares = _sourced(cart.wanted, offers, book.settings, policies)

@@ -97,6 +97,7 @@ class _Tenant:
     def __init__(self) -> None:
         self.rows: dict[StockKey, StockRow] = {}
         self.sorted_keys: SortedList[StockKey] = SortedList()
+        self.keys_of: defaultdict[str, SortedList[StockKey]] = defaultdict(SortedList)
         self.entries: defaultdict[StockKey, list[EntryRow]] = defaultdict(list)
         #: Horizons of each key's entries, for bisection.
         self.horizons: defaultdict[StockKey, list[Instant]] = defaultdict(list)
@@ -144,10 +145,8 @@ class _Reader:
                 if row.version:
                     yield key, row
 
-    def _keys_of(self, sku: str) -> Iterator[StockKey]:
-        return self._tenant.sorted_keys.irange(
-            StockKey(sku, "", ""), StockKey(sku + "\0", "", ""), inclusive=(True, False)
-        )
+    def _keys_of(self, sku: str) -> Iterable[StockKey]:
+        return self._tenant.keys_of[sku] if sku in self._tenant.keys_of else ()
 
     def entries(self, key: StockKey, after: int = 0) -> Iterator[EntryRow]:
         """Yield entries of *key* above version *after*."""
@@ -297,6 +296,7 @@ class _Unit(_Reader):
         for key, row in changes.rows.items():
             if key not in tenant.rows:
                 tenant.sorted_keys.add(key)
+                tenant.keys_of[key.sku].add(key)
             tenant.rows[key] = row
         for line in changes.lines:
             self._put_line(line)

@@ -248,7 +248,6 @@ class Stage:
                     if place.location
                 }
             wants.keys |= set(draft.touches)
-            wants.keys.update(key for key in draft.touches if key not in self.book.rows)
             for tally in draft.tallies:
                 if tally.space == ORDER:
                     wants.orders.add(tally.id)

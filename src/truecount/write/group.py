@@ -101,23 +101,32 @@ class GroupCommit:
     def _lead(self, own: _Ticket) -> None:
         """Write the queue up to the limit, answer everybody, let the next one lead."""
         batch = [own]
+        try:
+            self._gather(batch)
+            self._answer(batch)
+        except BaseException:
+            for ticket in batch:
+                key = ticket.intents[0].key
+                ticket.problem = OutcomeUnknown(key, "the writing thread was stopped")
+            raise
+        finally:
+            self._hand_over()
+            for ticket in batch[1:]:
+                ticket.latch.release()
+
+    def _gather(self, batch: list[_Ticket]) -> None:
+        """Let callers of the last write come again, then take the queue up to the limit."""
         for _ in range(GATHER_TURNS):
             if len(self._queue) + 1 >= self._crowd:
                 break
             time.sleep(GATHER_SECONDS)
         with self._mutex:
-            size = len(own.intents)
+            size = len(batch[0].intents)
             while self._queue and size + len(self._queue[0].intents) <= BATCH_MAX:
                 ticket = self._queue.popleft()
                 size += len(ticket.intents)
                 batch.append(ticket)
             self._crowd = len(batch)
-        try:
-            self._answer(batch)
-        finally:
-            self._hand_over()
-            for ticket in batch[1:]:
-                ticket.latch.release()
 
     def _answer(self, batch: list[_Ticket]) -> None:
         try:
@@ -127,11 +136,6 @@ class GroupCommit:
                 ticket.problem = copy(error)
                 ticket.problem.__cause__ = error
             return
-        except BaseException:
-            for ticket in batch:
-                key = ticket.intents[0].key
-                ticket.problem = OutcomeUnknown(key, "the writing thread was stopped")
-            raise
         for ticket in batch:
             ticket.outcomes = [next(outcomes) for _ in ticket.intents]
 
