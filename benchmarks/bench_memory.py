@@ -30,7 +30,7 @@ def ours(sizes: Sizes) -> float:
 
 
 def by_hand(sizes: Sizes) -> float:
-    """The same in plain dicts."""
+    """Reserve and confirm in plain dicts."""
     plain = PlainDicts()
     for number in range(SKUS):
         plain.receive(f"SKU-{number}", "berlin", PLENTY)

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def _text(value: Any) -> str:
@@ -25,6 +25,14 @@ def _hash(text: str) -> str:
 
 def _new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+
+
+class _Command(NamedTuple):
+    kind: str
+    reference: str
+    key: str
+    fingerprint: str
+    now: int
 
 
 class PlainDicts:
@@ -62,7 +70,7 @@ class PlainDicts:
         self.records["order", reference] = _text({})
         leg = (sku, "", quantity, location, "sellable", location, "held", 1)
         change = (-quantity, quantity, 0, 0, 0, 0, 0, 0)
-        self._write("reserve", leg, change, reference, key, fingerprint, now, line)
+        self._write(_Command("reserve", reference, key, fingerprint, now), leg, change, line)
         return True
 
     def confirm(self, reference: str, key: str) -> bool:
@@ -81,20 +89,17 @@ class PlainDicts:
         self.lines[reference, 1] = line
         leg = (sku, "", held, location, "held", location, "allocated", 1)
         change = (0, -held, held, 0, 0, 0, 0, 0)
-        self._write("confirm", leg, change, reference, key, fingerprint, now, line)
+        self._write(_Command("confirm", reference, key, fingerprint, now), leg, change, line)
         return True
 
     def _write(
         self,
-        kind: str,
+        command: _Command,
         leg: tuple[Any, ...],
         change: tuple[int, ...],
-        reference: str,
-        key: str,
-        fingerprint: str,
-        now: int,
         line: tuple[Any, ...],
     ) -> None:
+        kind, reference, key, fingerprint, now = command
         sku, location = leg[0], leg[3]
         entries = self.entries[sku, location]
         version = len(entries) + 1

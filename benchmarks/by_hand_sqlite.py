@@ -49,14 +49,14 @@ Row = tuple[Any, ...]
 _TTL = 900_000_000
 
 
-def stocked(path: Path, skus: int, *, quantity: int = PLENTY, synchronous: str = "FULL") -> SQLiteStorage:
+def stocked(path: Path, skus: int, *, synchronous: str = "FULL") -> SQLiteStorage:
     """Return a storage on a new file with *skus* SKUs in stock."""
     storage = SQLiteStorage(path, synchronous=synchronous)
     inventory = Inventory(storage)
     inventory.locations.add(LOCATION)
     for first in range(0, skus, 1000):
         inventory.record(
-            Received(f"SKU-{number}", quantity, at=LOCATION, key=f"in-{number}")
+            Received(f"SKU-{number}", PLENTY, at=LOCATION, key=f"in-{number}")
             for number in range(first, min(first + 1000, skus))
         )
     return storage
@@ -142,7 +142,9 @@ class ByHand:
             f'{{"legs":[["{sku}","",{quantity},"berlin","sellable","berlin","held",1]],'
             f'"extends":[["{sku}","berlin","",{version}]],"floors":[0],"opened":[[1,1,{until}]]}}'
         )
-        head = f"{movement}\x1freserve\x1f{now}\x1f{now}\x1f0\x1f{reference}\x1f\x1f\x1f\x1f\x1f{body}"
+        head = (
+            f"{movement}\x1freserve\x1f{now}\x1f{now}\x1f0\x1f{reference}\x1f\x1f\x1f\x1f\x1f{body}"
+        )
         fingerprint = _hash(f'["Reserve","{reference}",["{sku}",{quantity}],null,null,null,false]')
         result = (
             f'{{"movements":["{movement}"],"result":{{"lines":[["{reference}",1,1,"{sku}",'

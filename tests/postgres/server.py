@@ -1,7 +1,8 @@
 """
 A real PostgreSQL for tests: the one named by ``TRUECOUNT_PG_DSN``, or one of our own.
 
-Our own comes out of a wheel, runs in a folder that goes with it, and listens on a socket. Durability is switched off: no test of it pulls the plug.
+Our own comes out of a wheel, keeps its data in a folder that goes when it stops, and listens
+on a socket. Durability is switched off: no test of it pulls the plug.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ WITH w AS (
   SELECT a COLLATE "C" AS a, b COLLATE "C" AS b, c COLLATE "C" AS c
   FROM unnest(%s::text[], %s::text[], %s::text[]) AS w(a, b, c)
   UNION SELECT s.sku, s.location, s.lot FROM unnest(%s::text[], %s::text[]) AS p(sku, location)
-    JOIN {s}.stock s ON s.tenant = %s AND s.sku = p.sku AND p.location IN ('', s.location)
+    JOIN {s}.stock s ON s.tenant = %s AND s.sku = p.sku
+    AND p.location IN ('', s.location) AND s.version > 0
   UNION SELECT sku, location, lot FROM {s}.line WHERE tenant = %s AND reference = ANY(%s)
 )
 SELECT s.sku, s.location, s.lot, amounts, version, recorded_at, horizon, opened_at, lot_expires_at

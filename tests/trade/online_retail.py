@@ -72,6 +72,18 @@ def read_truth(folder: Path) -> dict[str, Truth]:
     }
 
 
+def truth_of(lines: list[Line]) -> dict[str, Truth]:
+    """Return the truth of each code in *lines*, by plain addition."""
+    count: dict[str, int] = {}
+    balance: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    for line in lines:
+        count[line.code] = count.get(line.code, 0) + 1
+        balance[line.code] = balance.get(line.code, 0) + line.change
+        lowest[line.code] = min(lowest.get(line.code, 0), balance[line.code])
+    return {code: Truth(count[code], balance[code], -lowest[code]) for code in balance}
+
+
 def read_lines(folder: Path) -> list[Line]:
     """Return every line that moves stock, in replay order: by date, then by row."""
     lines = []

@@ -20,7 +20,7 @@ from truecount.ledger.transfer_rules import TRANSFER
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow, follow
-from truecount.model.movements import MovementRow
+from truecount.model.movements import Body, MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.protocols.storage import Reader, Record
 from truecount.write.book import ORDER, add_up
@@ -70,13 +70,13 @@ def refold(rows: Iterable[MovementRow], space: str, reference: str) -> _Refolded
     Fold the movements of one reference.
 
     Raises:
-        InternalError: A leg takes what its line does not have; noted with the movement.
+        InternalError: One cannot be read, or takes what its line does not have; its id is
+            the error's note.
     """
     made = _Refolded({}, {}, {})
     for row in rows:
-        body = reading_of(row).body
         try:
-            follow(made.lines, reference, Kind(row.kind), body)
+            body = _followed(made.lines, reference, row)
         except InternalError as error:
             error.add_note(row.id)
             raise
@@ -87,14 +87,23 @@ def refold(rows: Iterable[MovementRow], space: str, reference: str) -> _Refolded
     return made
 
 
+def _followed(lines: dict[int, LineRow], reference: str, row: MovementRow) -> Body:
+    """Let a movement move the lines of its reference, and return what else it says."""
+    reading = reading_of(row)
+    if reading.problem is not None:
+        raise InternalError(reading.problem)
+    follow(lines, reference, Kind(row.kind), reading.body)
+    return reading.body
+
+
 def _check_counted(reader: Reader, run: Run, record: Record, body: Any) -> Iterator[Problem]:
     """Compare a document's counters, and an order's lines, with the fold of its movements."""
     rows = (row for _, row in reader.movements_of(record.id))
     try:
         made = refold(rows, record.space, record.id)
     except InternalError as error:
-        notes = getattr(error, "__notes__", [None])
-        yield _of_document(record, "legs that its lines allow", error.problem, notes[-1])
+        [movement_id] = error.__notes__
+        yield _of_document(record, "movements that its lines allow", error.problem, movement_id)
         return
     lines = body.get("lines", {}) if isinstance(body, dict) else None
     wanted = made.document.get("lines", {})

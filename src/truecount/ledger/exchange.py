@@ -302,12 +302,14 @@ class _Arrival:
     def take(self, number: int, section: str, fields: dict[str, Any]) -> None:
         """Take in one line; write the chunk it completes."""
         if self.section == "end" or _SECTIONS.index(section) < _SECTIONS.index(self.section):
-            raise _bad(number, f"a {section} after the {self.section} section")
-        if section != self.section or len(self.pending) >= self.chunk:
+            raise _bad(number, f"{section} after the {self.section} section")
+        if section != self.section:
             self.flush()
         while self.section != section:
             self._close_section(number)
         _TAKE[section](self, number, fields)
+        if len(self.pending) >= self.chunk:
+            self.flush()
 
     def _close_section(self, number: int) -> None:
         if self.section == "movement":
@@ -410,7 +412,7 @@ class _Arrival:
             )
             raise _bad(number, problem)
         if self.writes:
-            raise _bad(number, f"movement {row.id!r} is there already, those before it are not")
+            raise _bad(number, f"movement {row.id!r} is there already, but not those before it")
         return True
 
     def _check_no_others(self, unit: Unit, number: int) -> None:
@@ -426,14 +428,15 @@ class _Arrival:
 
     def record_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
         """Return the documents that are not there as they are here."""
-        rows: list[Record] = [row for _, row in lines]
-        names = {(row.space, row.id) for row in rows} | {GENERATION}
+        names = {(row.space, row.id) for _, row in lines} | {GENERATION}
         known = unit.lock(Wants(records=names)).records
-        changed = {
-            (row.space, row.id): row
-            for row in rows
-            if (found := known.get((row.space, row.id))) is None or found.body != row.body
-        }
+        changed: dict[tuple[str, str], Record] = {}
+        for number, row in lines:
+            name = (row.space, row.id)
+            if name in changed:
+                raise _bad(number, f"record {row.space} {row.id!r} came before")
+            if name not in known or known[name].body != row.body:
+                changed[name] = row
         if any(space in (LOCATION, POLICY) for space, _ in changed):
             changed[GENERATION] = Record(*GENERATION, 1, encode({}))
         stepped = [
@@ -447,11 +450,11 @@ class _Arrival:
         known = unit.lock(Wants(keys_of_requests=[row.key for _, row in lines])).outcomes
         new = []
         for number, row in lines:
-            stored = known.get(row.key)
-            if stored is None:
+            stored = known.setdefault(row.key, row)
+            if stored is row:
                 new.append(row)
             elif stored != row:
-                raise _bad(number, f"key {row.key!r} already names another request in the target")
+                raise _bad(number, f"key {row.key!r} already names another request")
         return Changes(new, [], [], {}, [], [])
 
 

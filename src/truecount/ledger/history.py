@@ -43,16 +43,13 @@ from truecount.protocols.storage import Reader
 
 def available_at(reader: Reader, key: StockKey, row: StockRow, now: Instant) -> int:
     """Return what may be promised of one key: sellable and expired holds, of a live lot."""
-    if is_expired(row, now):
-        return min(0, row.sellable)
-    if not row.held:
-        return row.sellable
-    expired = 0
-    for line in reader.open_lines(key):
-        if line.expires_at > now:
-            break
-        expired += line.held
-    return row.sellable + expired
+    free = row.sellable
+    if row.held:
+        for line in reader.open_lines(key):
+            if line.expires_at > now:
+                break
+            free += line.held
+    return min(0, free) if is_expired(row, now) else free
 
 
 def stock_of(

@@ -26,6 +26,7 @@ class Rebuilt:
         self._touched: dict[tuple[str, int], LineRow] = {}
         self._movements: list[MovementRow] = []
         self._entries: list[EntryRow] = []
+        self._ids: set[str] = set()
         for line in locked.lines:
             self._lines.setdefault(line.reference, {})[line.number] = line
 
@@ -34,9 +35,12 @@ class Rebuilt:
         Fold one movement.
 
         Raises:
-            InternalError: It does not continue what is there.
+            InternalError: It does not continue what is there, or repeats an id.
             InvalidQuantity: A figure leaves int64.
         """
+        if row.id in self._ids:
+            raise InternalError("another movement has this id")
+        self._ids.add(row.id)
         self._extend(row, reading)
         self._follow(row, reading)
         self._movements.append(row)

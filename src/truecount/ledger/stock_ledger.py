@@ -47,7 +47,7 @@ from truecount.model.operations import (
 from truecount.model.outcomes import Outcome
 from truecount.model.places import ON_HAND, State
 from truecount.model.stock import Figures, StockKey
-from truecount.write.engine import Engine, keyed
+from truecount.write.engine import Engine, keyed_facts
 from truecount.write.intents import Rules
 
 
@@ -92,8 +92,9 @@ class StockLedger:
 
         Raises:
             KeyRequired: A fact has no key.
+            InvalidArgument: It is a command; ``submit`` takes those.
         """
-        return self._engine.run(keyed(facts), together=together)
+        return self._engine.run(keyed_facts(facts), together=together)
 
     def submit(
         self, operations: Sequence[Operation], *, together: bool = False, preview: bool = False

@@ -189,6 +189,13 @@ class Figures:
     incoming: int = 0
     available: int = 0
 
+    def __repr__(self) -> str:
+        """Name the figures that are not zero, and what is available."""
+        words = attrs.asdict(self)
+        available = words.pop("available")
+        shown = [f"{name}={value}" for name, value in words.items() if value]
+        return f"Figures({', '.join([*shown, f'available={available}'])})"
+
     @property
     def on_hand(self) -> int:
         """What is physically there."""

@@ -91,7 +91,7 @@ class Wants:
     shared: set[tuple[str, str]] = attrs.field(factory=set)
     #: Stock rows, created when missing.
     keys: set[StockKey] = attrs.field(factory=set)
-    #: Every existing stock row of (sku, location), or of the SKU everywhere: (sku, "").
+    #: Every stock row with an entry of (sku, location), or of the SKU everywhere: (sku, "").
     scopes: set[tuple[str, str]] = attrs.field(factory=set)
     #: Movements to be read; they never change, so they are not locked.
     movements: set[str] = attrs.field(factory=set)

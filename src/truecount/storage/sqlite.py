@@ -36,8 +36,10 @@ from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Changes, Locked, Reader, Record, Unit, Wants
-from truecount.storage.sqlite_connections import Connections, Row, Session, Source
-from truecount.storage.sqlite_schema import AFTERS, APPLICATION, CHANGES, FIGURES, SCHEMA
+from truecount.storage import sqlite_statements as sql
+from truecount.storage.sqlite_connections import Connections, Source
+from truecount.storage.sqlite_schema import APPLICATION, SCHEMA
+from truecount.storage.sqlite_session import Row, Session, translated
 
 
 _SYNCHRONOUS: Final = ("FULL", "EXTRA", "NORMAL", "OFF")
@@ -146,14 +148,18 @@ def _joined(host: object, connections: Connections) -> Source:
 
     def open_() -> Session:
         connections.check()
-        session = Session(_host_connection(host), connections.target)
+        connection = _host_connection(host)
+        try:
+            session = Session(connection, connections.target)
+        except sqlite3.Error as error:
+            raise translated(error, connections.target) from error
         _check_host(session)
         return session
 
     def close(session: Session, _failed: bool) -> None:  # noqa: FBT001 -- a Source
         session.finish()
 
-    return Source(open_, close)
+    return Source(open_, close, connections.ended)
 
 
 def _host_connection(host: object) -> sqlite3.Connection:
@@ -169,9 +175,10 @@ def _host_connection(host: object) -> sqlite3.Connection:
 
 def _check_host(session: Session) -> None:
     """Refuse a connection to another file, and one that changes the values it reads."""
-    files = [row[2] for row in session.rows("PRAGMA database_list") if row[1] in ("main", b"main")]
-    file = os.fsdecode(files[0])
-    if file != session.target and not (file and Path(file).samefile(session.target)):
+    if session.rows("SELECT 'text'") != [("text",)]:
+        raise InvalidArgument("host", "with a text_factory", "one that returns text as str")
+    file = session.rows("PRAGMA database_list")[0][2]
+    if file != session.target and not (_exists(file) and Path(file).samefile(session.target)):
         raise InvalidArgument(
             "host", f"open on {file or 'a database in memory'!r}", f"one open on {session.target!r}"
         )
@@ -180,182 +187,12 @@ def _check_host(session: Session) -> None:
         raise InvalidArgument(
             "host",
             f"that reads {(APPLICATION, SCHEMA)} as {found}",
-            "one without a text_factory or converters for TEXT and INTEGER",
+            "one without converters for TEXT and INTEGER",
         )
 
 
-# --- statements -------------------------------------------------------------------------
-
-_KEY: Final = "tenant = ? AND sku = ? AND location = ? AND lot = ?"
-_STOCK: Final = (
-    f"sku, location, lot, {', '.join(FIGURES)}, version, recorded_at, horizon, opened_at, "
-    "lot_expires_at"
-)
-_LINE: Final = (
-    "reference, number, round, sku, location, lot, reserved, held, allocated, picked, shipped, "
-    "released, expired, short, expires_at"
-)
-_MOVEMENT: Final = (
-    "position, id, kind, occurred_at, recorded_at, ordinal, reference, reason, actor, origin, "
-    "reverses, body, digest"
-)
-_RECORD: Final = "space, id, version, body"
-_OUTCOME: Final = "key, fingerprint, decided_at, forget_at, body"
-_IS_OPEN: Final = "held + allocated + picked > 0"
-_BY_EXPIRY: Final = "ORDER BY expires_at, reference, number"
-
-
-def _select(columns: str, table: str, where: str, order: str = "") -> str:
-    return f"SELECT {columns} FROM truecount_{table} WHERE {where} {order}"
-
-
-def _listed(columns: str, table: str, *names: str) -> str:
-    """Return the statement that finds each of a JSON list of keys: texts, or lists of texts."""
-    parts = [f"json_extract(wanted.value, '$[{number}]')" for number in range(len(names))]
-    if len(names) == 1:
-        parts = ["wanted.value"]
-    match = "".join(f" AND found.{a} = {b}" for a, b in zip(names, parts, strict=True))
-    named = ", ".join(f"found.{column}" for column in columns.split(", "))
-    return (
-        f"SELECT {named} FROM json_each(?) AS wanted CROSS JOIN truecount_{table} AS found "
-        f"WHERE found.tenant = ?{match}"
-    )
-
-
-def _insert(table: str, columns: str, conflict: str = "") -> str:
-    marks = ", ".join("?" * (columns.count(",") + 2))
-    return f"INSERT INTO truecount_{table} (tenant, {columns}) VALUES ({marks}) {conflict}"
-
-
-def _upsert(table: str, columns: str, key: str, where: str = "") -> str:
-    known = key.split(", ")
-    sets = ", ".join(f"{c} = excluded.{c}" for c in columns.split(", ") if c not in known)
-    return _insert(table, columns, f"ON CONFLICT (tenant, {key}) DO UPDATE SET {sets} {where}")
-
-
-_STOCK_ALL: Final = _select(_STOCK, "stock", "tenant = ?", "ORDER BY sku, location, lot")
-_STOCK_KEY: Final = _select(_STOCK, "stock", _KEY)
-_STOCK_SKU: Final = _select(_STOCK, "stock", "tenant = ? AND sku = ?", "ORDER BY location, lot")
-_STOCK_PLACE: Final = _select(
-    _STOCK, "stock", "tenant = ? AND sku = ? AND location = ?", "ORDER BY lot"
-)
-_STOCK_LOCATION: Final = _select(
-    _STOCK, "stock", "tenant = ? AND location = ?", "ORDER BY sku, location, lot"
-)
-_STOCK_KEYS: Final = _listed(_STOCK, "stock", "sku", "location", "lot")
-_STOCK_SKUS: Final = _listed(_STOCK, "stock", "sku")
-_STOCK_PLACES: Final = _listed(_STOCK, "stock", "sku", "location")
-
-_LINES: Final = _select(_LINE, "line", "tenant = ? AND reference = ?", "ORDER BY number")
-_LINES_OF: Final = f"{_listed(_LINE, 'line', 'reference')} ORDER BY found.reference, found.number"
-_OPEN_LINES: Final = _select(
-    _LINE, "line INDEXED BY truecount_line_open", f"{_KEY} AND {_IS_OPEN}", _BY_EXPIRY
-)
-_EXPIRED: Final = _select(
-    _LINE,
-    "line INDEXED BY truecount_line_open",
-    f"{_KEY} AND {_IS_OPEN} AND expires_at <= ? AND held > 0",
-    _BY_EXPIRY,
-)
-_DUE_HOLDS: Final = _select(
-    _LINE,
-    "line INDEXED BY truecount_line_due",
-    "tenant = ? AND held > 0 AND expires_at <= ?",
-    f"{_BY_EXPIRY} LIMIT ?",
-)
-
-_MOVEMENT_ID: Final = _select(_MOVEMENT, "movement", "tenant = ? AND id = ?")
-_MOVEMENT_IDS: Final = _listed(_MOVEMENT, "movement", "id")
-_MOVEMENTS_OF: Final = _select(
-    _MOVEMENT,
-    "movement",
-    "tenant = ? AND reference = ?",
-    "ORDER BY recorded_at, ordinal, id",
-)
-_FEED: Final = _select(
-    _MOVEMENT, "movement", "tenant = ? AND position > ?", "ORDER BY position LIMIT ?"
-)
-_LAST_POSITION: Final = _select("max(position)", "movement", "tenant = ?")
-
-_RECORD_ONE: Final = _select(_RECORD, "record", "tenant = ? AND space = ? AND id = ?")
-_RECORD_SOME: Final = _listed(_RECORD, "record", "space", "id")
-_RECORDS: Final = _select(
-    _RECORD, "record", "tenant = ? AND space = ? AND id > ?", "ORDER BY id LIMIT ?"
-)
-#: Spaces are hopped through on the index, however many documents each has.
-_SPACES: Final = """
-WITH RECURSIVE known (space) AS (
-    SELECT min(space) FROM truecount_record WHERE tenant = ?
-    UNION ALL
-    SELECT (SELECT min(space) FROM truecount_record WHERE tenant = ? AND space > known.space)
-    FROM known WHERE known.space IS NOT NULL
-)
-SELECT space FROM known WHERE space IS NOT NULL
-"""
-_OUTCOME_ONE: Final = _select(_OUTCOME, "outcome", "tenant = ? AND key = ?")
-_OUTCOME_SOME: Final = _listed(_OUTCOME, "outcome", "key")
-_OUTCOMES: Final = _select(_OUTCOME, "outcome", "tenant = ? AND key > ?", "ORDER BY key LIMIT ?")
-
-_ENTRIES: Final = f"""
-SELECT e.version, {", ".join(f"e.{name}" for name in (*CHANGES, *AFTERS))}, m.id,
-    e.occurred_at, e.recorded_at, e.horizon, e.lateness, e.floor
-FROM truecount_entry AS e
-CROSS JOIN truecount_movement AS m ON m.tenant = e.tenant AND m.position = e.position
-WHERE e.tenant = ? AND e.sku = ? AND e.location = ? AND e.lot = ? AND e.version > ?
-ORDER BY e.version
-"""
-_VERSION: Final = f"SELECT max(version) FROM truecount_entry WHERE {_KEY}"
-_AFTER: Final = f"SELECT {', '.join(AFTERS)} FROM truecount_entry WHERE {_KEY} AND version = ?"
-#: Horizons never fall from version to version, so the last one up to an instant is found
-#: bit by bit: one probe for each bit of the number of versions.
-_LAST_VERSION_UNTIL: Final = f"""
-WITH RECURSIVE search (version, step) AS (
-    VALUES (0, ?)
-    UNION ALL
-    SELECT search.version + step * coalesce((
-        SELECT horizon <= ? FROM truecount_entry
-        WHERE {_KEY} AND truecount_entry.version = search.version + step
-    ), 0), step / 2
-    FROM search WHERE step > 0
-)
-SELECT version FROM search WHERE step = 0
-"""
-#: The lateness classes a key has are hopped through on the index; each is one short range.
-_LATE: Final = f"""
-WITH RECURSIVE class (lateness) AS (
-    SELECT min(lateness) FROM truecount_entry INDEXED BY truecount_entry_late
-    WHERE {_KEY} AND lateness > 0
-    UNION ALL
-    SELECT (
-        SELECT min(lateness) FROM truecount_entry INDEXED BY truecount_entry_late
-        WHERE {_KEY} AND lateness > 0 AND lateness > class.lateness
-    )
-    FROM class WHERE class.lateness IS NOT NULL
-)
-SELECT {", ".join(CHANGES)}
-FROM class CROSS JOIN truecount_entry AS late INDEXED BY truecount_entry_late
-WHERE {_KEY} AND late.lateness > 0 AND late.lateness = class.lateness
-    AND occurred_at BETWEEN ? - (1 << class.lateness) AND ?
-    AND version > ? AND version <= ?
-"""
-
-_PUT_STOCK: Final = _upsert("stock", _STOCK, "sku, location, lot")
-_PUT_LINE: Final = _upsert("line", _LINE, "reference, number")
-_PUT_OUTCOME: Final = _upsert("outcome", _OUTCOME, "key", "WHERE forget_at <= excluded.decided_at")
-_ADD_MOVEMENT: Final = _insert("movement", _MOVEMENT)
-_ADD_ENTRY: Final = _insert(
-    "entry",
-    f"sku, location, lot, version, {', '.join((*CHANGES, *AFTERS))}, position, occurred_at, "
-    "recorded_at, horizon, lateness, floor",
-)
-_ADD_RECORD: Final = _insert("record", _RECORD)
-_NEXT_RECORD: Final = (
-    "UPDATE truecount_record SET version = ?, body = ? "
-    "WHERE tenant = ? AND space = ? AND id = ? AND version = ?"
-)
-_FORGET: Final = "DELETE FROM truecount_outcome WHERE tenant = ? AND forget_at <= ?"
-#: Changes nothing, but takes the write lock of a host's transaction, waiting if need be.
-_TAKE_LOCK: Final = "UPDATE truecount_meta SET schema_version = schema_version WHERE 0"
+def _exists(file: str) -> bool:
+    return bool(file) and Path(file).exists()
 
 
 # --- rows -------------------------------------------------------------------------------
@@ -392,7 +229,8 @@ class _Reader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._source.close(self._session, kind is not None)
+        session, self._session = self._session, self._source.ended
+        self._source.close(session, kind is not None)
 
     def stock(
         self, sku: str | None = None, location: str | None = None
@@ -408,78 +246,79 @@ class _Reader:
 
     def entries(self, key: StockKey, after: int = 0) -> Iterator[EntryRow]:
         """Yield entries of *key* above version *after*. O(log n) to start."""
-        for row in self._session.iterate(_ENTRIES, (self._tenant, *key, after)):
+        for row in self._session.iterate(sql.ENTRIES, (self._tenant, *key, after)):
             yield EntryRow(key, row[0], row[1:9], row[9:17], *row[17:])
 
     def as_of(self, key: StockKey, instant: Instant, version: int | None = None) -> Amounts:
         """Return figures as of *instant*. O(log n + late entries spanning it)."""
         rows = self._session.rows
         name = (self._tenant, *key)
-        last: int = rows(_VERSION, name)[0][0] or 0
+        last: int = rows(sql.VERSION, name)[0][0] or 0
         step = 1 << last.bit_length() >> 1
-        base: int = rows(_LAST_VERSION_UNTIL, (step, instant, *name))[0][0]
+        base: int = rows(sql.LAST_VERSION_UNTIL, (step, instant, *name))[0][0]
         if version is not None:
             last = min(last, version)
             base = min(last, base)
-        amounts: Amounts = rows(_AFTER, (*name, base))[0] if base > 0 else NOTHING
-        for change in rows(_LATE, (*name, *name, *name, instant, instant, base, last)):
+        amounts: Amounts = rows(sql.AFTER, (*name, base))[0] if base > 0 else NOTHING
+        for change in rows(sql.LATE, (*name, *name, *name, instant, instant, base, last)):
             amounts = plus(amounts, change)
         return amounts
 
     def movements(self, ids: Iterable[str]) -> Iterator[tuple[int | None, MovementRow]]:
         """Yield known movements in the order of *ids*."""
         for id_ in ids:
-            for row in self._session.rows(_MOVEMENT_ID, (self._tenant, id_)):
+            for row in self._session.rows(sql.MOVEMENT_ID, (self._tenant, id_)):
                 yield _movement_row(row)
 
     def movements_of(self, reference: str) -> Iterator[tuple[int | None, MovementRow]]:
         """Yield the movements under *reference*, in order. O(n log n) in their number."""
-        for row in self._session.iterate(_MOVEMENTS_OF, (self._tenant, reference)):
+        for row in self._session.iterate(sql.MOVEMENTS_OF, (self._tenant, reference)):
             yield _movement_row(row)
 
     def feed(self, after: int = 0, limit: int = 1000) -> list[tuple[int, MovementRow]]:
         """Return the next movements by position."""
-        found = self._session.rows(_FEED, (self._tenant, after, limit))
+        found = self._session.rows(sql.FEED, (self._tenant, after, limit))
         return [_movement_row(row) for row in found]
 
     def lines(self, reference: str) -> list[LineRow]:
         """Return the lines of *reference*, by number."""
-        return [_line_row(row) for row in self._session.rows(_LINES, (self._tenant, reference))]
+        return [_line_row(row) for row in self._session.rows(sql.LINES, (self._tenant, reference))]
 
     def open_lines(self, key: StockKey) -> Iterator[LineRow]:
         """Yield the lines of *key* that still promise units."""
-        return map(_line_row, self._session.iterate(_OPEN_LINES, (self._tenant, *key)))
+        for row in self._session.iterate(sql.OPEN_LINES, (self._tenant, *key)):
+            yield _line_row(row)
 
     def due_holds(self, before: Instant, limit: int = 1000) -> list[LineRow]:
         """Return expired holds, soonest first."""
-        found = self._session.rows(_DUE_HOLDS, (self._tenant, before, limit))
+        found = self._session.rows(sql.DUE_HOLDS, (self._tenant, before, limit))
         return [_line_row(row) for row in found]
 
     def records(self, space: str, after: str = "", limit: int = 1000) -> list[Record]:
         """Return documents of *space* by id."""
-        found = self._session.rows(_RECORDS, (self._tenant, space, after, limit))
+        found = self._session.rows(sql.RECORDS, (self._tenant, space, after, limit))
         return [Record._make(row) for row in found]
 
     def spaces(self) -> list[str]:
         """Return the spaces that have documents, sorted."""
-        return [row[0] for row in self._session.rows(_SPACES, (self._tenant, self._tenant))]
+        return [row[0] for row in self._session.rows(sql.SPACES, (self._tenant, self._tenant))]
 
     def record(self, space: str, id: str) -> Record | None:
         """Return one document."""
-        found = self._session.rows(_RECORD_ONE, (self._tenant, space, id))
+        found = self._session.rows(sql.RECORD_ONE, (self._tenant, space, id))
         return Record._make(found[0]) if found else None
 
     def outcomes(self, after: str = "", limit: int = 1000) -> list[OutcomeRow]:
         """Return outcomes by key."""
-        found = self._session.rows(_OUTCOMES, (self._tenant, after, limit))
+        found = self._session.rows(sql.OUTCOMES, (self._tenant, after, limit))
         return [OutcomeRow._make(row) for row in found]
 
 
 _STOCK_BY: Final = {
-    (False, False): _STOCK_ALL,
-    (True, False): _STOCK_SKU,
-    (False, True): _STOCK_LOCATION,
-    (True, True): _STOCK_PLACE,
+    (False, False): sql.STOCK_ALL,
+    (True, False): sql.STOCK_SKU,
+    (False, True): sql.STOCK_LOCATION,
+    (True, True): sql.STOCK_PLACE,
 }
 
 
@@ -488,12 +327,12 @@ class _Unit(_Reader):
 
     def lock(self, wants: Wants) -> Locked:
         """Return what *wants* names; the file is locked already."""
-        lines = [_line_row(row) for row in self._some(_LINES, _LINES_OF, wants.orders)]
+        lines = [_line_row(row) for row in self._some(sql.LINES, sql.LINES_OF, wants.orders)]
         rows = self._stock_rows(wants, lines)
         names = wants.records | {("order", reference) for reference in wants.orders}
-        records = self._some(_RECORD_ONE, _RECORD_SOME, names)
-        outcomes = self._some(_OUTCOME_ONE, _OUTCOME_SOME, wants.keys_of_requests)
-        movements = self._some(_MOVEMENT_ID, _MOVEMENT_IDS, wants.movements)
+        records = self._some(sql.RECORD_ONE, sql.RECORD_SOME, names)
+        outcomes = self._some(sql.OUTCOME_ONE, sql.OUTCOME_SOME, wants.keys_of_requests)
+        movements = self._some(sql.MOVEMENT_ID, sql.MOVEMENT_IDS, wants.movements)
         return Locked(
             rows,
             lines,
@@ -505,13 +344,13 @@ class _Unit(_Reader):
     def _stock_rows(self, wants: Wants, lines: Iterable[LineRow]) -> dict[StockKey, StockRow]:
         skus = [sku for sku, location in wants.scopes if not location]
         places = [scope for scope in wants.scopes if scope[1]]
-        found = self._some(_STOCK_SKU, _STOCK_SKUS, skus)
-        found += self._some(_STOCK_PLACE, _STOCK_PLACES, places)
+        found = self._some(sql.STOCK_SKU, sql.STOCK_SKUS, skus)
+        found += self._some(sql.STOCK_PLACE, sql.STOCK_PLACES, places)
         rows = dict(map(_stock_row, found))
         missing = {line.key for line in lines} | wants.keys
         missing -= rows.keys()
         if missing:
-            rows.update(map(_stock_row, self._some(_STOCK_KEY, _STOCK_KEYS, missing)))
+            rows.update(map(_stock_row, self._some(sql.STOCK_KEY, sql.STOCK_KEYS, missing)))
             for key in missing - rows.keys():
                 rows[key] = EMPTY_ROW
         return rows
@@ -531,7 +370,7 @@ class _Unit(_Reader):
         found = []
         for key, quantity in enough.items():
             missing = quantity
-            expired = self._session.iterate(_EXPIRED, (self._tenant, *key, now))
+            expired = self._session.iterate(sql.EXPIRED, (self._tenant, *key, now))
             while missing > 0 and (row := next(expired, None)) is not None:
                 line = _line_row(row)
                 found.append(line)
@@ -544,15 +383,15 @@ class _Unit(_Reader):
         tenant = self._tenant
         positions = self._add_movements(changes.movements)
         if changes.entries:
-            self._each(_ADD_ENTRY, [self._entry(entry, positions) for entry in changes.entries])
+            self._each(sql.ADD_ENTRY, [self._entry(entry, positions) for entry in changes.entries])
         stock = [(tenant, *key, *row.amounts, *row[1:]) for key, row in changes.rows.items()]
-        self._each(_PUT_STOCK, stock)
-        self._each(_PUT_LINE, [(tenant, *r[:3], *r.key, *r[4:]) for r in changes.lines])
+        self._each(sql.PUT_STOCK, stock)
+        self._each(sql.PUT_LINE, [(tenant, *r[:3], *r.key, *r[4:]) for r in changes.lines])
         self._put_records(changes.records)
 
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
-        return self._session.run(_FORGET, (self._tenant, before))
+        return self._session.run(sql.FORGET, (self._tenant, before))
 
     def _each(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run a statement for each row; return how many rows were changed."""
@@ -567,7 +406,7 @@ class _Unit(_Reader):
         if len(outcomes) > 1:
             self._check_keys(outcomes)
         rows = [(self._tenant, *outcome) for outcome in outcomes]
-        if self._each(_PUT_OUTCOME, rows) < len(rows):
+        if self._each(sql.PUT_OUTCOME, rows) < len(rows):
             raise KeyTaken(outcomes[0].key)
 
     def _check_keys(self, outcomes: Sequence[OutcomeRow]) -> None:
@@ -575,7 +414,7 @@ class _Unit(_Reader):
         decided = {outcome.key: outcome.decided_at for outcome in outcomes}
         if len(decided) < len(outcomes):
             raise ConstraintViolated("an outcome's key is not unique")
-        for row in self._some(_OUTCOME_ONE, _OUTCOME_SOME, list(decided)):
+        for row in self._some(sql.OUTCOME_ONE, sql.OUTCOME_SOME, list(decided)):
             known = OutcomeRow._make(row)
             if known.forget_at is None or known.forget_at > decided[known.key]:
                 raise KeyTaken(known.key)
@@ -585,9 +424,9 @@ class _Unit(_Reader):
         if not movements:
             return {}
         tenant = self._tenant
-        last: int = self._session.rows(_LAST_POSITION, (tenant,))[0][0] or 0
+        last: int = self._session.rows(sql.LAST_POSITION, (tenant,))[0][0] or 0
         numbered = list(enumerate(movements, last + 1))
-        self._each(_ADD_MOVEMENT, [(tenant, position, *row) for position, row in numbered])
+        self._each(sql.ADD_MOVEMENT, [(tenant, position, *row) for position, row in numbered])
         return {row.id: position for position, row in numbered}
 
     def _entry(self, entry: EntryRow, positions: Mapping[str, int]) -> Row:
@@ -612,8 +451,8 @@ class _Unit(_Reader):
             for row in records
             if row.version != 1
         ]
-        self._each(_ADD_RECORD, new)
-        if self._each(_NEXT_RECORD, changed) < len(changed):
+        self._each(sql.ADD_RECORD, new)
+        if self._each(sql.NEXT_RECORD, changed) < len(changed):
             names = ", ".join(f"{row.space}/{row.id}" for row in records if row.version != 1)
             raise ConstraintViolated(f"a record has changed: one of {names}")
 
@@ -623,5 +462,5 @@ class _JoinedUnit(_Unit):
 
     def lock(self, wants: Wants) -> Locked:
         """Take the file's write lock, waiting as long as the host's connection waits."""
-        self._session.run(_TAKE_LOCK)
+        self._session.run(sql.TAKE_LOCK)
         return super().lock(wants)

@@ -9,7 +9,6 @@ Rules:
 3. No SQLite connection may cross a fork, not even to be closed: locks belong to a process.
    Idle ones are closed before, and opened again on both sides when needed. A transaction
    open during a fork goes on in the parent and is over in the child.
-4. What the driver raises leaves as an error of ours, its cause chained.
 """
 
 from __future__ import annotations
@@ -19,16 +18,15 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Final, NamedTuple
 from weakref import WeakSet
 
 from truecount.errors import (
-    ConstraintViolated,
     ForeignDatabase,
     InternalError,
     OutcomeUnknown,
@@ -37,9 +35,8 @@ from truecount.errors import (
     TrueCountError,
 )
 from truecount.storage import sqlite_schema
+from truecount.storage.sqlite_session import Ended, Session, translated
 
-
-Row: TypeAlias = tuple[Any, ...]
 
 SQLITE_MIN: Final = (3, 37, 0)
 #: Shortest and longest sleep (seconds) before trying again: a little that somebody's commit
@@ -51,123 +48,13 @@ _FORK_WAIT: Final = 1.0
 _IDLE_MAX: Final = 8
 _HEADER: Final = b"SQLite format 3\0"
 
-_BUSY_SNAPSHOT: Final = (
-    "another transaction wrote after this one had read; begin with BEGIN IMMEDIATE"
-)
-_KINDS: Final[dict[int, Callable[[str], TrueCountError]]] = {
-    sqlite3.SQLITE_BUSY: Retryable,
-    sqlite3.SQLITE_LOCKED: Retryable,
-    sqlite3.SQLITE_PROTOCOL: Retryable,
-    sqlite3.SQLITE_CONSTRAINT: ConstraintViolated,
-}
-
-
-def translated(error: Exception, target: str) -> TrueCountError:
-    """Return what the driver raised as an error of ours."""
-    if isinstance(error, OverflowError):
-        return ConstraintViolated("a number does not fit into 64 bits")
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
-        return Retryable(_BUSY_SNAPSHOT)
-    kind = _KINDS.get(code & 0xFF)
-    return StorageUnavailable(target, str(error)) if kind is None else kind(str(error))
-
-
-def _nothing() -> None:
-    pass
-
-
-class Session:
-    """One connection in use: runs statements, and knows which results are still being read."""
-
-    __slots__ = (
-        "_cursor",
-        "_execute",
-        "_many",
-        "_open",
-        "abandoned",
-        "connection",
-        "key",
-        "release",
-        "target",
-    )
-
-    def __init__(self, connection: sqlite3.Connection, target: str) -> None:
-        self.connection = connection
-        self.target = target
-        #: The first idempotency key written in this transaction, should its fate be unknown.
-        self.key = ""
-        #: Lets other threads write; a child of a fork has another lock than its parent.
-        self.release: Callable[[], None] = _nothing
-        self.abandoned = False
-        self._open: set[sqlite3.Cursor] = set()
-        # A cursor made this way has no row_factory, whatever a host has set.
-        cursor = sqlite3.Cursor(connection)
-        self._cursor: Callable[[sqlite3.Connection], sqlite3.Cursor] = sqlite3.Cursor
-        self._execute: Callable[[str, Sequence[Any]], sqlite3.Cursor] = cursor.execute
-        self._many: Callable[[str, Iterable[Sequence[Any]]], sqlite3.Cursor] = cursor.executemany
-
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Run a statement and return all its rows."""
-        try:
-            return self._execute(sql, parameters).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
-            raise translated(error, self.target) from error
-
-    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement and return how many rows it changed."""
-        try:
-            return self._execute(sql, parameters).rowcount
-        except (sqlite3.Error, OverflowError) as error:
-            raise translated(error, self.target) from error
-
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run a statement for each of *rows* and return how many rows were changed."""
-        try:
-            return self._many(sql, rows).rowcount
-        except (sqlite3.Error, OverflowError) as error:
-            raise translated(error, self.target) from error
-
-    def iterate(self, sql: str, parameters: Sequence[Any]) -> Iterator[Row]:
-        """Yield the rows of a statement as they are asked for."""
-        try:
-            cursor = self._cursor(self.connection)
-            self._open.add(cursor)
-            try:
-                yield from cursor.execute(sql, parameters)
-            finally:
-                self._open.discard(cursor)
-                cursor.close()
-        except (sqlite3.Error, OverflowError) as error:
-            raise translated(error, self.target) from error
-
-    def finish(self) -> None:
-        """Stop all reading; a result left half read would keep its snapshot for ever."""
-        while self._open:
-            self._open.pop().close()
-
-    def end(self, statement: str) -> None:
-        """Commit or roll back."""
-        self.finish()
-        self.rows(statement)
-
-    def abandon(self) -> None:
-        """Make this session useless, in a child whose parent goes on with it."""
-        _ABANDONED.append((self.connection, self._open, self._execute))
-        self.abandoned = True
-        self._open = set()
-        self._execute = self._many = self._cursor = self._refuse
-
-    def _refuse(self, *_arguments: object) -> NoReturn:
-        problem = "this process was forked while the transaction was open; begin a new one"
-        raise StorageUnavailable(self.target, problem)
-
 
 class Source(NamedTuple):
     """How a transaction is opened, and closed (the session, whether it failed)."""
 
     open: Callable[[], Session]
     close: Callable[[Session, bool], None]
+    ended: Ended
 
 
 class Connections:
@@ -192,8 +79,9 @@ class Connections:
         self._idle: list[Session] = []
         self._reading: set[Session] = set()
         self._closed = False
-        self.reads = Source(self.begin_read, self.end_read)
-        self.writes = Source(self.begin_write, self.end_write)
+        self.ended = Ended(path)
+        self.reads = Source(self.begin_read, self.end_read, self.ended)
+        self.writes = Source(self.begin_write, self.end_write, self.ended)
         self._open(beside=beside)
         _FILES.add(self)
 
@@ -247,17 +135,21 @@ class Connections:
         if session.abandoned:
             return
         self._reading.discard(session)
-        usable = not self._closed and len(self._idle) < _IDLE_MAX
         try:
             session.finish()
             if session.connection.in_transaction:
                 session.rows("COMMIT")
         except TrueCountError:
-            usable = False
-        if usable:
-            self._idle.append(session)
-        else:
             session.connection.close()
+            return
+        self._idle.append(session)
+        self._keep_idle(0 if self._closed else _IDLE_MAX)
+
+    def _keep_idle(self, limit: int) -> None:
+        """Close idle readers down to *limit*; another thread may take them meanwhile."""
+        with suppress(IndexError):
+            while len(self._idle) > limit:
+                self._idle.pop().connection.close()
 
     def _begin(self) -> Session:
         if self._writing:
@@ -321,8 +213,7 @@ class Connections:
 
     def _drop(self) -> None:
         """Close what nobody uses just now."""
-        while self._idle:
-            self._idle.pop().connection.close()
+        self._keep_idle(0)
         if self._writer is not None and not self._writing:
             self._writer.connection.close()
             self._writer = None
@@ -366,8 +257,11 @@ class Connections:
             with path.open("rb") as file:
                 if file.read(len(_HEADER)) != _HEADER:
                     raise ForeignDatabase(self.target, "not an SQLite database", "one of truecount")
-            with self._connected("ro", self._timeout) as session:
+            # A host that crashed may have left a journal, which only "rw" can roll back.
+            with self._connected("rw" if beside else "ro", self._timeout) as session:
                 known = sqlite_schema.recognise(session.rows, self.target, beside=beside)
+                if known and session.rows("PRAGMA journal_mode") == [("wal",)]:
+                    return
         if self.read_only:
             if not known:
                 raise ForeignDatabase(self.target, "empty", "a database of truecount")
@@ -438,8 +332,6 @@ def problem_with(target: str, *, read_only: bool) -> str | None:
     return None
 
 
-#: Connections of a parent process: never used, never closed.
-_ABANDONED: Final[list[object]] = []
 _FILES: Final[WeakSet[Connections]] = WeakSet()
 
 

@@ -55,7 +55,7 @@ def check_lock_creates_missing_rows(make_storage: MakeStorage) -> None:
 
 
 def check_lock_returns_keys_and_scopes(make_storage: MakeStorage) -> None:
-    """A scope is every existing row of its SKU, at its location if named, and no other's."""
+    """A scope is every row with an entry of its SKU, at its location if named; no other's."""
     lot = StockKey("MUG", "berlin", "L-1")
     hamburg = StockKey("MUG", "hamburg")
     similar = (StockKey("MUG-2", "berlin"), StockKey("MU", "berlin"), StockKey("mug", "berlin"))
@@ -64,9 +64,10 @@ def check_lock_returns_keys_and_scopes(make_storage: MakeStorage) -> None:
             sheet.move("m1", MUG, lot, hamburg, TEA, *similar, sellable=1)
 
         def moved(wants: Wants) -> dict[StockKey, int]:
-            rows = lock(storage, wants).rows
-            return {key: row.version for key, row in rows.items() if row.version}
+            return {key: row.version for key, row in lock(storage, wants).rows.items()}
 
+        only_locked = StockKey("MUG", "lisbon")
+        expect(moved(Wants(keys={only_locked})), {only_locked: 0}, "a row that was only locked")
         everywhere = {MUG: 1, lot: 1, hamburg: 1}
         expect(moved(Wants(scopes={("MUG", "")})), everywhere, "scope of a SKU everywhere")
         expect(moved(Wants(scopes={("MUG", "berlin")})), {MUG: 1, lot: 1}, "scope at a location")

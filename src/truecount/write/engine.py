@@ -188,12 +188,25 @@ def _listed(sku: str, catalog: Container[str]) -> None:
         raise UnknownSku(sku)
 
 
-def keyed(operations: Iterable[Operation]) -> list[Operation]:
-    """Return *operations* if every one has a key; raise KeyRequired otherwise."""
+def keyed_facts(operations: Iterable[Operation]) -> list[Operation]:
+    """
+    Return *operations* if every one is a fact with a key.
+
+    Raises:
+        InvalidArgument: One is a command, which may be refused; ``submit`` takes those.
+        KeyRequired: One has no key, and would count twice when repeated.
+    """
     checked = list(operations)
     for number, operation in enumerate(checked, 1):
-        if operation.key is None:
-            error = KeyRequired(f"record {type(operation).__name__}")
+        error = _not_recordable(operation)
+        if error is not None:
             error.add_note(f"fact {number} of {len(checked)}")
             raise error
     return checked
+
+
+def _not_recordable(operation: Operation) -> InvalidArgument | KeyRequired | None:
+    name = type(operation).__name__
+    if not isinstance(operation, Operation) or not operation.is_fact:
+        return InvalidArgument("fact", name, "something that happened; submit() takes commands")
+    return KeyRequired(f"record {name}") if operation.key is None else None
