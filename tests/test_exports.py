@@ -215,7 +215,7 @@ def everything_of(error: BaseException) -> object:
 
 
 def error_types() -> list[type[BaseException]]:
-    """List every error class of the library, after importing all of its modules."""
+    """List every error class callers can meet; private ones never leave their module."""
     if not (PACKAGE / "__init__.py").exists():
         return []
     truecount = importlib.import_module("truecount")
@@ -234,6 +234,7 @@ def error_types() -> list[type[BaseException]]:
                 inspect.isclass(value)
                 and issubclass(value, BaseException)
                 and value.__module__.split(".")[0] == "truecount"
+                and not value.__name__.startswith("_")
             ):
                 found[f"{value.__module__}.{value.__qualname__}"] = value
     return [found[name] for name in sorted(found)]

@@ -20,8 +20,8 @@ Storages, the command line and the testing kit are loaded on first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 from truecount import errors
 from truecount.inventory import Inventory
@@ -83,10 +83,10 @@ if TYPE_CHECKING:
 _LAZY = {"SQLiteStorage": "truecount.storage.sqlite"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load what is heavy only when it is used."""
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(_import_module(_LAZY[name]), name)
     msg = f"module 'truecount' has no attribute {name!r}"
     raise AttributeError(msg)
 

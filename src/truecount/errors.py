@@ -415,6 +415,16 @@ class KeyTaken(Conflict):
         return f"cannot store the outcome of {self.key!r}: another transaction just did"
 
 
+@attrs.frozen
+class NotLocked(Conflict):
+    """A decision touches what was not locked for it: ``apply`` locks more and asks again."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"cannot go on with {self.what}: it was not locked for this write"
+
+
 # --- StorageError: the database's fault -----------------------------------------------
 
 

@@ -85,7 +85,14 @@ def first(rows: dict[Any, Any]) -> dict[Any, Any]:
 
 def write_without(*names: str) -> dict[str, Instead]:
     """Return a ``write`` that leaves something out."""
-    empty = {"rows": {}, "outcomes": [], "lines": [], "records": [], "movements": [], "entries": []}
+    empty: dict[str, Any] = {
+        "rows": {},
+        "outcomes": [],
+        "lines": [],
+        "records": [],
+        "movements": [],
+        "entries": [],
+    }
     return {
         "write": lambda unit, changes: unit.write(
             changes._replace(**{name: empty[name] for name in names})
@@ -152,10 +159,12 @@ MUTANTS: dict[str, dict[str, Instead]] = {
         "due_holds": lambda reader, before, limit=1000: reader.due_holds(before - 1, limit)
     },
     "check_documents_are_paged": {
-        "records": lambda reader, space, after="", limit=1000: reader.records(space, after)[::-1]
+        "records": lambda reader, space, after="", limit=1000: reader.records(space, after, limit)[
+            ::-1
+        ]
     },
     "check_outcomes_are_paged": {
-        "outcomes": lambda reader, after="", limit=1000: reader.outcomes(after)
+        "outcomes": lambda reader, after="", limit=1000: reader.outcomes(after, limit + 1)
     },
 }
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from tests.postgres.adapter import PostgresStorage
 from tests.postgres.server import Factory
 from tests.postgres.waiting import DEADLINE, Crew, crew, hosted
 from truecount import Inventory, Policy, Received, Reserve, errors
 from truecount.model.movements import Movement
+from truecount.protocols.storage import Record, Wants
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.claims import at_once
+from truecount.testing.samples import MUG, Sheet, outcome
 
 
 #: Inventories of a shop: one for each thread, so that no two share a transaction.
@@ -118,6 +123,26 @@ class TestFeed:
             assert all(page == pages[0] for page in pages)
             assert len(pages[0]) == 20
 
+    def test_readers_that_number_beside_writers_agree(self, shop: Shop) -> None:
+        """Feed readers that race with writers and each other are told one history."""
+        size = 15
+
+        def write(number: int) -> list[str]:
+            each = shop.each[number]
+            receipts = [each.receive(f"SKU-{number}", 1, at="berlin") for _ in range(size)]
+            return [receipt.movement_id for receipt in receipts]
+
+        def read(number: int) -> list[str]:
+            told: list[str] = []
+            while len(told) < 4 * size:
+                told += [movement.id for movement in shop.each[number].feed(len(told))]
+            return told
+
+        numbers = range(MANY)
+        results = at_once(*(partial(read if number % 2 else write, number) for number in numbers))
+        assert all(told == results[1] for told in results[1::2])
+        assert sorted(results[1]) == sorted(itertools.chain(*results[::2]))
+
     def test_position_is_missing_until_numbered(self, shop: Shop) -> None:
         """A committed movement can be read before anybody gave it a position."""
         receipt = shop.first.receive("MUG", 1, at="berlin")
@@ -181,7 +206,7 @@ class TestRaces:
 
     def test_opposite_orders_in_single_calls_never_deadlock(self, shop: Shop) -> None:
         """Two threads whose carts name SKUs in opposite order are all granted, no retry."""
-        skus = ["CUP", "MUG", "POT", "TEA"]
+        skus = [f"SKU-{number:02d}" for number in range(12)]
         shop.first.record([Received(sku, 100, at="berlin", key=sku) for sku in skus])
 
         def buy(number: int) -> None:
@@ -190,7 +215,7 @@ class TestRaces:
                 shop.each[number].reserve(cart, reference=f"cart-{number}-{turn}")
 
         assert at_once(partial(buy, 0), partial(buy, 1)) == [None, None]
-        assert [shop.first.available(sku) for sku in skus] == [70] * 4
+        assert [shop.first.available(sku) for sku in skus] == [70] * len(skus)
 
     def test_opposite_orders_across_calls_are_retryable(self, shop: Shop, threads: Crew) -> None:
         """A deadlock of two hosts is Retryable for one; repeated, both have one effect."""
@@ -389,6 +414,17 @@ class TestHost:
             with pytest.raises(errors.NotInTransaction, match=r"connection\.transaction"):
                 joined.receive("MUG", 1, at="berlin")
 
+    def test_failed_write_leaves_the_host_nothing_to_commit(self, shop: Shop) -> None:
+        """What a constraint stops half-way cannot be committed by the host."""
+        with hosted(shop.storage) as host:
+            with shop.storage.begin("main", host) as unit:
+                sheet = Sheet(unit.lock(Wants(keys={MUG}, records={("recipe", "SET")})))
+                sheet.move("m1", MUG, sellable=5)
+                sheet.records.append(Record("recipe", "SET", 7, "{}"))
+                with pytest.raises(errors.ConstraintViolated, match="recipe/SET"):
+                    unit.write(sheet.changes())
+            assert host.info.transaction_status == TransactionStatus.INERROR
+
     def test_preview_in_a_host_writes_nothing(self, shop: Shop) -> None:
         """A preview joined to a host's transaction leaves nothing for the host to commit."""
         with hosted(shop.storage) as host:
@@ -396,3 +432,34 @@ class TestHost:
             host.commit()
         assert shop.feed() == []
         assert shop.first.stock() == {}
+
+
+class TestLostConnections:
+    """The server ends a connection."""
+
+    def test_connection_lost_before_writing_is_unavailable(self, shop: Shop) -> None:
+        """Nothing was written, and the next call gets a new connection."""
+        with pytest.raises(errors.StorageUnavailable), shop.storage.begin("main") as unit:
+            end(shop.storage)
+            unit.lock(Wants(keys={MUG}))
+        assert shop.first.receive("MUG", 1, at="berlin").granted
+
+    def test_connection_lost_at_the_commit_leaves_the_outcome_unknown(self, shop: Shop) -> None:
+        """The error names the key under which to ask again."""
+        with pytest.raises(errors.OutcomeUnknown) as caught:
+            with shop.storage.begin("main") as unit:
+                sheet = Sheet(unit.lock(Wants(keys={MUG})))
+                sheet.move("m1", MUG, sellable=5)
+                sheet.outcomes.append(outcome("asn-1"))
+                unit.write(sheet.changes())
+                end(shop.storage)
+        assert caught.value.key == "asn-1"
+
+
+def end(storage: PostgresStorage) -> None:
+    """End every connection of *storage*."""
+    with psycopg.connect(storage.dsn, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            (storage.schema,),
+        )

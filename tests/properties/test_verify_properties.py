@@ -16,9 +16,7 @@ from truecount.errors import InternalError, StorageError
 from truecount.model.movements import encode
 
 
-EXAMPLES = settings(
-    max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @attrs.frozen
@@ -101,7 +99,7 @@ def _outcome_damages(outcomes: Any) -> Iterator[Damage]:
             yield Damage(outcomes, key, row._replace(decided_at=row.decided_at + 1))
 
 
-@EXAMPLES
+@PATIENT
 @given(histories())
 def test_every_history_is_ok(steps: list[Step]) -> None:
     """No list of operations, wrong ones among them, leaves anything that does not agree."""
@@ -113,7 +111,7 @@ def test_every_history_is_ok(steps: list[Step]) -> None:
     assert result.ok, "\n".join(map(str, result.problems))
 
 
-@EXAMPLES
+@PATIENT
 @given(histories(6), st.data())
 def test_every_single_damage_is_found(steps: list[Step], data: st.DataObject) -> None:
     """Whichever column of whichever row is changed, or entry lost, it is found."""
@@ -125,7 +123,7 @@ def test_every_single_damage_is_found(steps: list[Step], data: st.DataObject) ->
     assert not shop.inventory.verify().ok, f"not found: {damage.place} made {damage.changed}"
 
 
-@EXAMPLES
+@PATIENT
 @given(histories(6), st.data())
 def test_seal_finds_every_cut(steps: list[Step], data: st.DataObject) -> None:
     """Of a sealed ledger no movement at or before the seal can be lost unseen."""

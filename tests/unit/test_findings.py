@@ -272,6 +272,7 @@ class TestIdentity:
         before = shop.one(FindingKind.LOW_STOCK)
         shop.clock.tick(timedelta(hours=1))
         shop.sold("MUG", 4, "till-1")
+        assert shop.one(FindingKind.LOW_STOCK).id == before.id
         shop.inventory.policies.set(Policy(reorder_point=5))
         after = shop.one(FindingKind.LOW_STOCK)
         assert (after.id, after.since) == (before.id, before.since)

@@ -7,7 +7,7 @@ A file has a header, then movements by position, documents, outcomes, and a foot
     {"movement":{"position":1,"id":"...","kind":"receive",...,"body":{...},"digest":"..."}}
     {"record":{"space":"location","id":"berlin","body":{...}}}
     {"outcome":{"key":"...","fingerprint":"...","decided_at":...,"body":{...}}}
-    {"end":{"movements":2,"records":3,"outcomes":2,"position":2,"digest":"..."}}
+    {"end":{"movements":2,"records":3,"outcomes":2,"position":2,"digest":"...","checksum":"..."}}
 
 Rules:
 1. Entries, stock rows and reservation lines are not in it: the movements say all of them,
@@ -18,7 +18,8 @@ Rules:
    refused before it is mixed with what is there.
 3. It is written in chunks, each in one transaction. A bad line stops it: the chunks before
    stay, and running it again with a good file goes on from there. A file without its footer
-   is imported as far as it goes, then refused.
+   is imported as far as it goes, then refused; so is one whose lines are not those that the
+   footer's checksum was made of.
 4. Documents are new in the target: their versions start again at 1 (a storage counts them
    one by one). Versions are only ever compared within one storage, and whoever has the shop
    rules cached sees a new generation of them.
@@ -31,6 +32,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TextIO, TypeAlias
 
 import attrs
@@ -38,8 +40,10 @@ import attrs
 from truecount.errors import InternalError, InvalidData, InvalidQuantity
 from truecount.ledger.rebuild import Rebuilt
 from truecount.ledger.scan import (
+    NOTHING_READ,
     START,
     Progress,
+    Reading,
     last_position,
     movement_pages,
     outcome_pages,
@@ -123,16 +127,35 @@ class _Counts:
         self.digest = rolled(self.digest, row)
 
 
+class _Checksum:
+    """Of all lines before the footer, whatever ends them."""
+
+    def __init__(self) -> None:
+        self._hash = blake2b(digest_size=16)
+        self.lines = 0
+
+    def add(self, text: str) -> None:
+        """Take in one line."""
+        self._hash.update(text.rstrip("\r\n").encode(errors="surrogatepass") + b"\n")
+        self.lines += 1
+
+    def hexdigest(self) -> str:
+        """Return the checksum of the lines so far."""
+        return self._hash.hexdigest()
+
+
 def export(
     reader: Reader, tenant: str, stream: TextIO, *, progress: Progress | None = None
 ) -> Export:
     """Write the ledger of *tenant* to *stream*; see ``StockLedger.export``."""
-    counts = _Counts()
-    lines = 0
+    counts, checksum = _Counts(), _Checksum()
     for value in _values(reader, tenant, counts, progress):
-        stream.write(encode(value) + "\n")
-        lines += 1
-    return Export(**attrs.asdict(counts), lines=lines)
+        text = encode(value)
+        checksum.add(text)
+        stream.write(text + "\n")
+    end = attrs.asdict(counts) | {"checksum": checksum.hexdigest()}
+    stream.write(encode({"end": end}) + "\n")
+    return Export(**attrs.asdict(counts), lines=checksum.lines + 1)
 
 
 def _values(
@@ -156,7 +179,6 @@ def _values(
         for outcome in outcomes:
             counts.outcomes += 1
             yield {"outcome": _plain(outcome)}
-    yield {"end": attrs.asdict(counts)}
 
 
 def _plain(row: MovementRow | Record | OutcomeRow) -> dict[str, Any]:
@@ -170,10 +192,11 @@ def _plain(row: MovementRow | Record | OutcomeRow) -> dict[str, Any]:
 
 
 class _Line(NamedTuple):
-    """A line of the file: its number, and what it said."""
+    """A line of the file: its number, what it said, and for a movement what that means."""
 
     number: int
     row: Any
+    reading: Reading = NOTHING_READ
 
 
 _TEXT: Final = (str,)
@@ -212,6 +235,7 @@ _FIELDS: Final[dict[str, dict[str, tuple[type, ...]]]] = {
         "outcomes": _NUMBER,
         "position": _NUMBER,
         "digest": _TEXT,
+        "checksum": _TEXT,
     },
 }
 
@@ -281,6 +305,7 @@ def import_lines(
             arrival.total = _check_header(value)
         else:
             arrival.take(number, *_section_of(number, value))
+        arrival.checksum.add(text)
     return arrival.finish(number)
 
 
@@ -293,6 +318,7 @@ class _Arrival:
     chunk: int
     total: int = 0
     counts: _Counts = attrs.field(factory=_Counts)
+    checksum: _Checksum = attrs.field(factory=_Checksum)
     #: Movements the target had before, and whether the others have begun.
     known: int = 0
     writes: bool = False
@@ -331,7 +357,7 @@ class _Arrival:
         if reading.problem is not None:
             raise _bad(number, f"movement {row.id!r}: {reading.problem}")
         self.counts.add_movement(position, row)
-        self.pending.append(_Line(number, row))
+        self.pending.append(_Line(number, row, reading))
 
     def take_record(self, number: int, fields: dict[str, Any]) -> None:
         """Take in a document."""
@@ -347,7 +373,7 @@ class _Arrival:
 
     def take_end(self, number: int, fields: dict[str, Any]) -> None:
         """Compare the footer with what came before it."""
-        found = attrs.asdict(self.counts)
+        found = attrs.asdict(self.counts) | {"checksum": self.checksum.hexdigest()}
         for field, value in fields.items():
             if value != found[field]:
                 raise _bad(number, f"it ends with {field} {value}, before it came {found[field]}")
@@ -379,21 +405,20 @@ class _Arrival:
     def movement_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
         """Return the movements that are not there yet, and all that they make."""
         wants = Wants()
-        for _, row in lines:
-            reading = reading_of(row)
+        for _, row, reading in lines:
             wants.movements.add(row.id)
             wants.keys.update(reading.said)
             if row.reference is not None and any(leg.line for leg in reading.body.legs):
                 wants.orders.add(row.reference)
         locked = unit.lock(wants)
         rebuilt = Rebuilt(locked)
-        for number, row in lines:
+        for number, row, reading in lines:
             if self._is_known(unit, locked, number, row):
                 self.known += 1
             else:
                 self.writes = True
                 try:
-                    rebuilt.add(row, reading_of(row))
+                    rebuilt.add(row, reading)
                 except (InternalError, InvalidQuantity) as error:
                     raise _bad(number, f"movement {row.id!r}: {error}") from error
         return rebuilt.changes()
@@ -428,10 +453,10 @@ class _Arrival:
 
     def record_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
         """Return the documents that are not there as they are here."""
-        names = {(row.space, row.id) for _, row in lines} | {GENERATION}
+        names = {(row.space, row.id) for _, row, _ in lines} | {GENERATION}
         known = unit.lock(Wants(records=names)).records
         changed: dict[tuple[str, str], Record] = {}
-        for number, row in lines:
+        for number, row, _ in lines:
             name = (row.space, row.id)
             if name in changed:
                 raise _bad(number, f"record {row.space} {row.id!r} came before")
@@ -447,9 +472,9 @@ class _Arrival:
 
     def outcome_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
         """Return the outcomes that are not there yet."""
-        known = unit.lock(Wants(keys_of_requests=[row.key for _, row in lines])).outcomes
+        known = unit.lock(Wants(keys_of_requests=[row.key for _, row, _ in lines])).outcomes
         new = []
-        for number, row in lines:
+        for number, row, _ in lines:
             stored = known.setdefault(row.key, row)
             if stored is row:
                 new.append(row)

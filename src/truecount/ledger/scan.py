@@ -88,37 +88,41 @@ class Reading(NamedTuple):
     problem: str | None = None
 
 
-_NO_BODY: Final = Body((), (), (), (), (), (), ())
+#: Of a row that is no movement, and the start of one that cannot be read.
+NOTHING_READ: Final = Reading(Body((), (), (), (), (), (), ()), {})
 
 
-def _numbers(body: Body) -> Iterator[object]:
-    for leg in body.legs:
-        yield leg.quantity
-        yield leg.line
-    for opening in body.opened:
-        yield from opening
-    yield from (version for _, version in body.extends)
-    yield from (tally.change for tally in body.tallies)
-    yield from (instant for _, _, instant in body.expiries)
-    yield from (floor for floor in body.floors if floor is not None)
+def _numbers(body: Body) -> list[object]:
+    """Return everything in a body that must be a whole number."""
+    return [
+        *[leg.quantity for leg in body.legs],
+        *[leg.line for leg in body.legs],
+        *[version for _, version in body.extends],
+        *[floor for floor in body.floors if floor is not None],
+        *[number for opening in body.opened for number in opening],
+        *[tally.change for tally in body.tallies],
+        *[instant for _, _, instant in body.expiries],
+    ]
 
 
 @lru_cache(maxsize=64)  # A wide movement is asked for again by each of its keys.
 def _reading(kind: str, text: str) -> Reading:
     try:
         body = decode(text)
-        if not all(type(number) is int for number in _numbers(body)):
-            return Reading(_NO_BODY, {}, "it has a quantity that is not a whole number")
+        if not {*map(type, _numbers(body))} <= {int}:
+            return NOTHING_READ._replace(problem="it has a quantity that is not a whole number")
         changes = changes_of(Kind(kind), body.legs, body.touches)
         keys = [key for key, _ in body.extends]
         if keys != sorted(changes) or len(body.floors) != len(keys):
-            return Reading(_NO_BODY, {}, f"it extends {keys}, its legs touch {sorted(changes)}")
+            return NOTHING_READ._replace(
+                problem=f"it extends {keys}, its legs touch {sorted(changes)}"
+            )
         said = {
             key: Said(version, changes[key], floor)
             for (key, version), floor in zip(body.extends, body.floors, strict=True)
         }
     except UNREADABLE as error:
-        return Reading(_NO_BODY, {}, f"{type(error).__name__}: {error}")
+        return NOTHING_READ._replace(problem=f"{type(error).__name__}: {error}")
     return Reading(body, said)
 
 

@@ -120,6 +120,7 @@ class _Reader:
     """Reads of one tenant; inside ``with`` it holds the storage's lock."""
 
     _tenant: _Tenant
+    _outcome_keys: list[str] | None = None
 
     def __init__(self, storage: MemoryStorage, name: str) -> None:
         self._storage = storage
@@ -216,9 +217,12 @@ class _Reader:
         return None if known is None else known.get(id)
 
     def outcomes(self, after: str = "", limit: int = 1000) -> list[OutcomeRow]:
-        """Return outcomes by key. O(n log n): for exports."""
-        keys = sorted(key for key in self._tenant.outcomes if key > after)
-        return [self._tenant.outcomes[key] for key in keys[:limit]]
+        """Return outcomes by key. The first page sorts them all: for exports."""
+        if self._outcome_keys is None:
+            self._outcome_keys = sorted(self._tenant.outcomes)
+        first = bisect_right(self._outcome_keys, after)
+        keys = self._outcome_keys[first : first + limit]
+        return [self._tenant.outcomes[key] for key in keys]
 
 
 class _Unit(_Reader):

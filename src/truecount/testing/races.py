@@ -107,7 +107,7 @@ def check_opposite_batches_do_not_deadlock(make_storage: MakeStorage) -> None:
     """Batches of outcomes and rows in opposite order finish, and each key is written once."""
     with closing(make_storage()) as storage:
         keys = [StockKey("MUG", f"place-{number}") for number in range(8)]
-        names = [f"k{number}" for number in range(8)]
+        names = [f"k{number}" for number in range(200)]
 
         def write(turn: int, number: int) -> None:
             order = 1 if number % 2 else -1

@@ -28,6 +28,7 @@ from truecount.errors import (
     InvalidRequest,
     InvalidTime,
     KeyTaken,
+    NotLocked,
     Refused,
     Retryable,
     TrueCountError,
@@ -47,7 +48,7 @@ from truecount.model.settings import (
 from truecount.model.stock import StockRow
 from truecount.protocols.storage import Reader, Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
-from truecount.write.book import Book, NotLocked, Stage, snapshot
+from truecount.write.book import Book, Stage, snapshot
 from truecount.write.intents import Granted, Intent, Widen, may_lose
 
 

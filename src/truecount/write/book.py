@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, Final
 
-from truecount.errors import InsufficientStock, InternalError, Refused
+from truecount.errors import InsufficientStock, InternalError, NotLocked, Refused
 from truecount.model.instants import Instant
 from truecount.model.lines import LineRow, moved
 from truecount.model.movements import (
@@ -200,10 +200,6 @@ def _broken(row: StockRow, change: list[int], floor: int | None) -> tuple[int, i
     return None
 
 
-class NotLocked(Exception):
-    """A draft touches what was not locked for it; see ``Stage.missing``."""
-
-
 class Stage:
     """One member's changes, thrown away when it is refused."""
 
@@ -220,7 +216,7 @@ class Stage:
         """Return the figures of *key* as this member sees them; raise NotLocked."""
         found = self.rows.get(key) or self.book.rows.get(key)
         if found is None:
-            raise NotLocked
+            raise NotLocked(str(key))
         return found
 
     def line(self, name: tuple[str, int]) -> LineRow:
@@ -347,7 +343,7 @@ class Stage:
     def _count(self, tally: Tally) -> None:
         """Change one counter of a document; below zero is a bug of the rule that asked."""
         if not self._is_locked(tally):
-            raise NotLocked
+            raise NotLocked(str(tally))
         name = (tally.space, tally.id)
         body = self.documents.get(name)
         if body is None:
