@@ -84,7 +84,7 @@ class KindSpec(NamedTuple):
     needs: frozenset[str]
     meaning: str
     #: Columns whose cell goes into a field of another name.
-    fields: Mapping[str, str] = {"location": "at"}  # noqa: RUF012 -- read, never changed
+    fields: Mapping[str, str] = {"location": "at"}
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -144,7 +144,7 @@ class Problem(NamedTuple):
         return f"{where} {names.shown(self.value)}: {self.reason}"
 
 
-class _Bad(Exception):  # noqa: N818 -- leaves one row, never this module
+class _Bad(Exception):
     """A cell cannot be used."""
 
     def __init__(self, column: str, value: str, reason: str) -> None:

@@ -147,7 +147,7 @@ class _Reader:
                     yield key, row
 
     def _keys_of(self, sku: str) -> Iterable[StockKey]:
-        return self._tenant.keys_of[sku] if sku in self._tenant.keys_of else ()
+        return self._tenant.keys_of.get(sku, ())
 
     def entries(self, key: StockKey, after: int = 0) -> Iterator[EntryRow]:
         """Yield entries of *key* above version *after*."""

@@ -33,7 +33,15 @@ from truecount.model.movements import (
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.places import INDEX, STATES
 from truecount.model.settings import Settings
-from truecount.model.stock import EMPTY_ROW, Amounts, EntryRow, StockKey, StockRow, extend, lot_expiry
+from truecount.model.stock import (
+    EMPTY_ROW,
+    Amounts,
+    EntryRow,
+    StockKey,
+    StockRow,
+    extend,
+    lot_expiry,
+)
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 
 

@@ -205,8 +205,8 @@ def keyed_facts(operations: Iterable[Operation]) -> list[Operation]:
     return checked
 
 
-def _not_recordable(operation: Operation) -> InvalidArgument | KeyRequired | None:
+def _not_recordable(operation: object) -> InvalidArgument | KeyRequired | None:
     name = type(operation).__name__
-    if not isinstance(operation, Operation) or not operation.is_fact:
-        return InvalidArgument("fact", name, "something that happened; submit() takes commands")
-    return KeyRequired(f"record {name}") if operation.key is None else None
+    if isinstance(operation, Operation) and operation.is_fact:
+        return KeyRequired(f"record {name}") if operation.key is None else None
+    return InvalidArgument("fact", name, "something that happened; submit() takes commands")
