@@ -29,12 +29,20 @@ def ours(sizes: Sizes) -> float:
     return _imports_per_second("import truecount", sizes)
 
 
+def in_use(sizes: Sizes) -> float:
+    """Import truecount and make an inventory, which loads every part of it."""
+    return _imports_per_second("import truecount; truecount.Inventory()", sizes)
+
+
 def dependencies(sizes: Sizes) -> float:
     """Import its two dependencies alone."""
     return _imports_per_second("import attrs, sortedcontainers", sizes)
 
 
-CASES = [Case("import truecount", ours, dependencies, 1 / 3, "import attrs, sortedcontainers")]
+CASES = [
+    Case("import truecount", ours, dependencies, 1 / 3, "import attrs, sortedcontainers"),
+    Case("import truecount, make an Inventory", in_use, dependencies, 0.15, "the same imports"),
+]
 
 if __name__ == "__main__":
     sys.exit(main(CASES, operations=10))

@@ -275,13 +275,14 @@ FRESH_IMPORT = """
 import json, sys
 before = set(sys.modules)
 import truecount
+truecount.Inventory()
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
 @pytest.mark.skipif(not (PACKAGE / "__init__.py").exists(), reason="there is no facade yet")
 def test_import_loads_only_what_it_needs(tmp_path: Path) -> None:
-    """Importing truecount costs its two dependencies, no database, no command line, no kit."""
+    """Importing and using it costs two dependencies, no database, no command line, no kit."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     answer = subprocess.run(
         [sys.executable, "-c", FRESH_IMPORT],

@@ -15,7 +15,8 @@ truecount: stock counts that stay true, for shops that sell the same goods in se
 >>> inventory.figures("MUG").on_hand
 2
 
-Storages, the command line and the testing kit are loaded on first use.
+`import truecount` itself loads next to nothing: each name comes with its module when it is
+first asked for.
 """
 
 from __future__ import annotations
@@ -23,77 +24,106 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
-from truecount import errors
-from truecount.inventory import Inventory
-from truecount.ledger.exchange import Export, Import
-from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
-from truecount.ledger.problems import Problem
-from truecount.ledger.verify import Verification
-from truecount.model.kinds import Kind
-from truecount.model.movements import Leg, Movement
-from truecount.model.operations import (
-    Adjusted,
-    Amend,
-    Arrived,
-    Assemble,
-    Confirm,
-    Correct,
-    Counted,
-    Damaged,
-    DeliveryClosed,
-    Disassemble,
-    Expected,
-    Inspected,
-    Lost,
-    Opened,
-    Operation,
-    Pick,
-    Received,
-    Rejected,
-    Release,
-    Relocate,
-    Reserve,
-    Returned,
-    ReturnedToSupplier,
-    Scrapped,
-    Ship,
-    ShortPick,
-    Sold,
-    TakeBack,
-    TransferOut,
-    Undo,
-)
-from truecount.model.outcomes import Outcome
-from truecount.model.places import Place, State
-from truecount.model.policy import Policy
-from truecount.model.quantities import Unit
-from truecount.model.stock import Figures, StockKey
-from truecount.protocols.system import Committed
-from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
-from truecount.reconciliation.register import Dismiss
-from truecount.reservations.views import Reservation, ReservationLine
-from truecount.storage.memory import MemoryStorage
-
 
 if TYPE_CHECKING:
+    from truecount import errors
+    from truecount.inventory import Inventory
+    from truecount.ledger.exchange import Export, Import
+    from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
+    from truecount.ledger.problems import Problem
+    from truecount.ledger.verify import Verification
+    from truecount.model.kinds import Kind
+    from truecount.model.movements import Leg, Movement
+    from truecount.model.operations import (
+        Adjusted,
+        Amend,
+        Arrived,
+        Assemble,
+        Confirm,
+        Correct,
+        Counted,
+        Damaged,
+        DeliveryClosed,
+        Disassemble,
+        Expected,
+        Inspected,
+        Lost,
+        Opened,
+        Operation,
+        Pick,
+        Received,
+        Rejected,
+        Release,
+        Relocate,
+        Reserve,
+        Returned,
+        ReturnedToSupplier,
+        Scrapped,
+        Ship,
+        ShortPick,
+        Sold,
+        TakeBack,
+        TransferOut,
+        Undo,
+    )
+    from truecount.model.outcomes import Outcome
+    from truecount.model.places import Place, State
+    from truecount.model.policy import Policy
+    from truecount.model.quantities import Unit
+    from truecount.model.stock import Figures, StockKey
+    from truecount.protocols.system import Committed
+    from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
+    from truecount.reconciliation.register import Dismiss
+    from truecount.reservations.views import Reservation, ReservationLine
+    from truecount.storage.memory import MemoryStorage
     from truecount.storage.sqlite import SQLiteStorage
 
 
-#: Names that are loaded when they are first asked for, and where they live.
-_LAZY = {"SQLiteStorage": "truecount.storage.sqlite"}
+#: Where each name lives; a module is loaded when one of its names is first asked for.
+_HOMES = {
+    "truecount.inventory": "Inventory",
+    "truecount.ledger.exchange": "Export Import",
+    "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
+    "truecount.ledger.problems": "Problem",
+    "truecount.ledger.verify": "Verification",
+    "truecount.model.kinds": "Kind",
+    "truecount.model.movements": "Leg Movement",
+    "truecount.model.operations": (
+        "Adjusted Amend Arrived Assemble Confirm Correct Counted Damaged DeliveryClosed "
+        "Disassemble Expected Inspected Lost Opened Operation Pick Received Rejected "
+        "Release Relocate Reserve Returned ReturnedToSupplier Scrapped Ship ShortPick "
+        "Sold TakeBack TransferOut Undo"
+    ),
+    "truecount.model.outcomes": "Outcome",
+    "truecount.model.places": "Place State",
+    "truecount.model.policy": "Policy",
+    "truecount.model.quantities": "Unit",
+    "truecount.model.stock": "Figures StockKey",
+    "truecount.protocols.system": "Committed",
+    "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
+    "truecount.reconciliation.register": "Dismiss",
+    "truecount.reservations.views": "Reservation ReservationLine",
+    "truecount.storage.memory": "MemoryStorage",
+    "truecount.storage.sqlite": "SQLiteStorage",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
-    """Load what is heavy only when it is used."""
-    if name in _LAZY:
-        return getattr(_import_module(_LAZY[name]), name)
-    msg = f"module 'truecount' has no attribute {name!r}"
-    raise AttributeError(msg)
+    """Load a name's module now, and keep the name for the next time."""
+    if name == "errors":
+        return _import_module("truecount.errors")
+    if name not in _HOME:
+        msg = f"module 'truecount' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(_import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    """List everything, the lazy names too."""
-    return sorted({*globals(), *_LAZY})
+    """List what there is, loaded or not."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -35,8 +35,8 @@ class Session:
 
     def run(self, statement: str, *values: object) -> psycopg.Cursor[tuple[Any, ...]]:
         """Execute one statement."""
-        cursor = self.connection.cursor(row_factory=tuple_row)
         try:
+            cursor = self.connection.cursor(row_factory=tuple_row)
             return cursor.execute(statement.replace("{s}", self.schema).encode(), values)
         except psycopg.Error as error:
             raise translated(error, self.schema) from error

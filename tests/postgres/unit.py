@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, groupby
 from typing import NoReturn
 
@@ -147,7 +148,8 @@ class Unit(Reader):
 
     def _abort(self, problem: str) -> NoReturn:
         """Fail in the database as well, so that a host cannot commit what was written."""
-        self._session.run("DO $$ BEGIN RAISE integrity_constraint_violation; END $$")
+        with suppress(ConstraintViolated):
+            self._session.run("DO $$ BEGIN RAISE integrity_constraint_violation; END $$")
         raise ConstraintViolated(problem)
 
     def _insert(self, table: str, names: str, rows: Sequence[Sequence[object]]) -> None:
