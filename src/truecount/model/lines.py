@@ -50,7 +50,7 @@ class LineRow(NamedTuple):
         return self.held + self.allocated + self.picked
 
     @property
-    def counters(self) -> tuple[int, ...]:
+    def counters(self) -> tuple[int, int, int, int, int, int, int, int]:
         """Reserved, held, allocated, picked, shipped, released, expired, short."""
         return (
             self.reserved,

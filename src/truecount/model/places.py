@@ -9,6 +9,7 @@ customers is the sum of the legs that say so.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from truecount.errors import InvalidArgument
@@ -67,6 +68,7 @@ ASSEMBLY: Final = Place("", "assembly")
 OPENING: Final = Place("", "opening")
 
 
+@lru_cache(maxsize=4096)
 def inside(location: str, state: State) -> Place:
     """Return the place of *state* at *location*."""
     return Place(location, state.value)

@@ -31,7 +31,7 @@ COUNTERS: Final = (
 )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class ReservationLine:
     """One part of a reservation at one stock key; the counters add up to ``reserved``."""
 
@@ -120,14 +120,7 @@ def seen(
         reference=lines[-1].reference,
         round=lines[-1].round,
         status=status(lines, now, given_up=given_up),
-        lines=tuple(
-            ReservationLine(
-                number=line.number,
-                key=line.key,
-                **dict(zip(COUNTERS, line.counters, strict=True)),
-            )
-            for line in lines
-        ),
+        lines=tuple([ReservationLine(line.number, line.key, *line.counters) for line in lines]),
         expires_at=optional_datetime(min(held, default=None)),
         decided_at=to_datetime(now),
         **act,
