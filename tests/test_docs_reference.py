@@ -22,6 +22,7 @@ from truecount import Inventory, errors, protocols
 from truecount.ledger import problems
 from truecount.model import instants, names, operations, outcomes, places, policy, quantities
 from truecount.model.kinds import TABLE
+from truecount.model.operation import Operation
 from truecount.model.stock import Figures
 from truecount.reconciliation import findings
 from truecount.reservations import manager, sourcing
@@ -134,25 +135,25 @@ METHODS = {
     "TransferOut": "transfer_out",
     "Undo": "undo",
 }
-SHARED = tuple(field.name for field in attrs.fields(operations.Operation))
+SHARED = tuple(field.name for field in attrs.fields(Operation))
 #: Operations no caller makes: the sweeper's, and the one behind locations and policies.
 OWN_USE = {"Expire", "Put"}
 
 
-def public_operations() -> dict[str, type[operations.Operation]]:
+def public_operations() -> dict[str, type[Operation]]:
     """Return the operations callers make, by name."""
     return {
         name: kind
         for name, kind in vars(operations).items()
         if inspect.isclass(kind)
-        and issubclass(kind, operations.Operation)
-        and kind is not operations.Operation
+        and issubclass(kind, Operation)
+        and kind is not Operation
         and not name.startswith("_")
         and name not in OWN_USE
     }
 
 
-def _fields(kind: type[operations.Operation]) -> str:
+def _fields(kind: type[Operation]) -> str:
     """List the fields of an operation: its own, then shared ones it requires, then options."""
     fields = attrs.fields(kind)
     required = [field.name for field in fields if field.default is attrs.NOTHING]

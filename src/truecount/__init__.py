@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from truecount.ledger.verify import Verification
     from truecount.model.kinds import Kind
     from truecount.model.movements import Leg, Movement
+    from truecount.model.operation import Operation
     from truecount.model.operations import (
         Adjusted,
         Amend,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
         Inspected,
         Lost,
         Opened,
-        Operation,
         Pick,
         Received,
         Rejected,
@@ -88,9 +88,10 @@ _HOMES = {
     "truecount.ledger.verify": "Verification",
     "truecount.model.kinds": "Kind",
     "truecount.model.movements": "Leg Movement",
+    "truecount.model.operation": "Operation",
     "truecount.model.operations": (
         "Adjusted Amend Arrived Assemble Confirm Correct Counted Damaged DeliveryClosed "
-        "Disassemble Expected Inspected Lost Opened Operation Pick Received Rejected "
+        "Disassemble Expected Inspected Lost Opened Pick Received Rejected "
         "Release Relocate Reserve Returned ReturnedToSupplier Scrapped Ship ShortPick "
         "Sold TakeBack TransferOut Undo"
     ),

@@ -264,7 +264,7 @@ class InsufficientStock(Refused):
             f"{wanted} of {sku!r} {where}: only {available} available (rule: {rule})"
             for sku, wanted, available, where, rule in self.short
         )
-        return f"cannot {self.operation} {'; '.join(lines)}"
+        return f"cannot {self.operation.replace('_', ' ')} {'; '.join(lines)}"
 
 
 @attrs.frozen
@@ -362,7 +362,7 @@ class AlreadyReversed(Refused):
     def __str__(self) -> str:
         return (
             f"cannot correct or undo movement {self.movement_id!r}: {self.by!r} already did; "
-            "correct that one instead"
+            "undo a correction that was wrong, and say anew what was undone in error"
         )
 
 

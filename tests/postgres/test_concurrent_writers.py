@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from tests.postgres.adapter import PostgresStorage
 from tests.postgres.server import Factory
 from tests.postgres.waiting import DEADLINE, Crew, crew, hosted
-from truecount import Inventory, Policy, Received, Reserve, errors
+from truecount import Inventory, Operation, Policy, Received, Reserve, errors
 from truecount.model.movements import Movement
 from truecount.protocols.storage import Record, Wants
 from truecount.testing import CountingIds, ManualClock
@@ -343,6 +343,28 @@ class TestKeys:
         figures = [shop.first.figures(sku).on_hand for sku in ("MUG", "TEA")]
         assert figures == ([3, 0] if end == "commit" else [0, 4])
 
+    def test_batches_that_share_keys_in_opposite_order_do_not_deadlock(
+        self, shop: Shop, threads: Crew
+    ) -> None:
+        """Outcomes are locks too, and taken in order; each key is granted to one of them."""
+
+        def batch(sku: str, *keys: str) -> list[Operation]:
+            return [Received(f"{sku}-{key}", 1, at="berlin", key=key) for key in keys]
+
+        with hosted(shop.storage) as one, hosted(shop.storage) as two:
+            shop.each[1].within(one).receive("MUG", 1, at="berlin", key="m")
+            shop.each[2].within(two).receive("TEA", 1, at="berlin", key="n")
+            calls = [
+                threads.start_blocked(partial(shop.each[3].submit, batch("CUP", "x", "m", "y"))),
+                threads.start_blocked(partial(shop.each[4].submit, batch("POT", "y", "n", "x"))),
+            ]
+            one.rollback()
+            two.rollback()
+            outcomes = [found for call in calls for found in call.result(DEADLINE)]
+        assert sorted(found.key for found in outcomes if found.granted) == ["m", "n", "x", "y"]
+        refused = [type(found.error) for found in outcomes if not found.granted]
+        assert refused == [errors.IdempotencyConflict] * 2
+
 
 class TestWhoWaits:
     """Only those wait that want the same."""
@@ -439,27 +461,37 @@ class TestLostConnections:
 
     def test_connection_lost_before_writing_is_unavailable(self, shop: Shop) -> None:
         """Nothing was written, and the next call gets a new connection."""
-        with pytest.raises(errors.StorageUnavailable), shop.storage.begin("main") as unit:
-            end(shop.storage)
-            unit.lock(Wants(keys={MUG}))
+
+        def lock_after_the_end() -> None:
+            with shop.storage.begin("main") as unit:
+                end(shop.storage)
+                unit.lock(Wants(keys={MUG}))
+
+        with pytest.raises(errors.StorageUnavailable):
+            lock_after_the_end()
         assert shop.first.receive("MUG", 1, at="berlin").granted
 
     def test_connection_lost_at_the_commit_leaves_the_outcome_unknown(self, shop: Shop) -> None:
         """The error names the key under which to ask again."""
-        with pytest.raises(errors.OutcomeUnknown) as caught:
+
+        def commit_after_the_end() -> None:
             with shop.storage.begin("main") as unit:
                 sheet = Sheet(unit.lock(Wants(keys={MUG})))
                 sheet.move("m1", MUG, sellable=5)
                 sheet.outcomes.append(outcome("asn-1"))
                 unit.write(sheet.changes())
                 end(shop.storage)
+
+        with pytest.raises(errors.OutcomeUnknown) as caught:
+            commit_after_the_end()
         assert caught.value.key == "asn-1"
 
 
 def end(storage: PostgresStorage) -> None:
-    """End every connection of *storage*."""
+    """End the connections of *storage* that are in a transaction."""
     with psycopg.connect(storage.dsn, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE application_name = %s AND xact_start IS NOT NULL",
             (storage.schema,),
         )

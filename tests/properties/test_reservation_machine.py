@@ -150,15 +150,15 @@ class ReservationMachine(RuleBasedStateMachine):
     @rule(
         reference=references,
         round_=rounds,
-        targets=st.dictionaries(skus, st.integers(0, 6), min_size=1),
+        quantities=st.dictionaries(skus, st.integers(0, 6), min_size=1),
         at=anywhere,
     )
     def amend(
-        self, reference: str, round_: int | None, targets: Mapping[str, int], at: str | None
+        self, reference: str, round_: int | None, quantities: Mapping[str, int], at: str | None
     ) -> None:
         """The customer thinks again."""
-        now, error = self.run(Amend(targets, reference=reference, round=round_, at=at))
-        wanted = dict(sorted(targets.items()))
+        now, error = self.run(Amend(quantities, reference=reference, round=round_, at=at))
+        wanted = dict(sorted(quantities.items()))
         assert error == self.naive.amend(now, reference, round_, wanted, at=at)
 
     @rule(reference=references, round_=rounds, lines=maybe_cart)
@@ -299,5 +299,5 @@ class ReservationMachine(RuleBasedStateMachine):
                 assert movement.recorded_at > START
 
 
-ReservationMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+ReservationMachine.TestCase.settings = settings(stateful_step_count=40)
 TestReservations = ReservationMachine.TestCase

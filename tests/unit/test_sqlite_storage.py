@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -31,6 +32,7 @@ from truecount.errors import (
     StorageUnavailable,
     TrueCountError,
 )
+from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import NOTHING
 from truecount.protocols.storage import Changes, Record
 from truecount.storage import sqlite_connections, sqlite_statements
@@ -182,11 +184,11 @@ class TestForeignFiles:
 
     before: bytes
 
-    def _refuse(self, path: Path, match: str, **settings: bool) -> None:
+    def _refuse(self, path: Path, match: str, *, beside: bool = False) -> None:
         self.before = path.read_bytes()
         for _ in range(2):
             with pytest.raises(ForeignDatabase, match=match):
-                SQLiteStorage(path, **settings)
+                SQLiteStorage(path, beside=beside)
 
     def test_text_file_is_refused(self, path: Path) -> None:
         """A file that is no database is not made one."""
@@ -204,7 +206,11 @@ class TestForeignFiles:
         with closing(sqlite3.connect(path)) as other:
             other.execute("INSERT INTO orders VALUES (7)")
             other.commit()
+            log = path.with_name("shop.db-wal").read_bytes()
             self._refuse(path, "another program")
+            assert path.with_name("shop.db-wal").read_bytes() == log
+            assert path.read_bytes() == self.before
+        self.before = path.read_bytes()  # The other program folded its log as it closed.
 
     def test_newer_schema_is_refused(self, path: Path) -> None:
         """A database of a later version is not written by an earlier one."""
@@ -285,7 +291,7 @@ class TestReading:
             with pytest.raises(StorageUnavailable, match="read_only=True"):
                 storage.begin("main")
 
-    @pytest.mark.parametrize("make", [Path.touch, foreign, lambda path: None])
+    @pytest.mark.parametrize("make", [Path.touch, foreign, str])
     def test_nothing_is_made_for_reading(self, path: Path, make: Callable[[Path], Any]) -> None:
         """What is missing, empty or foreign cannot be read, and stays what it is."""
         make(path)
@@ -422,21 +428,32 @@ class TestConstraints:
         self, storage: SQLiteStorage, match: str, spoil: Callable[[Sheet], object]
     ) -> TrueCountError:
         before = dump(storage, ["cart-1"])
-        with pytest.raises(TrueCountError, match=match) as caught:
+
+        def write() -> None:
             with writing(storage, MUG, orders=["cart-1"]) as sheet:
                 sheet.outcomes.append(outcome("new"))
                 sheet.move("new", MUG, sellable=1)
                 spoil(sheet)
+
+        with pytest.raises((ConstraintViolated, KeyTaken), match=match) as caught:
+            write()
         assert dump(storage, ["cart-1"]) == before
-        assert isinstance(caught.value, (ConstraintViolated, KeyTaken))
         return caught.value
 
-    @pytest.mark.parametrize("state", ["held", "allocated", "picked"])
-    def test_promises_are_never_negative(self, filled: SQLiteStorage, state: str) -> None:
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda sheet: sheet.move("bad", MUG, held=-9),
+            lambda sheet: sheet.move("bad", MUG, allocated=-9),
+            lambda sheet: sheet.move("bad", MUG, picked=-9),
+        ],
+        ids=["held", "allocated", "picked"],
+    )
+    def test_promises_are_never_negative(
+        self, filled: SQLiteStorage, spoil: Callable[[Sheet], object]
+    ) -> None:
         """A figure of promised units below zero is refused."""
-        self._refuse(
-            filled, "promises are never negative", lambda s: s.move("bad", MUG, **{state: -9})
-        )
+        self._refuse(filled, "promises are never negative", spoil)
 
     @pytest.mark.parametrize("counter", ["held", "shipped", "released", "expired", "short"])
     def test_counters_are_never_negative(self, filled: SQLiteStorage, counter: str) -> None:
@@ -504,7 +521,8 @@ class TestConstraints:
         def spoil(sheet: Sheet) -> None:
             sheet.outcomes[:] = [outcome(key) for key in (*others, "k-1")]
 
-        assert self._refuse(filled, "'k-1'", spoil) == KeyTaken("k-1")
+        problem = self._refuse(filled, "'k-1'", spoil)
+        assert problem.to_dict() == {"error": "KeyTaken", "key": "k-1"}
 
     def test_key_twice_in_one_write_is_refused(self, filled: SQLiteStorage) -> None:
         """One write has one outcome for a key."""
@@ -516,16 +534,17 @@ class TestConstraints:
         for keys in (["a"], ["b", "c", "d"]):
             for when, expected in ((past, None), (past, KeyTaken), (now, None)):
                 rows = [outcome(key, decided_at=when, forget_at=when + SECOND) for key in keys]
-                with closing(_unit(storage)) as write:
-                    assert write(rows) is expected
+                assert _written(storage, rows) is expected
 
     @pytest.mark.parametrize("table", ["truecount_movement", "truecount_entry"])
     @pytest.mark.parametrize("act", ["DELETE FROM {}", "UPDATE {} SET recorded_at = 1"])
     def test_history_is_never_edited(self, filled: SQLiteStorage, table: str, act: str) -> None:
         """Not even by hand are movements and entries changed or deleted."""
-        with closing(sqlite3.connect(filled.path)) as hand:
-            with pytest.raises(sqlite3.IntegrityError, match="insert-only"):
-                hand.execute(act.format(table))
+        with (
+            closing(sqlite3.connect(filled.path)) as hand,
+            pytest.raises(sqlite3.IntegrityError, match="insert-only"),
+        ):
+            hand.execute(act.format(table))
 
 
 class TestThreads:
@@ -583,9 +602,14 @@ class TestThreads:
 
     def test_failed_transaction_leaves_the_next_one_alone(self, storage: SQLiteStorage) -> None:
         """An exception rolls everything back, and the storage works on."""
-        with pytest.raises(ZeroDivisionError), storage.begin("main") as unit:
-            unit.write(Changes([outcome("k")], [], [], {}, [], []))
-            raise ZeroDivisionError
+
+        def fail() -> None:
+            with storage.begin("main") as unit:
+                unit.write(Changes([outcome("k")], [], [], {}, [], []))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
         assert dump(storage)["outcomes"] == []
         _fill(storage)
 
@@ -701,12 +725,48 @@ class TestProcesses:
         assert run(program, path) == "101 0\n"
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+    def test_fork_waits_for_transactions_of_other_threads(self, path: Path) -> None:
+        """While other threads read and write, children get a storage they can use."""
+        program = (
+            "import os, sys, threading, warnings\n"
+            "from truecount import SQLiteStorage\n"
+            "from truecount.testing.samples import MUG, dump, writing\n"
+            "warnings.simplefilter('ignore', DeprecationWarning)  # Of forking with threads.\n"
+            "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
+            "def add(name):\n"
+            "    with writing(storage, MUG) as sheet:\n"
+            "        sheet.move(name, MUG, sellable=1)\n"
+            "add('first')\n"
+            "done = threading.Event()\n"
+            "def work(name, number=0):\n"
+            "    while not done.is_set():\n"
+            "        dump(storage)\n"
+            "        number += 1\n"
+            "        add(f'{name}-{number}')\n"
+            "threads = [threading.Thread(target=work, args=(name,)) for name in 'ab']\n"
+            "for thread in threads:\n"
+            "    thread.start()\n"
+            "for number in range(5):\n"
+            "    child = os.fork()\n"
+            "    if not child:\n"
+            "        add(f'child-{number}')\n"
+            "        os._exit(0)\n"
+            "    assert os.waitpid(child, 0)[1] == 0\n"
+            "done.set()\n"
+            "for thread in threads:\n"
+            "    thread.join()\n"
+            "names = [row.id for _, row in dump(storage)['feed']]\n"
+            "print(sum(name.startswith('child') for name in names), len(names) == len(set(names)))\n"
+        )
+        assert run(program, path) == "5 True\n"
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     def test_fork_in_a_transaction_leaves_it_to_the_parent(self, path: Path) -> None:
-        """In the child it is over, and the next one is the child's own."""
+        """In the child it is over, and so is the storage: SQLite cannot be used there safely."""
         program = (
             "import os, sys\n"
             "from truecount import SQLiteStorage, StockKey, errors\n"
-            "from truecount.testing.samples import MUG, TEA, dump, writing\n"
+            "from truecount.testing.samples import MUG, dump, writing\n"
             "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
             "child = 0\n"
             "try:\n"
@@ -726,12 +786,16 @@ class TestProcesses:
             "if child:\n"
             "    assert os.waitpid(child, 0)[1] == 0\n"
             "    print([row.id for _, row in dump(storage)['feed']])\n"
+            "    storage.close()\n"
             "else:\n"
-            "    with writing(storage, TEA) as sheet:\n"
-            "        sheet.move('child', TEA, sellable=1)\n"
-            "storage.close()\n"
+            "    try:\n"
+            "        storage.read('main').__enter__()\n"
+            "    except errors.StorageUnavailable as error:\n"
+            "        assert 'forked' in str(error), error\n"
+            "    else:\n"
+            "        sys.exit(4)\n"
         )
-        assert run(program, path) == "['parent', 'child']\n"
+        assert run(program, path) == "['parent']\n"
 
 
 class TestDisk:
@@ -774,11 +838,20 @@ class TestDisk:
         )
         assert run(program, path) == "in-1 OperationalError\n1 0\n"
 
-    @pytest.mark.parametrize(("synchronous", "number"), [("FULL", 2), ("NORMAL", 1), ("OFF", 0)])
-    def test_setting_reaches_the_writer(self, path: Path, synchronous: str, number: int) -> None:
+    @pytest.mark.parametrize(
+        ("make", "number"),
+        [
+            (SQLiteStorage, 2),
+            (partial(SQLiteStorage, synchronous="NORMAL"), 1),
+            (partial(SQLiteStorage, synchronous="OFF"), 0),
+        ],
+        ids=["default", "NORMAL", "OFF"],
+    )
+    def test_setting_reaches_the_writer(
+        self, path: Path, make: Callable[[Path], SQLiteStorage], number: int
+    ) -> None:
         """The durability asked for is the one the writing connection has; FULL by default."""
-        settings = {} if synchronous == "FULL" else {"synchronous": synchronous}
-        with closing(SQLiteStorage(path, **settings)) as storage:
+        with closing(make(path)) as storage:
             _fill(storage)
             writer = storage._connections._writer
             assert writer is not None
@@ -841,22 +914,14 @@ def _steps(storage: SQLiteStorage, key: StockKey, instant: int) -> int:
     return steps
 
 
-class _unit:  # noqa: N801 -- used like a function
-    """Writes outcomes in a transaction of their own."""
-
-    def __init__(self, storage: SQLiteStorage) -> None:
-        self._storage = storage
-
-    def __call__(self, rows: list[Any]) -> type[TrueCountError] | None:
-        try:
-            with self._storage.begin("main") as unit:
-                unit.write(Changes(rows, [], [], {}, [], []))
-        except TrueCountError as error:
-            return type(error)
-        return None
-
-    def close(self) -> None:
-        """Do nothing."""
+def _written(storage: SQLiteStorage, rows: list[OutcomeRow]) -> type[TrueCountError] | None:
+    """Write outcomes in a transaction of their own; return what stopped it."""
+    try:
+        with storage.begin("main") as unit:
+            unit.write(Changes(rows, [], [], {}, [], []))
+    except TrueCountError as error:
+        return type(error)
+    return None
 
 
 @contextmanager

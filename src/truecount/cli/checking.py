@@ -16,6 +16,7 @@ from truecount.reconciliation.findings import Finding
 
 @guarded
 def verify(
+    *,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Problems to list.")] = 20,
     expect: Annotated[
         str | None,
@@ -30,7 +31,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """
-    Check everything stored against everything else: is each figure what the ledger says?
+    Check that every figure stored is what the ledger says.
 
     Writes nothing. Exit code 1 when a problem was found.
     """
@@ -73,6 +74,7 @@ def show_verification(screen: Screen, found: Verification) -> None:
 
 @guarded
 def findings(
+    *,
     since: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, help="Only what is new since cursor N."),
@@ -80,9 +82,7 @@ def findings(
     dismiss: Annotated[
         str | None, typer.Option(metavar="ID", help="Close this finding first: it was seen to.")
     ] = None,
-    actor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who dismisses it.")
-    ] = None,
+    actor: Annotated[str | None, typer.Option(metavar="NAME", help="Who dismisses it.")] = None,
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why it is fine.")] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Look, and do not write down what was found.")

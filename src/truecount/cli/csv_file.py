@@ -15,7 +15,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from truecount.cli.csv_rows import BAD_COLUMNS
 from truecount.errors import InvalidArgument, InvalidData
@@ -97,7 +97,7 @@ def rows_of(sheet: Sheet, progress: Progress | None = None) -> Iterator[tuple[in
                 is_header = False
                 continue
             if progress is not None and line % _STEP == 0:
-                progress(min(stream.buffer.tell(), size), size)
+                progress(min(cast("io.BufferedReader", stream.buffer).tell(), size), size)
             yield line, cells
 
 

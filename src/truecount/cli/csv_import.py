@@ -27,7 +27,7 @@ from truecount.cli.csv_rows import Layout, Problem, fact_of
 from truecount.errors import IdempotencyConflict, InvalidRequest, Refused, TrueCountError
 from truecount.inventory import Inventory
 from truecount.ledger.scan import Progress
-from truecount.model.operations import Operation
+from truecount.model.operation import Operation
 from truecount.model.outcomes import Outcome
 
 

@@ -29,6 +29,7 @@ from truecount.errors import (
     InvalidTime,
 )
 from truecount.model import names
+from truecount.model.operation import Operation
 from truecount.model.operations import (
     Adjusted,
     Counted,
@@ -37,7 +38,6 @@ from truecount.model.operations import (
     Expected,
     Inspected,
     Opened,
-    Operation,
     Received,
     Returned,
     ReturnedToSupplier,
@@ -75,53 +75,56 @@ _NUMBERS: Final = frozenset({"quantity", "change", "rejected"})
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
 
 
+_NEEDS: Final = "sku quantity location"
+
+
 class KindSpec(NamedTuple):
     """How a kind of row becomes a fact."""
 
     fact: type[Operation]
-    #: Columns besides the ones every kind takes, and those that may not be empty.
-    takes: frozenset[str]
-    needs: frozenset[str]
     meaning: str
+    #: Columns that may not be empty, and all that may be filled.
+    needs: frozenset[str]
+    allowed: frozenset[str]
     #: Columns whose cell goes into a field of another name.
-    fields: Mapping[str, str] = {"location": "at"}
-
-    @property
-    def allowed(self) -> frozenset[str]:
-        """Every column a row of this kind may fill."""
-        return _ALWAYS | self.takes | self.needs
+    fields: Mapping[str, str]
 
 
-def _kind(fact: type[Operation], meaning: str, takes: str = "", needs: str = "") -> KindSpec:
-    required = frozenset({"sku", "quantity", "location", *needs.split()})
-    return KindSpec(fact, frozenset(takes.split()), required, meaning)
+def _kind(
+    fact: type[Operation],
+    meaning: str,
+    takes: str = "",
+    *,
+    needs: str = _NEEDS,
+    **fields: str,
+) -> KindSpec:
+    required = frozenset(needs.split())
+    allowed = _ALWAYS | required | frozenset(takes.split())
+    return KindSpec(fact, meaning, required, allowed, {"location": "at", **fields})
 
 
 #: The kinds of row, in the words of the file.
 KINDS: Final[Mapping[str, KindSpec]] = {
-    "open": _kind(Opened, "opening stock", takes="state lot lot_expires_at"),
-    "expect": _kind(Expected, "ordered from a supplier", takes="due_at", needs="reference"),
-    "receive": _kind(Received, "a delivery", takes="into lot lot_expires_at rejected"),
-    "close_delivery": KindSpec(
+    "open": _kind(Opened, "opening stock", "state lot lot_expires_at"),
+    "expect": _kind(Expected, "ordered from a supplier", "due_at", needs=f"{_NEEDS} reference"),
+    "receive": _kind(Received, "a delivery", "into lot lot_expires_at rejected"),
+    "close_delivery": _kind(
         DeliveryClosed,
-        frozenset(),
-        frozenset({"sku", "location", "reference"}),
-        "the rest of a delivery will not come",
+        "the rest of what was ordered will not come",
+        needs="sku location reference",
     ),
-    "sold": _kind(Sold, "a sale that happened", takes="lot"),
-    "return": _kind(Returned, "a customer's return", takes="into lot"),
-    "inspect": _kind(Inspected, "quarantined units were judged", takes="lot", needs="into"),
-    "damage": _kind(Damaged, "units were found damaged", takes="state lot"),
-    "scrap": _kind(Scrapped, "units were thrown away", takes="state lot", needs="reason"),
+    "sold": _kind(Sold, "a sale that happened", "lot"),
+    "return": _kind(Returned, "a customer's return", "into lot"),
+    "inspect": _kind(Inspected, "units in quarantine were judged", "lot", needs=f"{_NEEDS} into"),
+    "damage": _kind(Damaged, "units were found damaged", "state lot"),
+    "scrap": _kind(Scrapped, "units were thrown away", "state lot", needs=f"{_NEEDS} reason"),
     "return_to_supplier": _kind(
-        ReturnedToSupplier, "units went back to their supplier", takes="state lot"
+        ReturnedToSupplier, "units went back to their supplier", "state lot"
     ),
-    "adjust": _kind(Adjusted, "a correction", takes="state lot", needs="reason")._replace(
-        fields={"location": "at", "quantity": "change"}
+    "adjust": _kind(
+        Adjusted, "a correction", "state lot", needs=f"{_NEEDS} reason", quantity="change"
     ),
-    "count": _kind(Counted, "the shelf held so many", takes="lot")._replace(
-        fields={"location": "at", "occurred_at": "counted_at"}
-    ),
+    "count": _kind(Counted, "the shelf held so many", "lot", occurred_at="counted_at"),
 }
 
 
@@ -264,7 +267,7 @@ def fact_of(layout: Layout, line: int, cells: Sequence[str]) -> Operation | Prob
     ...     locations=frozenset({"berlin"}),
     ... )
     >>> fact_of(layout, 2, ["sold", "MUG", "3", "berlin"])
-    Sold(sku='MUG', quantity=3, key='may.csv:2', at='berlin')
+    Sold(sku='MUG', quantity=3, at='berlin', key='may.csv:2')
     >>> print(fact_of(layout, 3, ["sold", "MUG", "2.5", "berlin"]))
     line 3, quantity '2.5': expected a whole number, for example 12
     """
@@ -282,7 +285,7 @@ def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
     said = {column: cells[place] for column, place in layout.places.items() if cells[place]}
     if layout.strip:
         said = {column: bare for column, cell in said.items() if (bare := cell.strip())}
-    spec = _spec_of(said.pop("kind", None) or layout.constants.get("kind", ""))
+    spec = _spec_of(said.pop("kind", "") or layout.constants.get("kind", ""))
     _check_columns(spec, said)
     for column, value in layout.constants.items():
         if column in spec.allowed and column not in said:
@@ -294,7 +297,7 @@ def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
         raise _Bad("location", said["location"], _unknown_location(layout, said["location"]))
     if "lot_expires_at" in said and "lot" not in said:
         raise _Bad("lot_expires_at", said["lot_expires_at"], "a lot is needed as well")
-    key = said.pop("key", None) or f"{layout.key_prefix}:{line}"
+    key = said.pop("key", "") or f"{layout.key_prefix}:{line}"
     values: dict[str, Any] = {"key": key}
     for column, cell in said.items():
         field = spec.fields.get(column, column)

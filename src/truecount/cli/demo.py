@@ -22,6 +22,7 @@ from truecount.storage.sqlite import SQLiteStorage
 
 @guarded
 def demo(
+    *,
     db: Annotated[
         Path | None,
         typer.Option("--db", metavar="FILE", help="A new file to keep the shop in."),
@@ -42,12 +43,12 @@ def demo(
         shop = build(storage, seed, screen)
         tell_all(shop)
         left = shop.inventory.findings().open
-        screen.say()
+        screen.gap()
         screen.say("What is left to do", style="bold")
         for finding in left:
             show_finding(screen, finding, with_id=False)
         verification = shop.inventory.verify()
-        screen.say()
+        screen.gap()
         show_verification(screen, verification)
     screen.data(
         {

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
+from textwrap import wrap
 from typing import Any, Final
 
 import attrs
 
 from truecount.cli.checking import show_finding
 from truecount.cli.output import Heading, Screen, numbers, text
-from truecount.cli.stock import change_in_words, show_figures
+from truecount.cli.stock import as_data, change_in_words, show_figures
 from truecount.errors import InsufficientStock
 from truecount.inventory import Inventory
 from truecount.model.operations import Sold
@@ -29,6 +30,7 @@ from truecount.protocols.storage import Storage
 
 START: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
+_WIDTH: Final = 96
 _BERLIN: Final = "berlin"
 _HAMBURG: Final = "hamburg"
 
@@ -62,30 +64,34 @@ class Shop:
     def chapter(self, title: str) -> None:
         """Begin a chapter."""
         number = len(self.chapters) + 1
-        self.chapters.append({"title": title, "told": [], "findings": [], "closed": []})
-        self.screen.say()
+        self.chapters.append(
+            {"title": title, "told": [], "stock": [], "findings": [], "closed": []}
+        )
+        self.screen.gap()
         self.screen.say(f"{number}. {title}", style="bold")
 
     def tell(self, sentence: str) -> None:
         """Say what happens; the clock moves on by a minute."""
         self.chapters[-1]["told"].append(sentence)
-        self.screen.say(sentence)
+        for line in wrap(sentence, _WIDTH):
+            self.screen.say(line)
         self.wait(minutes=1)
 
     def table(self, headings: Sequence[Heading], rows: Sequence[Sequence[object]]) -> None:
         """Show a table."""
-        self.screen.say()
+        self.screen.gap()
         self.screen.table(headings, rows)
-        self.screen.say()
+        self.screen.gap()
 
     def figures(self, *skus: str) -> None:
         """Show the figures of some SKUs."""
         found = {}
         for sku in skus:
             found.update(self.inventory.stock(sku=sku))
-        self.screen.say()
+        self.chapters[-1]["stock"] = [as_data(key, each) for key, each in found.items()]
+        self.screen.gap()
         show_figures(self.screen, found)
-        self.screen.say()
+        self.screen.gap()
 
     def look(self) -> None:
         """Tell which findings opened and closed since the last look."""
@@ -130,7 +136,7 @@ def amount(quantity: int, noun: str, plural: str = "") -> str:
 
 
 def goods_come_in(shop: Shop) -> None:
-    """A delivery that is short, over and partly broken."""
+    """Receive a delivery that is short, over and partly broken."""
     inventory, draw = shop.inventory, shop.random.randint
     shop.chapter("Goods come in, and not quite as ordered")
     ordered = {"MUG": draw(40, 60), "TEAPOT": draw(20, 30), "CANDLE": draw(30, 40)}
@@ -180,7 +186,7 @@ def _show_delivery(shop: Shop) -> None:
 
 
 def carts_hold(shop: Shop) -> None:
-    """Carts that become orders, carts that run out, and one that is refused."""
+    """Fill carts: some become orders, some run out, one is refused."""
     inventory, draw = shop.inventory, shop.random.randint
     shop.chapter("Carts hold stock, and give it back by themselves")
     carts = [f"A-{number}" for number in range(101, 101 + draw(4, 6))]
@@ -214,7 +220,7 @@ def carts_hold(shop: Shop) -> None:
 
 
 def parcels_leave(shop: Shop) -> None:
-    """Orders are picked and shipped, one of them in two parcels."""
+    """Pick and ship orders, one of them in two parcels."""
     inventory = shop.inventory
     shop.chapter("Orders leave in parcels")
     reserved = ("A-101", "A-102", "A-191")
@@ -246,7 +252,7 @@ def _show_order(shop: Shop, reference: str) -> None:
 
 
 def parcel_comes_back(shop: Shop) -> None:
-    """A return waits too long to be inspected."""
+    """Take a return back and let it wait too long."""
     inventory = shop.inventory
     shop.chapter("A parcel comes back")
     inventory.take_back("A-101", {"MUG": 2}, key="A-101/return-1")
@@ -261,13 +267,11 @@ def parcel_comes_back(shop: Shop) -> None:
 
 
 def box_gets_lost(shop: Shop) -> None:
-    """A transfer of which a box never arrives."""
+    """Send a transfer of which a box never arrives."""
     inventory, box = shop.inventory, shop.random.randint(3, 4)
     shop.chapter("A box gets lost on the way to Hamburg")
     due = shop.clock.now + timedelta(days=1)
-    inventory.transfer_out(
-        "T-7", {"TEAPOT": 3 * box}, source=_BERLIN, target=_HAMBURG, due_at=due
-    )
+    inventory.transfer_out("T-7", {"TEAPOT": 3 * box}, source=_BERLIN, target=_HAMBURG, due_at=due)
     shop.tell(f"Three boxes with {box} teapots each leave Berlin (T-7), due tomorrow.")
     shop.wait(days=1)
     inventory.arrive("T-7", {"TEAPOT": 2 * box})
@@ -289,15 +293,13 @@ def box_gets_lost(shop: Shop) -> None:
 
 
 def somebody_mistypes(shop: Shop) -> None:
-    """A receipt with a zero too many is corrected, not overwritten."""
+    """Type a zero too many, and correct it without erasing anything."""
     inventory, right = shop.inventory, shop.random.choice((30, 40, 50, 60))
     shop.chapter("A zero too many")
     slip = inventory.receive("TOWEL", right * 10, at=_BERLIN, reference="PO-1002", actor="kim")
     shop.tell(f"{right} towels come in; Kim types {right * 10}.")
     shop.wait(hours=2)
-    inventory.correct(
-        slip.movement_id, quantity=right, reason=f"typed {right * 10}", actor="sam"
-    )
+    inventory.correct(slip.movement_id, quantity=right, reason=f"typed {right * 10}", actor="sam")
     shop.tell("Sam corrects the receipt. Nothing is erased: both movements stay in the book.")
     shop.table(
         (*text("kind", "change"), *numbers("on hand"), *text("who", "why")),
@@ -316,7 +318,7 @@ def somebody_mistypes(shop: Shop) -> None:
 
 
 def channel_oversells(shop: Shop) -> None:
-    """A marketplace reports a sale of units that were promised meanwhile."""
+    """Hear of a sale of units that were promised meanwhile."""
     inventory = shop.inventory
     shop.chapter("A marketplace sells what is no longer there")
     ordered = inventory.available("HONEY", at=_BERLIN) - 1
@@ -324,9 +326,7 @@ def channel_oversells(shop: Shop) -> None:
     inventory.confirm("A-201")
     shop.tell(f"Order A-201 takes {ordered} jars of honey. One is left in Berlin.")
     sold_at = shop.clock.now - timedelta(minutes=20)
-    sale = Sold(
-        "HONEY", 3, at=_BERLIN, occurred_at=sold_at, origin="etsy", key="etsy-991/1"
-    )
+    sale = Sold("HONEY", 3, at=_BERLIN, occurred_at=sold_at, origin="etsy", key="etsy-991/1")
     inventory.record([sale])
     shop.tell("Then the marketplace reports that it sold 3, 20 minutes ago. That is a fact.")
     shop.figures("HONEY")
@@ -341,7 +341,7 @@ def channel_oversells(shop: Shop) -> None:
 
 
 def shelf_is_counted(shop: Shop) -> None:
-    """A count is compared with the book as of its own moment."""
+    """Count a shelf, and compare it with the book as of that moment."""
     inventory = shop.inventory
     shop.chapter("The candles are counted")
     inventory.damage("CANDLE", 1, at=_BERLIN, actor="kim")
@@ -363,7 +363,7 @@ def shelf_is_counted(shop: Shop) -> None:
 
 
 def tea_gets_old(shop: Shop) -> None:
-    """A lot expires on the shelf."""
+    """Let a lot expire on the shelf."""
     inventory = shop.inventory
     shop.chapter("The tea of April")
     shop.clock.now = START + timedelta(days=31)
@@ -371,9 +371,7 @@ def tea_gets_old(shop: Shop) -> None:
     shop.figures("TEA")
     shop.look()
     left = inventory.figures("TEA", at=_BERLIN, lot="APRIL").sellable
-    inventory.scrap(
-        "TEA", left, at=_BERLIN, lot="APRIL", state=State.SELLABLE, reason="expired"
-    )
+    inventory.scrap("TEA", left, at=_BERLIN, lot="APRIL", state=State.SELLABLE, reason="expired")
     shop.tell(f"{amount(left, 'bag')} of it go to the compost, with the reason.")
     shop.look()
 

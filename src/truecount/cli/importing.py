@@ -30,20 +30,23 @@ _HELP: Final = "\n".join(
     [
         "Import a CSV file of facts: what happened, one SKU in each row.",
         "",
-        "The first line names the columns. Needed are kind, sku, quantity and location; the "
+        "The first line names the columns: kind, sku, quantity and location are needed; the "
         "others are " + ", ".join(list(COLUMNS)[4:]) + ".",
         "",
         "Kinds of row: " + ", ".join(KINDS) + ".",
         "",
-        "The whole file is looked at first; when a row is bad nothing is written. Then chunks "
-        "of 1,000 rows are written, each all or nothing. Interrupted, run it again: rows that "
-        "are there stay as they are.",
+        (
+            "The whole file is looked at first; when a row is bad nothing is written. Then "
+            "chunks of 1,000 rows are written, each all or nothing. Interrupted, run it again: "
+            "rows that are there stay as they are."
+        ),
     ]
 )
 
 
 @guarded
 def import_csv(
+    *,
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The file.")],
     kind: Annotated[
         str | None, typer.Option(metavar="KIND", help="Kind of rows that name none.")
@@ -60,9 +63,7 @@ def import_csv(
         typer.Option("--map", metavar="COLUMN=HEADER", help="The file's name of a column."),
     ] = None,
     extra: Annotated[bool, typer.Option("--extra", help="Pass over unknown columns.")] = False,
-    strip: Annotated[
-        bool, typer.Option("--strip", help="Drop white space around cells.")
-    ] = False,
+    strip: Annotated[bool, typer.Option("--strip", help="Drop white space around cells.")] = False,
     timezone: Annotated[
         str | None,
         typer.Option(metavar="ZONE", help="Of times without one: Europe/Berlin, UTC, +01:00."),

@@ -24,6 +24,7 @@ _STREAM = Path("-")
 
 @guarded
 def export(
+    *,
     file: Annotated[
         Path, typer.Argument(metavar="[FILE|-]", help="Where to; - is standard output.")
     ] = _STREAM,
@@ -39,9 +40,12 @@ def export(
     ledger itself goes to standard output.
     """
     screen = Screen(as_json=as_json and file != _STREAM)
-    with ledger(db, tenant, read_only=True) as inventory, _target(file, force=force) as stream:
-        with screen.progress("exporting") as progress:
-            done = inventory.export(stream, progress=progress)
+    with (
+        ledger(db, tenant, read_only=True) as inventory,
+        _target(file, force=force) as stream,
+        screen.progress("exporting") as progress,
+    ):
+        done = inventory.export(stream, progress=progress)
     told = f"exported {done.movements} movements, seal {done.position}:{done.digest}"
     if file == _STREAM:
         print(told, file=sys.stderr)
@@ -80,6 +84,7 @@ def _target(file: Path, *, force: bool) -> Iterator[TextIO]:
 
 @guarded
 def restore(
+    *,
     file: Annotated[
         Path, typer.Argument(metavar="FILE|-", help="What export wrote; - is standard input.")
     ],
@@ -93,9 +98,12 @@ def restore(
     Interrupted, run it again: it goes on where it stopped.
     """
     screen = Screen(as_json=as_json)
-    with _source(file) as stream, ledger(db, tenant, create=True) as inventory:
-        with screen.progress("restoring") as progress:
-            done = inventory.import_lines(stream, progress=progress)
+    with (
+        _source(file) as stream,
+        ledger(db, tenant, create=True) as inventory,
+        screen.progress("restoring") as progress,
+    ):
+        done = inventory.import_lines(stream, progress=progress)
     known = f" ({done.known} were there)" if done.known else ""
     screen.say(f"restored {done.movements} movements{known}, seal {done.position}:{done.digest}")
     screen.data(attrs.asdict(done))

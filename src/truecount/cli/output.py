@@ -56,11 +56,19 @@ class Screen:
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         self.pretty = is_pretty() and not as_json
+        self._in_gap = True
+
+    def gap(self) -> None:
+        """Leave one line empty, unless the last one is, or nothing was printed."""
+        if not self._in_gap:
+            self.say()
+        self._in_gap = True
 
     def say(self, line: str = "", *, style: str = "") -> None:
         """Print one line."""
         if self.as_json:
             return
+        self._in_gap = False
         if self.pretty:
             _console().print(Text(line, style=style), soft_wrap=True)
         else:
@@ -72,6 +80,7 @@ class Screen:
         """Print a table; None is an empty cell."""
         if self.as_json:
             return
+        self._in_gap = False
         cells = [["" if value is None else str(value) for value in row] for row in rows]
         if self.pretty:
             _console().print(_drawn(headings, cells, title))
@@ -107,7 +116,8 @@ def plain_table(headings: Sequence[Heading], rows: Sequence[Sequence[str]]) -> I
     """
     Yield the lines of a table in plain text, two spaces between columns.
 
-    >>> print(*plain_table([Heading("sku"), Heading("on hand", True)], [["MUG", "3"]]), sep="\\n")
+    >>> for line in plain_table((*text("sku"), *numbers("on hand")), [["MUG", "3"]]):
+    ...     print(line)
     sku  on hand
     MUG        3
     """

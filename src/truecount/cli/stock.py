@@ -31,6 +31,7 @@ _SOMETIMES: Final = ("quarantine", "damaged", "in_transit", "incoming")
 @locations_app.command("add")
 @guarded
 def add_locations(
+    *,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The locations.")],
     priority: Annotated[
         int | None, typer.Option(help="Asked first when low; by default the new ones come last.")
@@ -50,7 +51,7 @@ def add_locations(
 
 @locations_app.command("list")
 @guarded
-def list_locations(db: Db = None, tenant: Tenant = "main", as_json: Json = False) -> None:
+def list_locations(*, db: Db = None, tenant: Tenant = "main", as_json: Json = False) -> None:
     """List the declared locations, the first asked first."""
     screen = Screen(as_json=as_json)
     with ledger(db, tenant, read_only=True) as inventory:
@@ -62,6 +63,7 @@ def list_locations(db: Db = None, tenant: Tenant = "main", as_json: Json = False
 
 @guarded
 def stock(
+    *,
     sku: Annotated[
         str | None, typer.Argument(metavar="[SKU]", help="Only this SKU.", show_default=False)
     ] = None,
@@ -88,7 +90,7 @@ def stock(
             raise UnknownSku(sku, _nearest(sku, {key.sku for key in inventory.stock()}))
     show_figures(screen, figures)
     screen.data(
-        {"as_of": iso(time), "stock": [_as_data(key, each) for key, each in figures.items()]}
+        {"as_of": iso(time), "stock": [as_data(key, each) for key, each in figures.items()]}
     )
 
 
@@ -99,9 +101,7 @@ def _figures(
     now = inventory.stock(sku=sku, at=at)
     if time is None:
         return now
-    return {
-        key: inventory.as_of(key.sku, time, at=key.location, lot=key.lot) for key in now
-    }
+    return {key: inventory.as_of(key.sku, time, at=key.location, lot=key.lot) for key in now}
 
 
 def _check_location(inventory: Inventory, at: str | None) -> None:
@@ -131,12 +131,14 @@ def show_figures(screen: Screen, figures: dict[StockKey, Figures], title: str = 
     )
 
 
-def _as_data(key: StockKey, figures: Figures) -> dict[str, Any]:
+def as_data(key: StockKey, figures: Figures) -> dict[str, Any]:
+    """Return the figures of a key as plain data."""
     return {"sku": key.sku, "location": key.location, "lot": key.lot, **figures.to_dict()}
 
 
 @guarded
 def history(
+    *,
     sku: Annotated[
         str | None, typer.Argument(metavar="[SKU]", help="Of this SKU.", show_default=False)
     ] = None,
@@ -220,7 +222,7 @@ def _past(figures: Figures) -> dict[str, int]:
 
 
 @guarded
-def sweep(db: Db = None, tenant: Tenant = "main", as_json: Json = False) -> None:
+def sweep(*, db: Db = None, tenant: Tenant = "main", as_json: Json = False) -> None:
     """
     Give back the holds of carts that ran out, and forget old refusals.
 

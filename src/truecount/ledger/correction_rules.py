@@ -36,11 +36,11 @@ from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import counter
 from truecount.model.movements import Body, Draft, MovementRow, Tally, decode
+from truecount.model.operation import Operation
 from truecount.model.operations import (
     Adjusted,
     Correct,
     Expected,
-    Operation,
     Relocate,
     Sold,
     Undo,

@@ -9,7 +9,7 @@ from truecount.errors import InsufficientStock, UnknownSku
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Draft, Leg, Tally, encode
-from truecount.model.operations import Operation
+from truecount.model.operation import Operation
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants

@@ -13,6 +13,7 @@ import heapq
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from operator import add
 from typing import NamedTuple
 
 import attrs
@@ -21,9 +22,9 @@ from truecount.errors import InvalidArgument, UnknownMovement, UnknownReference
 from truecount.ledger.delivery_rules import PURCHASE, outstanding
 from truecount.ledger.supply import is_expired
 from truecount.ledger.transfer_rules import TRANSFER, on_the_way
-from truecount.model import instants
+from truecount.model import instants, quantities
 from truecount.model.instants import Instant, optional_datetime, to_instant
-from truecount.model.movements import Movement, movement_of
+from truecount.model.movements import Movement, MovementRow, movement_of
 from truecount.model.stock import (
     NOTHING,
     Amounts,
@@ -33,7 +34,6 @@ from truecount.model.stock import (
     StockRow,
     figures,
     never_netted,
-    plus,
 )
 from truecount.protocols.storage import Reader
 
@@ -76,7 +76,7 @@ def added_up(parts: Iterator[tuple[Amounts, int]]) -> Figures:
     total: Amounts = NOTHING
     promisable = []
     for amounts, available in parts:
-        total = plus(total, list(amounts))
+        total = tuple(map(add, total, amounts))  # Of many keys: it may well leave int64.
         promisable.append(available)
     return figures(total, never_netted(promisable))
 
@@ -96,12 +96,19 @@ class Moment(NamedTuple):
 def figures_as_of(
     reader: Reader, moment: Moment, sku: str, location: str | None, lot: str | None
 ) -> Figures:
-    """Return the figures of a SKU at a past moment."""
+    """
+    Return the figures of a SKU at a past moment.
+
+    Raises:
+        InvalidArgument: Not exactly one moment is named, or one that is yet to come.
+    """
     named = [moment.time, moment.version, moment.position]
     if sum(value is not None for value in named) != 1:
         raise InvalidArgument("moment", repr(moment), "exactly one of time, version and position")
     if moment.known_at is not None and moment.time is None:
         raise InvalidArgument("known_at", repr(moment.known_at), "a time= to ask about as well")
+    if moment.position and not reader.feed(quantities.natural(moment.position, "position") - 1, 1):
+        raise InvalidArgument("position", str(moment.position), "at most the newest of the feed")
     keys = [key for key, _ in reader.stock(sku, location) if lot is None or key.lot == lot]
     if moment.version is not None and len(keys) > 1:
         raise InvalidArgument("version", repr(moment.version), "one key: name at= and lot=")
@@ -118,18 +125,20 @@ def amounts_as_of(reader: Reader, key: StockKey, moment: Moment) -> Amounts:
             limit = to_instant(instants.moment(moment.known_at, "known_at"))
             known = _last_version(reader, key, lambda entry: entry.recorded_at <= limit)
         return reader.as_of(key, to_instant(moment.time), known)
-    version = moment.version
-    if version is None:
-        version = _version_at_position(reader, key, moment.position or 0)
-    entry = next(reader.entries(key, version - 1), None) if version > 0 else None
-    if entry is not None:
-        return entry.after
-    last = _last_version(reader, key, lambda _entry: True)
-    return _at_version(reader, key, min(version, last))
+    if moment.version is not None:
+        return _at_version(reader, key, quantities.natural(moment.version, "version"))
+    position = quantities.natural(moment.position or 0, "position")
+    return _at_version(reader, key, _version_at_position(reader, key, position))
 
 
 def _at_version(reader: Reader, key: StockKey, version: int) -> Amounts:
-    return next(reader.entries(key, version - 1)).after if version > 0 else NOTHING
+    if version == 0:
+        return NOTHING
+    entry = next(reader.entries(key, version - 1), None)
+    if entry is None:
+        newest = _last_version(reader, key, lambda _entry: True)
+        raise InvalidArgument("version", str(version), f"at most {newest}, the newest")
+    return entry.after
 
 
 def _version_at_position(reader: Reader, key: StockKey, position: int) -> int:
@@ -188,17 +197,38 @@ def history_of(
     """Return entries in the order they were recorded; the newest *last* of them."""
     if sku is None and location is None and reference is None:
         raise InvalidArgument("history", "of nothing", "a SKU, a location (at=) or a reference")
+    if last is not None:
+        quantities.natural(last, "last")
     if reference is not None:
-        entries = list(_under_reference(reader, reference, sku, location))
-        return entries if last is None else entries[-last:] if last else []
+        return _newest(list(_under_reference(reader, reference, sku, location)), last)
     keys = [(key, row.version) for key, row in reader.stock(sku, location)]
     streams = (
         reader.entries(key, 0 if last is None else max(0, version - last)) for key, version in keys
     )
     rows = list(heapq.merge(*streams, key=lambda entry: entry.recorded_at))
-    if last is not None:
-        rows = rows[-last:] if last else []
-    return [_history_entry(reader, row) for row in rows]
+    if last and len(rows) > last:
+        # What one write recorded is cut apart only when its own order is known.
+        since = rows[-last].recorded_at
+        rows = [row for row in rows if row.recorded_at >= since]
+    found = sorted(_with_order(reader, row) for row in rows)
+    return _newest([_entry_of(movement_of(*stored), row) for _, row, stored in found], last)
+
+
+def _newest(entries: list[HistoryEntry], last: int | None) -> list[HistoryEntry]:
+    return entries if last is None else entries[-last:] if last else []
+
+
+class _Ordered(NamedTuple):
+    """An entry with what puts it in the order of the ledger, and its movement as stored."""
+
+    order: tuple[Instant, int, str, StockKey]
+    entry: EntryRow
+    stored: tuple[MovementRow, int | None]
+
+
+def _with_order(reader: Reader, entry: EntryRow) -> _Ordered:
+    position, row = next(reader.movements([entry.movement_id]))
+    return _Ordered((row.recorded_at, row.ordinal, row.id, entry.key), entry, (row, position))
 
 
 def _under_reference(
@@ -207,14 +237,9 @@ def _under_reference(
     for position, row in reader.movements_of(reference):
         movement = movement_of(row, position)
         for key, version in movement.versions:
-            if sku in (None, key.sku) and location in (None, key.location):
+            if sku in {None, key.sku} and location in {None, key.location}:
                 entry = next(reader.entries(key, version - 1))
                 yield _entry_of(movement, entry)
-
-
-def _history_entry(reader: Reader, row: EntryRow) -> HistoryEntry:
-    position, found = next(reader.movements([row.movement_id]))
-    return _entry_of(movement_of(found, position), row)
 
 
 def _entry_of(movement: Movement, row: EntryRow) -> HistoryEntry:

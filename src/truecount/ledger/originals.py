@@ -13,13 +13,13 @@ from truecount.ledger.delivery_rules import REJECTED, REJECTED_BEYOND
 from truecount.model.instants import optional_datetime, to_datetime
 from truecount.model.kinds import Kind
 from truecount.model.movements import Body, Leg, MovementRow
+from truecount.model.operation import Operation
 from truecount.model.operations import (
     Adjusted,
     Damaged,
     Expected,
     Inspected,
     Opened,
-    Operation,
     Received,
     Relocate,
     Returned,

@@ -24,7 +24,8 @@ from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg, Tally
-from truecount.model.operations import Operation, Returned, Sold, TakeBack
+from truecount.model.operation import Operation
+from truecount.model.operations import Returned, Sold, TakeBack
 from truecount.model.places import CUSTOMER, State, inside
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey

@@ -40,12 +40,12 @@ class Locations:
         known = self._engine.settings().locations
         last = max(known.values(), default=-1)
         documents = []
-        for number, location in enumerate(locations, 1):
+        for number, location in enumerate(map(names.location, locations), 1):
             if priority is not None:
                 rank = quantities.natural(priority, "priority")
             else:
                 rank = known.get(location, last + number)
-            documents.append((LOCATION, names.location(location), {"priority": rank}))
+            documents.append((LOCATION, location, {"priority": rank}))
         self._engine.one(Put(documents=tuple(documents)))
 
     def __iter__(self) -> Iterator[str]:

@@ -18,6 +18,7 @@ from truecount.ledger.stock_book import StockBook
 from truecount.ledger.stock_rules import STOCK_RULES
 from truecount.ledger.transfer_rules import TRANSFER_RULES
 from truecount.ledger.words import ExplainedWords, KeyedWords, OwnedWords, Words
+from truecount.model.operation import Operation
 from truecount.model.operations import (
     Adjusted,
     Arrived,
@@ -31,7 +32,6 @@ from truecount.model.operations import (
     Inspected,
     Lost,
     Opened,
-    Operation,
     Received,
     Rejected,
     Relocate,

@@ -24,6 +24,7 @@ from truecount.ledger.supply import (
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Leg
+from truecount.model.operation import Operation
 from truecount.model.operations import (
     Adjusted,
     Assemble,
@@ -32,7 +33,6 @@ from truecount.model.operations import (
     Disassemble,
     Inspected,
     Opened,
-    Operation,
     Put,
     Received,
     Relocate,

@@ -20,7 +20,8 @@ from truecount.ledger.supply import carried, reclaim
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Leg, Tally
-from truecount.model.operations import Arrived, Lost, Operation, Rejected, TransferOut
+from truecount.model.operation import Operation
+from truecount.model.operations import Arrived, Lost, Rejected, TransferOut
 from truecount.model.places import State, adjustment, inside
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey

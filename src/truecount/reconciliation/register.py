@@ -37,7 +37,7 @@ from truecount.errors import (
 )
 from truecount.model import names, quantities
 from truecount.model.instants import Instant, to_datetime, to_instant
-from truecount.model.operations import Operation
+from truecount.model.operation import Operation
 from truecount.model.outcomes import Outcome
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Reader, Wants

@@ -35,11 +35,11 @@ from truecount.errors import ReservationFinished, UnknownReference
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
+from truecount.model.operation import Operation
 from truecount.model.operations import (
     Amend,
     Confirm,
     Expire,
-    Operation,
     Pick,
     Release,
     Reserve,

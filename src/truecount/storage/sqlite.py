@@ -20,7 +20,6 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final, Self
 
 from truecount.errors import (
@@ -175,24 +174,23 @@ def _host_connection(host: object) -> sqlite3.Connection:
 
 def _check_host(session: Session) -> None:
     """Refuse a connection to another file, and one that changes the values it reads."""
-    if session.rows("SELECT 'text'") != [("text",)]:
+    if not _shows(session, "SELECT 'text'", "text"):
         raise InvalidArgument("host", "with a text_factory", "one that returns text as str")
     file = session.rows("PRAGMA database_list")[0][2]
-    if file != session.target and not (_exists(file) and Path(file).samefile(session.target)):
+    if not file or os.path.realpath(file) != session.target:
         raise InvalidArgument(
             "host", f"open on {file or 'a database in memory'!r}", f"one open on {session.target!r}"
         )
-    found = session.rows("SELECT application, schema_version FROM truecount_meta")
-    if found != [(APPLICATION, SCHEMA)]:
+    if not _shows(session, sql.META, APPLICATION, SCHEMA):
         raise InvalidArgument(
-            "host",
-            f"that reads {(APPLICATION, SCHEMA)} as {found}",
-            "one without converters for TEXT and INTEGER",
+            "host", "with converters of TEXT or INTEGER", "one that returns them as they are"
         )
 
 
-def _exists(file: str) -> bool:
-    return bool(file) and Path(file).exists()
+def _shows(session: Session, statement: str, *values: object) -> bool:
+    """Return whether a statement's one row is *values*, in type as well."""
+    row = session.rows(statement)[0]
+    return [(type(value), value) for value in row] == [(type(value), value) for value in values]
 
 
 # --- rows -------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ Rules:
 2. Whoever finds the file being written tries again after a short random sleep. SQLite's own
    waiting sleeps longer the longer it has waited, and starves whoever waited longest.
 3. No SQLite connection may cross a fork, not even to be closed: locks belong to a process.
-   Idle ones are closed before, and opened again on both sides when needed. A transaction
-   open during a fork goes on in the parent and is over in the child.
+   They are closed before, and opened again on both sides when needed; a fork waits a little
+   for other threads' transactions. One that is open all the same goes on in the parent, and
+   the child may not use the file: SQLite there believes it holds its parent's locks.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from truecount.errors import (
     TrueCountError,
 )
 from truecount.storage import sqlite_schema
-from truecount.storage.sqlite_session import Ended, Session, translated
+from truecount.storage.sqlite_session import FORKED, Ended, Session, translated
 
 
 SQLITE_MIN: Final = (3, 37, 0)
@@ -76,9 +77,13 @@ class Connections:
         self._lock = threading.RLock()
         self._writer: Session | None = None
         self._writing = False
+        #: Whoever begins to read passes it; a fork keeps it shut.
+        self._door = threading.Lock()
         self._idle: list[Session] = []
-        self._reading: set[Session] = set()
-        self._closed = False
+        #: Readers in use, and their threads.
+        self._reading: dict[Session, int] = {}
+        #: Why the file may not be used any more.
+        self._over = ""
         self.ended = Ended(path)
         self.reads = Source(self.begin_read, self.end_read, self.ended)
         self.writes = Source(self.begin_write, self.end_write, self.ended)
@@ -110,19 +115,16 @@ class Connections:
         finally:
             if not session.abandoned:
                 self._writing = False
-                if self._closed:
+                if self._over:
                     self._drop()
             session.release()
 
     def begin_read(self) -> Session:
         """Open a snapshot of the file."""
-        self.check()
-        try:
-            session = self._idle.pop()
-        except IndexError:
-            session = self._connect("ro" if self.read_only else "rw", timeout=self._timeout)
-            session.rows("PRAGMA query_only = 1")
-        self._reading.add(session)
+        with self._door:
+            self.check()
+            session = self._idle.pop() if self._idle else self._connect_reader()
+            self._reading[session] = threading.get_ident()
         try:
             session.rows("BEGIN")
         except BaseException:
@@ -134,7 +136,7 @@ class Connections:
         """Let go of the snapshot; keep the connection for the next reader."""
         if session.abandoned:
             return
-        self._reading.discard(session)
+        self._reading.pop(session, None)
         try:
             session.finish()
             if session.connection.in_transaction:
@@ -143,13 +145,18 @@ class Connections:
             session.connection.close()
             return
         self._idle.append(session)
-        self._keep_idle(0 if self._closed else _IDLE_MAX)
+        self._keep_idle(0 if self._over else _IDLE_MAX)
 
     def _keep_idle(self, limit: int) -> None:
-        """Close idle readers down to *limit*; another thread may take them meanwhile."""
+        """Close idle readers down to *limit*; another thread may do the same."""
         with suppress(IndexError):
             while len(self._idle) > limit:
-                self._idle.pop().connection.close()
+                self._idle.pop(0).connection.close()
+
+    def _connect_reader(self) -> Session:
+        session = self._connect("ro" if self.read_only else "rw", timeout=self._timeout)
+        session.rows("PRAGMA query_only = 1")
+        return session
 
     def _begin(self) -> Session:
         if self._writing:
@@ -208,7 +215,7 @@ class Connections:
     def close(self) -> None:
         """Close everything; what is being read is closed when it was read."""
         with self._lock:
-            self._closed = True
+            self._over = self._over or "it was closed"
             self._drop()
 
     def _drop(self) -> None:
@@ -220,8 +227,8 @@ class Connections:
 
     def check(self) -> None:
         """Refuse to go on after ``close``."""
-        if self._closed:
-            raise StorageUnavailable(self.target, "it was closed")
+        if self._over:
+            raise StorageUnavailable(self.target, self._over)
 
     def _connect(self, mode: str, *, timeout: float) -> Session:
         uri = f"{Path(self.target).as_uri()}?mode={mode}"
@@ -291,24 +298,30 @@ class Connections:
     # --- forks -------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Close what is idle; keep other threads from opening more until the fork is over."""
+        """Let nobody begin, wait a little for whoever has begun, and close what is idle."""
+        deadline = time.monotonic() + _FORK_WAIT
+        self._door.acquire()
         if self._lock.acquire(timeout=_FORK_WAIT):
-            _FORKING.locked.append(self)
-            self._drop()
-
-    def after_fork(self) -> None:
-        """Let other threads go on, in the parent."""
-        self._lock.release()
+            _FORKING.locked.append(self._lock)
+        me = threading.get_ident()
+        while any(thread != me for thread in list(self._reading.values())):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_SLEEPS[0][1])
+        _FORKING.locked.append(self._door)
+        self._drop()
 
     def after_fork_in_child(self) -> None:
         """Forget what was open during the fork: it is the parent's."""
         self._lock = threading.RLock()
-        inherited = {*self._reading, *self._idle}
+        self._door = threading.Lock()
+        inherited = [*self._reading, *self._idle]
         if self._writer is not None:
-            inherited.add(self._writer)
+            inherited.append(self._writer)
         for session in inherited:
             session.abandon()
-        self._reading = set()
+            self._over = FORKED
+        self._reading = {}
         self._idle = []
         self._writer = None
         self._writing = False
@@ -325,9 +338,10 @@ def problem_with(target: str, *, read_only: bool) -> str | None:
         return f"the folder {str(path.parent)!r} does not exist; create it first"
     if not path.exists():
         return "there is no such file" if read_only else None
-    if not os.access(path, os.R_OK):
+    effective = os.access in os.supports_effective_ids
+    if not os.access(path, os.R_OK, effective_ids=effective):
         return "the file may not be read"
-    if not read_only and not os.access(path, os.W_OK):
+    if not read_only and not os.access(path, os.W_OK, effective_ids=effective):
         return "the file is read-only; to read it pass read_only=True"
     return None
 
@@ -339,7 +353,7 @@ class _Forking(threading.local):
     """Whose locks this thread holds while it forks."""
 
     def __init__(self) -> None:
-        self.locked: list[Connections] = []
+        self.locked: list[threading.Lock | threading.RLock] = []
 
 
 _FORKING: Final = _Forking()
@@ -352,7 +366,7 @@ def _before_fork() -> None:
 
 def _after_fork() -> None:
     while _FORKING.locked:
-        _FORKING.locked.pop().after_fork()
+        _FORKING.locked.pop().release()
 
 
 def _after_fork_in_child() -> None:

@@ -135,7 +135,7 @@ CREATE INDEX truecount_movement_reference ON truecount_movement (tenant, referen
     """
 CREATE INDEX truecount_entry_late
     ON truecount_entry (tenant, sku, location, lot, lateness, occurred_at, version)
-    WHERE lateness > 0""",
+    WHERE lateness <> 0""",
     """
 CREATE INDEX truecount_line_open
     ON truecount_line (tenant, sku, location, lot, expires_at, reference, number)

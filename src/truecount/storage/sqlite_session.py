@@ -19,6 +19,10 @@ from truecount.errors import ConstraintViolated, Retryable, StorageUnavailable, 
 
 Row: TypeAlias = tuple[Any, ...]
 
+FORKED: Final = (
+    "this process was forked while a transaction was open; fork when none is, "
+    "or start the process afresh"
+)
 _BUSY_SNAPSHOT: Final = (
     "another transaction wrote after this one had read; begin with BEGIN IMMEDIATE"
 )
@@ -30,10 +34,6 @@ _KINDS: Final[dict[int, Callable[[str], TrueCountError]]] = {
 }
 
 
-#: Connections of a parent process: never used, never closed.
-_ABANDONED: Final[list[object]] = []
-
-
 def translated(error: Exception, target: str) -> TrueCountError:
     """Return what the driver raised as an error of ours."""
     if isinstance(error, OverflowError):
@@ -43,6 +43,13 @@ def translated(error: Exception, target: str) -> TrueCountError:
         return Retryable(_BUSY_SNAPSHOT)
     kind = _KINDS.get(code & 0xFF)
     return StorageUnavailable(target, str(error)) if kind is None else kind(str(error))
+
+
+def _keep_for_ever(connection: sqlite3.Connection) -> None:
+    """Never let a connection be closed, not even as this process ends: it is the parent's."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def _nothing() -> None:
@@ -125,14 +132,13 @@ class Session:
 
     def abandon(self) -> None:
         """Make this session useless, in a child whose parent goes on with it."""
-        _ABANDONED.append((self.connection, self._open, self._execute))
+        _keep_for_ever(self.connection)
         self.abandoned = True
         self._open = set()
         self._execute = self._many = self._cursor = self._refuse
 
     def _refuse(self, *_arguments: object) -> NoReturn:
-        problem = "this process was forked while the transaction was open; begin a new one"
-        raise StorageUnavailable(self.target, problem)
+        raise StorageUnavailable(self.target, FORKED)
 
 
 class Ended(Session):

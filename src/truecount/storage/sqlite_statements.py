@@ -147,20 +147,21 @@ WITH RECURSIVE search (version, step) AS (
 SELECT version FROM search WHERE step = 0
 """
 #: The lateness classes a key has are hopped through on the index; each is one short range.
+#: (The index is for "<> 0": of "> 0" the planner would make a range, and read all classes.)
 LATE: Final = f"""
 WITH RECURSIVE class (lateness) AS (
     SELECT min(lateness) FROM truecount_entry INDEXED BY truecount_entry_late
-    WHERE {KEY} AND lateness > 0
+    WHERE {KEY} AND lateness <> 0
     UNION ALL
     SELECT (
         SELECT min(lateness) FROM truecount_entry INDEXED BY truecount_entry_late
-        WHERE {KEY} AND lateness > 0 AND lateness > class.lateness
+        WHERE {KEY} AND lateness <> 0 AND lateness > class.lateness
     )
     FROM class WHERE class.lateness IS NOT NULL
 )
 SELECT {", ".join(CHANGES)}
 FROM class CROSS JOIN truecount_entry AS late INDEXED BY truecount_entry_late
-WHERE {KEY} AND late.lateness > 0 AND late.lateness = class.lateness
+WHERE {KEY} AND late.lateness <> 0 AND late.lateness = class.lateness
     AND occurred_at BETWEEN ? - (1 << class.lateness) AND ?
     AND version > ? AND version <= ?
 """
@@ -180,5 +181,6 @@ NEXT_RECORD: Final = (
     "WHERE tenant = ? AND space = ? AND id = ? AND version = ?"
 )
 FORGET: Final = "DELETE FROM truecount_outcome WHERE tenant = ? AND forget_at <= ?"
+META: Final = "SELECT application, schema_version FROM truecount_meta"
 #: Changes nothing, but takes the write lock of a host's transaction, waiting if need be.
 TAKE_LOCK: Final = "UPDATE truecount_meta SET schema_version = schema_version WHERE 0"

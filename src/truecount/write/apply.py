@@ -36,7 +36,7 @@ from truecount.errors import (
 from truecount.model import outcomes
 from truecount.model.instants import SKEW_MAX, Instant, iso, to_instant
 from truecount.model.movements import Draft
-from truecount.model.operations import Operation
+from truecount.model.operation import Operation
 from truecount.model.outcomes import REFUSAL_KEPT, Outcome, OutcomeRow
 from truecount.model.settings import (
     GENERATION,

@@ -356,16 +356,22 @@ class Stage:
         body = self.documents.get(name)
         if body is None:
             current = self.book.document(*name) or {}
-            body = self.documents[name] = json.loads(encode(current))
+            body = self.documents[name] = {**current, "lines": dict(current.get("lines", {}))}
         if add_up(body, tally) < 0:
             raise InternalError(f"{tally} leaves less than nothing")
 
 
 def add_up(document: dict[str, Any], tally: Tally) -> int:
-    """Change the counter of *document* that *tally* names; return what it is then."""
-    counters = document.setdefault("lines", {}).setdefault(tally.item, {})
+    """
+    Change the counter of *document* that *tally* names; return what it is then.
+
+    Its ``lines`` are changed, the counters of a line replaced: an earlier state of the
+    document may share them.
+    """
+    lines = document.setdefault("lines", {})
+    counters = lines.get(tally.item, {})
     value: int = counters.get(tally.field, 0) + tally.change
-    counters[tally.field] = value
+    lines[tally.item] = {**counters, tally.field: value}
     return value
 
 

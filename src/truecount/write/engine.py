@@ -21,7 +21,15 @@ import attrs
 
 from truecount.errors import InvalidArgument, KeyRequired, UnknownSku
 from truecount.model import instants, names
-from truecount.model.operations import Expected, Opened, Operation, Received
+from truecount.model.operation import Operation
+from truecount.model.operations import (
+    Assemble,
+    Correct,
+    Disassemble,
+    Expected,
+    Opened,
+    Received,
+)
 from truecount.model.outcomes import Outcome
 from truecount.model.settings import GENERATION, Settings
 from truecount.protocols.storage import Reader, Storage, Unit
@@ -161,8 +169,9 @@ class Engine:
                 names.shown(operation),
                 f"one of {sorted(each.__name__ for each in self._rules)}",
             )
-        if self._catalog is not None and isinstance(operation, (Opened, Expected, Received)):
-            _listed(operation.sku, self._catalog)
+        if self._catalog is not None:
+            for sku in _introduced(operation):
+                _listed(sku, self._catalog)
         key = operation.key
         if key is None:
             if operation.needs_key:
@@ -183,9 +192,21 @@ class Engine:
 _NEAREST_READ = 20_000
 
 
+def _introduced(operation: Operation) -> tuple[str, ...]:
+    """Return the SKUs an operation may be the first to name, where a catalog forbids it."""
+    if isinstance(operation, (Opened, Expected, Received, Assemble)):
+        return (operation.sku,)
+    if isinstance(operation, Disassemble):
+        return tuple(sku for sku, _ in operation.components)
+    if isinstance(operation, Correct) and operation.sku is not None:
+        return (operation.sku,)
+    return ()
+
+
 def _listed(sku: str, catalog: Container[str]) -> None:
     if sku not in catalog:
-        raise UnknownSku(sku)
+        names_known = islice(catalog, _NEAREST_READ) if isinstance(catalog, Iterable) else ()
+        raise UnknownSku(sku, tuple(get_close_matches(sku, names_known, n=2)))
 
 
 def keyed_facts(operations: Iterable[Operation]) -> list[Operation]:

@@ -18,7 +18,7 @@ from truecount.errors import Refused
 from truecount.model.instants import Instant
 from truecount.model.lines import LineRow
 from truecount.model.movements import Draft
-from truecount.model.operations import Operation
+from truecount.model.operation import Operation
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants

@@ -1,0 +1,166 @@
+"""
+Arguments at the door: what operations are made of, checked and brought into one form.
+
+Each function takes what a caller passed as one argument and returns it as it is kept, or
+raises an error that names the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from truecount.errors import InvalidArgument
+from truecount.model import instants, names, quantities
+from truecount.model.places import FREE, ON_HAND, State, state_among
+
+
+#: What is stored as it is: space, id, body.
+Document: TypeAlias = tuple[str, str, dict[str, Any]]
+
+_RECEIVED: Final = frozenset({State.SELLABLE, State.QUARANTINE})
+_INSPECTED: Final = frozenset({State.SELLABLE, State.DAMAGED})
+_UNFIT: Final = frozenset({State.DAMAGED, State.QUARANTINE})
+
+#: What a caller may pass for lines: a mapping of SKU to quantity, or pairs.
+Lines: TypeAlias = Mapping[str, int] | Iterable[tuple[str, int]]
+
+
+def _pairs(value: object, name: str, allowed: str) -> list[tuple[Any, Any]]:
+    """Return what *value* pairs, a mapping or pairs, as a list."""
+    pairs = value.items() if isinstance(value, Mapping) else value
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise InvalidArgument(name, names.shown(value), allowed)
+    found = []
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:  # noqa: PLR2004 -- a pair
+            raise InvalidArgument(name, names.shown(pair), allowed)
+        found.append((pair[0], pair[1]))
+    if not found:
+        raise InvalidArgument(name, "of nothing", f"{allowed}, at least one")
+    return found
+
+
+def lines(value: Lines) -> tuple[tuple[str, int], ...]:
+    """Return a mapping or pairs of SKU and quantity, equal SKUs added up, sorted."""
+    total: dict[str, int] = {}
+    for sku, quantity in _pairs(value, "lines", "a mapping of SKU to quantity"):
+        known = total.get(names.sku(sku), 0)
+        total[sku] = quantities.positive(known + quantities.positive(quantity))
+    return tuple(total.items()) if len(total) == 1 else tuple(sorted(total.items()))
+
+
+def optional_lines(value: Lines | None) -> tuple[tuple[str, int], ...] | None:
+    """Return lines, or None where all there is was meant."""
+    return None if value is None else lines(value)
+
+
+def targets(value: Lines) -> tuple[tuple[str, int], ...]:
+    """Return each SKU once with the quantity wanted from now on; 0 takes the SKU out."""
+    wanted: dict[str, int] = {}
+    for sku, quantity in _pairs(value, "lines", "a mapping of SKU to quantity"):
+        if names.sku(sku) in wanted:
+            raise InvalidArgument("lines", names.shown(sku), "each SKU once")
+        wanted[sku] = quantities.natural(quantity)
+    return tuple(sorted(wanted.items()))
+
+
+def holds(value: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Return pairs of reference and line number."""
+    pairs = _pairs(value, "holds", "pairs of reference and line number")
+    return tuple((names.reference(ref), quantities.positive(number)) for ref, number in pairs)
+
+
+def documents(value: Iterable[Document]) -> tuple[Document, ...]:
+    """Return documents with bodies of their own."""
+    return tuple((space, id_, dict(body)) for space, id_, body in value)
+
+
+def free_state(value: State | str) -> State:
+    """Return a state that nobody owns."""
+    return state_among(FREE, value)
+
+
+def into(value: State | str) -> State:
+    """Return the state returned units go into."""
+    return state_among(FREE, value, "into")
+
+
+def received_into(value: State | str) -> State:
+    """Return the state received units go into."""
+    return state_among(_RECEIVED, value, "into")
+
+
+def inspected_into(value: State | str) -> State:
+    """Return the state inspected units go into."""
+    return state_among(_INSPECTED, value, "into")
+
+
+def short_into(value: State | str | None) -> State | None:
+    """Return the state unfit units go into, None for missing ones."""
+    return None if value is None else state_among(_UNFIT, value, "into")
+
+
+def covers(value: Iterable[State | str]) -> frozenset[State]:
+    """Return the states a count covers."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidArgument("covers", names.shown(value), "a set of on-hand states")
+    states = frozenset(state_among(ON_HAND, item, "covers") for item in value)
+    if State.SELLABLE not in states:
+        raise InvalidArgument("covers", names.shown(value), "a set with SELLABLE in it")
+    return states
+
+
+def ttl(value: timedelta) -> timedelta:
+    """Return how long a hold lasts."""
+    return instants.duration(value, "ttl")
+
+
+def partial(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
+    """Return whether less than all will do."""
+    if type(value) is not bool:
+        raise InvalidArgument("partial", names.shown(value), "True or False")
+    return value
+
+
+def on_expired(value: str) -> str:
+    """Return what confirming does about a hold that ran out."""
+    if value not in {"refuse", "rehold"}:
+        raise InvalidArgument("on_expired", names.shown(value), "'refuse' or 'rehold'")
+    return value
+
+
+def quantity(value: int) -> int:
+    """Return a quantity that may be none."""
+    return quantities.natural(value)
+
+
+def rejected(value: int) -> int:
+    """Return how many units were sent straight back."""
+    return quantities.natural(value, "rejected")
+
+
+def change(value: int) -> int:
+    """Return by how much a figure changes."""
+    return quantities.signed(value, "change")
+
+
+def refuse_below(value: int) -> int:
+    """Return the figure that must be left."""
+    return quantities.natural(value, "refuse_below")
+
+
+def counted_at(value: datetime) -> datetime:
+    """Return when a shelf was counted."""
+    return instants.moment(value, "counted_at")
+
+
+def due_at(value: datetime) -> datetime:
+    """Return when something is due."""
+    return instants.moment(value, "due_at")
+
+
+def lot_expires_at(value: datetime) -> datetime:
+    """Return when a lot expires."""
+    return instants.moment(value, "lot_expires_at")
