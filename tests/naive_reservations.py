@@ -113,9 +113,11 @@ class Naive:
 
     def offer(self, sku: str, place: str, now: int, besides: str = "") -> int:
         """Return what could be granted there, the holds of *besides* left alone."""
-        return max(0, self.free[sku, place] + sum(
-            line.counts["held"] for line in self.run_out(sku, place, now, besides)
-        ))
+        return max(
+            0,
+            self.free[sku, place]
+            + sum(line.counts["held"] for line in self.run_out(sku, place, now, besides)),
+        )
 
     def run_out(self, sku: str, place: str, now: int, besides: str = "") -> list[NaiveLine]:
         """Return the holds there that are past their time, soonest first."""
@@ -310,6 +312,7 @@ class Naive:
             raise Refusal("HoldExpired")
         if state in ("shipped", "released"):
             raise Refusal("ReservationFinished")
+        until = next((line.deadline for line in lines if line.counts["held"]), None)
         more = {}
         for sku, target in sorted(targets.items()):
             mine = [line for line in lines if line.sku == sku]
@@ -331,7 +334,7 @@ class Naive:
             "held" if state == "held" else "allocated",
             now,
             round_=lines[-1].round,
-            deadline=next(x.deadline for x in lines if x.counts["held"]) if state == "held" else None,
+            deadline=until if state == "held" else None,
         )
 
     def give_back(self, lines: list[NaiveLine], sku: str, quantity: int) -> None:
@@ -359,9 +362,9 @@ class Naive:
                 raise Refusal("TooMany")
         name = (reference, lines[-1].round)
         nothing = not any(everything.values())
-        if wanted is None and nothing and name not in self.given_up:
-            if self.status(reference, now) == "shipped":
-                raise Refusal("ReservationFinished")
+        ended = wanted is None and nothing and name not in self.given_up
+        if ended and self.status(reference, now) == "shipped":
+            raise Refusal("ReservationFinished")
         for sku, quantity in (everything if wanted is None else wanted).items():
             self.give_back(lines, sku, quantity)
         if wanted is None:
@@ -391,7 +394,8 @@ class Naive:
         parts = +left if wanted is None else wanted
         if not parts or any(quantity > left[sku] for sku, quantity in parts.items()):
             raise Refusal(refusals.get(state, "TooMany"))
-        for sku, quantity in parts.items():
+        for sku, units in parts.items():
+            quantity = units
             for name in states:
                 for line in lines:
                     part = min(quantity, line.counts[name]) if line.sku == sku else 0

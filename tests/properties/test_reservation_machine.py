@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -38,12 +40,16 @@ from truecount.testing import CountingIds, ManualClock
 
 PLACES = ("berlin", "hamburg", "kiel")
 SKUS = ("MUG", "TEA")
+#: Deliveries stop here, so that stock stays short and something is refused.
+ROOM = 15
 STATES = ("held", "allocated", "picked")
 
 skus = st.sampled_from(SKUS)
 places = st.sampled_from(PLACES)
-references = st.sampled_from(("a", "b", "c"))
+REFERENCES = ("a", "b", "c", "d")
+references = st.sampled_from(REFERENCES)
 some = st.integers(1, 5)
+which = st.integers(0, 999)
 carts = st.dictionaries(skus, some, min_size=1)
 maybe_cart = st.none() | carts
 #: Mostly whatever round is current, now and then a named one.
@@ -77,18 +83,27 @@ class ReservationMachine(RuleBasedStateMachine):
         error = "" if outcome.error is None else type(outcome.error).__name__
         return to_instant(outcome.decided_at), error
 
+    def pick_one(self, which: int, *liked: str) -> str:
+        """Return a reservation, of one of the *liked* statuses if there is one."""
+        now = to_instant(self.clock.now)
+        known = [name for name in REFERENCES if self.naive.of(name)]
+        fitting = [name for name in known if self.naive.status(name, now) in liked]
+        chosen = fitting or known or REFERENCES
+        return chosen[which % len(chosen)]
+
     def sellable(self) -> dict[StockKey, int]:
         """Return what is free at each key."""
         return {key: figures.sellable for key, figures in self.inventory.stock().items()}
 
     # --- facts -------------------------------------------------------------------------
 
-    @initialize(stock=st.lists(st.tuples(skus, places, some), max_size=6))
-    def fill(self, stock: list[tuple[str, str, int]]) -> None:
-        """Begin with something on the shelves."""
-        for sku, place, quantity in stock:
-            self.receive(sku, place, quantity)
+    @initialize(stock=st.fixed_dictionaries({name: st.integers(1, 6) for name in PLACES}))
+    def fill(self, stock: dict[str, int]) -> None:
+        """Begin with something on the shelves; TEA is unknown until some is received."""
+        for place, quantity in stock.items():
+            self.receive("MUG", place, quantity)
 
+    @precondition(lambda self: self.naive.free.total() < ROOM)
     @rule(sku=skus, place=places, quantity=some)
     def receive(self, sku: str, place: str, quantity: int) -> None:
         """A delivery."""
@@ -102,7 +117,7 @@ class ReservationMachine(RuleBasedStateMachine):
         assert error == ""
         self.naive.sell(now, sku, place, quantity, reference)
 
-    @rule(minutes=st.sampled_from((1, 4, 9, 16, -3)))
+    @rule(minutes=st.sampled_from((1, 4, 9, 16, 16, -3)))
     def tick(self, minutes: int) -> None:
         """Time passes; now and then the clock is set back."""
         self.clock.tick(minutes * MINUTE)
@@ -140,56 +155,70 @@ class ReservationMachine(RuleBasedStateMachine):
         )
         assert error == expected
 
-    @rule(reference=references, round_=rounds, rehold=st.booleans())
-    def confirm(self, reference: str, round_: int | None, *, rehold: bool) -> None:
+    @precondition(lambda self: self.naive.lines)
+    @rule(which=which, round_=rounds, rehold=st.booleans())
+    def confirm(self, which: int, round_: int | None, *, rehold: bool) -> None:
         """The cart becomes an order."""
+        reference = self.pick_one(which, "held", "expired")
         on_expired = "rehold" if rehold else "refuse"
         now, error = self.run(Confirm(reference=reference, round=round_, on_expired=on_expired))
         assert error == self.naive.confirm(now, reference, round_, rehold=rehold)
 
+    @precondition(lambda self: self.naive.lines)
     @rule(
-        reference=references,
+        which=which,
         round_=rounds,
         quantities=st.dictionaries(skus, st.integers(0, 6), min_size=1),
         at=anywhere,
     )
     def amend(
-        self, reference: str, round_: int | None, quantities: Mapping[str, int], at: str | None
+        self,
+        which: int,
+        round_: int | None,
+        quantities: Mapping[str, int],
+        at: str | None,
     ) -> None:
         """The customer thinks again."""
+        reference = self.pick_one(which, "held", "confirmed", "picked")
         now, error = self.run(Amend(quantities, reference=reference, round=round_, at=at))
         wanted = dict(sorted(quantities.items()))
         assert error == self.naive.amend(now, reference, round_, wanted, at=at)
 
-    @rule(reference=references, round_=rounds, lines=maybe_cart)
-    def release(
-        self, reference: str, round_: int | None, lines: Mapping[str, int] | None
-    ) -> None:
+    @precondition(lambda self: self.naive.lines)
+    @rule(which=which, round_=rounds, lines=maybe_cart)
+    def release(self, which: int, round_: int | None, lines: Mapping[str, int] | None) -> None:
         """The customer gives up, on all of it or a part."""
+        reference = self.pick_one(which, "held", "expired", "confirmed")
         now, error = self.run(Release(lines, reference=reference, round=round_))
         assert error == self.naive.release(now, reference, round_, lines)
 
-    @rule(reference=references, round_=rounds, lines=maybe_cart)
-    def pick(self, reference: str, round_: int | None, lines: Mapping[str, int] | None) -> None:
+    @precondition(lambda self: self.naive.lines)
+    @rule(which=which, round_=rounds, lines=maybe_cart)
+    def pick(self, which: int, round_: int | None, lines: Mapping[str, int] | None) -> None:
         """Units come off the shelf."""
+        reference = self.pick_one(which, "confirmed")
         now, error = self.run(Pick(lines, reference=reference, round=round_))
         expected = self.naive.take(
             now, reference, round_, lines, states=("allocated",), target="picked"
         )
         assert error == expected
 
-    @rule(reference=references, round_=rounds, lines=carts)
-    def short_pick(self, reference: str, round_: int | None, lines: Mapping[str, int]) -> None:
+    @precondition(lambda self: self.naive.lines)
+    @rule(which=which, round_=rounds, lines=carts)
+    def short_pick(self, which: int, round_: int | None, lines: Mapping[str, int]) -> None:
         """Units are missing on the shelf."""
+        reference = self.pick_one(which, "confirmed", "picked")
         now, error = self.run(ShortPick(lines, reference=reference, round=round_))
         expected = self.naive.take(
             now, reference, round_, lines, states=("allocated", "picked"), target="short"
         )
         assert error == expected
 
-    @rule(reference=references, round_=rounds, lines=maybe_cart)
-    def ship(self, reference: str, round_: int | None, lines: Mapping[str, int] | None) -> None:
+    @precondition(lambda self: self.naive.lines)
+    @rule(which=which, round_=rounds, lines=maybe_cart)
+    def ship(self, which: int, round_: int | None, lines: Mapping[str, int] | None) -> None:
         """A parcel, or all that is left; what is physically not there cannot leave."""
+        reference = self.pick_one(which, "confirmed", "picked")
         before = self.inventory.stock()
         now, error = self.run(Ship(lines, reference=reference, round=round_))
         if error == "InsufficientStock":
@@ -206,9 +235,11 @@ class ReservationMachine(RuleBasedStateMachine):
         )
         assert error == expected
 
-    @rule(reference=references, sku=skus, quantity=some, at=places)
-    def take_back(self, reference: str, sku: str, quantity: int, at: str) -> None:
+    @precondition(lambda self: self.naive.lines)
+    @rule(which=which, sku=skus, quantity=some, at=places)
+    def take_back(self, which: int, sku: str, quantity: int, at: str) -> None:
         """A return, straight back onto a shelf."""
+        reference = self.pick_one(which, "shipped")
         lines = {sku: quantity}
         operation = TakeBack(lines, reference=reference, at=at, into=State.SELLABLE)
         _, error = self.run(operation)
@@ -216,22 +247,22 @@ class ReservationMachine(RuleBasedStateMachine):
 
     # --- keys --------------------------------------------------------------------------
 
-    @precondition(lambda self: self.asked)
-    @rule(data=st.data())
-    def repeat(self, data: st.DataObject) -> None:
+    @precondition(lambda self: bool(self.asked))
+    @rule(which=which)
+    def repeat(self, which: int) -> None:
         """An old request comes again: the old answer, and no effect."""
-        operation, first = data.draw(st.sampled_from(self.asked), label="repeated")
+        operation, first = self.asked[which % len(self.asked)]
         [again] = self.inventory.submit([operation])
         assert again.replayed
         assert (again.movements, again.decided_at) == (first.movements, first.decided_at)
         assert again.result == first.result
         assert repr(again.error) == repr(first.error)
 
-    @precondition(lambda self: self.asked)
-    @rule(data=st.data())
-    def reuse(self, data: st.DataObject) -> None:
+    @precondition(lambda self: bool(self.asked))
+    @rule(which=which)
+    def reuse(self, which: int) -> None:
         """An old key names another request: refused, and no effect."""
-        operation, _ = data.draw(st.sampled_from(self.asked), label="reused")
+        operation, _ = self.asked[which % len(self.asked)]
         other = Received("MUG", 99, at="berlin", key=operation.key)
         [outcome] = self.inventory.submit([other])
         assert isinstance(outcome.error, IdempotencyConflict)
@@ -259,7 +290,7 @@ class ReservationMachine(RuleBasedStateMachine):
     def lines_agree(self) -> None:
         """Each line counts the same, adds up to what it reserved, and none is below zero."""
         with self.inventory.storage.read("main") as reader:
-            lines = [line for name in ("a", "b", "c") for line in reader.lines(name)]
+            lines = [line for name in REFERENCES for line in reader.lines(name)]
         for line in lines:
             assert min(line.counters) >= 0
             assert sum(line.counters[1:]) == line.reserved
@@ -286,7 +317,7 @@ class ReservationMachine(RuleBasedStateMachine):
     def statuses_agree(self) -> None:
         """What is shown of each reservation is what it is."""
         now = to_instant(self.clock.now)
-        for reference in ("a", "b", "c"):
+        for reference in REFERENCES:
             if self.naive.of(reference):
                 shown = self.inventory.reservation(reference)
                 assert shown.status == self.naive.status(reference, now)
@@ -299,5 +330,82 @@ class ReservationMachine(RuleBasedStateMachine):
                 assert movement.recorded_at > START
 
 
-ReservationMachine.TestCase.settings = settings(stateful_step_count=40)
+ReservationMachine.TestCase.settings = settings(
+    max_examples=min(500, settings().max_examples), stateful_step_count=40
+)
 TestReservations = ReservationMachine.TestCase
+
+
+def walk(machine: ReservationMachine, random: Random, steps: int) -> None:
+    """Take random steps through the rules of *machine*, checking after each."""
+
+    def cart() -> dict[str, int]:
+        return {sku: random.randint(1, 4) for sku in random.sample(SKUS, random.randint(1, 2))}
+
+    def owner() -> dict[str, Any]:
+        return {"which": random.randrange(999), "round_": random.choice((None,) * 9 + (1,))}
+
+    def line() -> dict[str, Any]:
+        return {"sku": random.choice(SKUS), "quantity": random.randint(1, 3)}
+
+    def where() -> str | None:
+        return random.choice((None, None, *PLACES))
+
+    def reserve() -> None:
+        machine.reserve(
+            random.choice(REFERENCES),
+            cart(),
+            where(),
+            random.choice((3, 10, 15)),
+            partial=random.random() < 0.2,
+        )
+
+    def quantities() -> dict[str, int]:
+        return {sku: random.randint(0, 5) for sku in cart()}
+
+    acts: list[tuple[int, Callable[[], None]]] = [
+        (9, reserve),
+        (6, lambda: machine.confirm(**owner(), rehold=random.random() < 0.7)),
+        (3, lambda: machine.amend(**owner(), quantities=quantities(), at=where())),
+        (2, lambda: machine.release(**owner(), lines=random.choice((None, cart())))),
+        (3, lambda: machine.pick(**owner(), lines=random.choice((None, cart())))),
+        (1, lambda: machine.short_pick(**owner(), lines=cart())),
+        (4, lambda: machine.ship(**owner(), lines=random.choice((None, cart())))),
+        (1, lambda: machine.take_back(random.randrange(999), **line(), at=random.choice(PLACES))),
+        (2, lambda: machine.sell(**line(), place=random.choice(PLACES), reference=None)),
+        (
+            1,
+            lambda: machine.sell(
+                **line(), place=random.choice(PLACES), reference=random.choice(REFERENCES)
+            ),
+        ),
+        (4, lambda: machine.tick(random.choice((1, 4, 9, 16, -3)))),
+        (1, machine.sweep),
+        (1, lambda: machine.repeat(random.randrange(999))),
+        (1, lambda: machine.reuse(random.randrange(999))),
+    ]
+    weights = [weight for weight, _ in acts]
+    machine.fill(dict.fromkeys(PLACES, 3))
+    for sku in SKUS:
+        machine.receive(sku, random.choice(PLACES), 4)
+    for _ in range(steps):
+        if machine.naive.free.total() < ROOM and random.random() < 0.2:
+            machine.receive(**line(), place=random.choice(PLACES))
+        random.choices(acts, weights)[0][1]()
+        machine.figures_agree()
+        machine.lines_agree()
+        machine.statuses_agree()
+    machine.teardown()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_walks_agree(seed: int) -> None:
+    """Hundreds of steps in one history reach rounds, returns and expiries on top of each other."""
+    walk(ReservationMachine(), Random(seed), 150)
+
+
+@pytest.mark.slow
+def test_very_long_walks_agree() -> None:
+    """The same, for as long as one can wait."""
+    for seed in range(100, 200):
+        walk(ReservationMachine(), Random(seed), 400)

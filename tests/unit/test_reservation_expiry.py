@@ -27,9 +27,11 @@ def shop() -> Iterator[Shop]:
 INSTANT = timedelta(microseconds=1)
 
 
-def hold(shop: Shop, reference: str, quantity: int, minutes: int = 15, **words: str) -> None:
+def hold(
+    shop: Shop, reference: str, quantity: int, minutes: int = 15, key: str | None = None
+) -> None:
     """Hold mugs for *reference* for some minutes."""
-    shop.inventory.reserve({"MUG": quantity}, reference=reference, ttl=minutes * MINUTE, **words)
+    shop.inventory.reserve({"MUG": quantity}, reference=reference, ttl=minutes * MINUTE, key=key)
 
 
 def expiries(shop: Shop) -> list[str]:
@@ -312,9 +314,7 @@ class TestHoldAgain:
     def test_part_sold_meanwhile_the_rest_is_still_expired(self, shop: Shop) -> None:
         """A reported sale under the reference does not make a cart an order."""
         hold(shop, "cart-1", 5)
-        shop.inventory.record(
-            [Sold("MUG", 2, at="berlin", reference="cart-1", key="till-1")]
-        )
+        shop.inventory.record([Sold("MUG", 2, at="berlin", reference="cart-1", key="till-1")])
         shop.clock.tick(16 * MINUTE)
         with pytest.raises(HoldExpired):
             shop.inventory.confirm("cart-1")

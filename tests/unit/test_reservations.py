@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -447,14 +447,15 @@ class TestRounds:
         inventory.release(first)
         inventory.reserve({"MUG": 2}, reference="order-1")
         before = shop.movements()
-        for refused in (
+        acts: list[Callable[[], object]] = [
             lambda: inventory.confirm(first),
             lambda: inventory.amend(first, {"MUG": 5}),
             lambda: inventory.pick(first),
             lambda: inventory.ship(first),
             lambda: inventory.release(first),
             lambda: inventory.short_pick(first, {"MUG": 1}, key="short-1"),
-        ):
+        ]
+        for refused in acts:
             with pytest.raises(ReservationFinished, match="reserved for again"):
                 refused()
         assert shop.movements() == before

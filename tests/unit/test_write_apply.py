@@ -48,9 +48,7 @@ class Bench:
         self.clock = ManualClock(START)
         self.hooked = HookedStorage(MemoryStorage())
         self.inventory = Inventory(self.hooked, clock=self.clock, new_id=CountingIds("ours"))
-        self.other = Inventory(
-            self.hooked.storage, clock=self.clock, new_id=CountingIds("theirs")
-        )
+        self.other = Inventory(self.hooked.storage, clock=self.clock, new_id=CountingIds("theirs"))
         self.inventory.locations.add("berlin", "hamburg")
         self.inventory.receive("MUG", 5, at="berlin")
         self.inventory.receive("MUG", 9, at="hamburg")
@@ -262,9 +260,9 @@ class TestClock:
 
     def test_command_from_the_future_is_refused(self, bench: Bench) -> None:
         """Five minutes of skew are tolerated, more is the caller's clock."""
-        ahead = {"occurred_at": bench.clock.now + 6 * MINUTE}
+        ahead = bench.clock.now + 6 * MINUTE
         with pytest.raises(InvalidTime, match="more than 5 minutes after now"):
-            bench.inventory.reserve({"MUG": 1}, reference="cart-1", **ahead)
+            bench.inventory.reserve({"MUG": 1}, reference="cart-1", occurred_at=ahead)
         near = bench.clock.now + 4 * MINUTE
         bench.inventory.reserve({"MUG": 1}, reference="cart-1", occurred_at=near)
 
@@ -340,7 +338,9 @@ class TestBatches:
         first, second = bench.inventory.submit([operation, relocation], preview=True)
         [(key, (before, after))] = (first.changes or {}).items()
         assert (key.location, before.on_hand, after.on_hand) == ("berlin", 5, 3)
-        changes = {k.location: (b.on_hand, a.on_hand) for k, (b, a) in (second.changes or {}).items()}
+        changes = {
+            k.location: (b.on_hand, a.on_hand) for k, (b, a) in (second.changes or {}).items()
+        }
         assert changes == {"berlin": (3, 0), "hamburg": (9, 12)}
         assert "write" not in bench.hooked.calls
         assert bench.submit(operation)[0].replayed is False

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import FrameType
 
 import pytest
@@ -16,9 +17,9 @@ from truecount.errors import (
     Retryable,
     TrueCountError,
 )
+from truecount.protocols.storage import Wants
 from truecount.write.group import BATCH_MAX, GroupCommit
 from truecount.write.intents import Intent, Rule
-from truecount.protocols.storage import Wants
 
 
 THREADS = 8
@@ -78,8 +79,12 @@ class Crowd:
         for keys in tickets:
             waiting = self.queued()
             futures.append(self.submit(*keys))
-            until(lambda: self.queued() > waiting)
+            until(partial(self.has_more_than, waiting))
         return futures
+
+    def has_more_than(self, number: int) -> bool:
+        """Return whether more wait than that."""
+        return self.queued() > number
 
     def queued(self) -> int:
         """Return how many wait."""
@@ -288,7 +293,7 @@ class TestInventory:
         assert inventory.verify().ok
 
     def test_same_request_from_all_sides_has_one_effect(self, pool: ThreadPoolExecutor) -> None:
-        """k submissions, k equal outcomes, one movement."""
+        """K submissions, k equal outcomes, one movement."""
         inventory = Inventory()
         inventory.locations.add("berlin")
         barrier = threading.Barrier(THREADS)

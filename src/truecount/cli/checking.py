@@ -87,6 +87,9 @@ def findings(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Look, and do not write down what was found.")
     ] = False,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Findings to list; 0 for all.")
+    ] = 50,
     db: Db = None,
     tenant: Tenant = "main",
     as_json: Json = False,
@@ -104,13 +107,14 @@ def findings(
         if dismiss is not None:
             inventory.dismiss(dismiss, actor=actor or "", note=note or "")
         report = inventory.findings(since, read_only=read_only)
-    for finding in report.open:
+    for finding in report.open[: limit or None]:
         show_finding(screen, finding)
-    for finding in report.closed:
+    for finding in report.closed[: limit or None]:
         screen.say(f"closed: {finding.sentence}", style="dim")
     count = len(report.open)
     what = "open" if since is None else "new"
-    screen.say(f"{count or 'no'} {'finding' if count == 1 else 'findings'} {what}")
+    more = f", the {limit} most urgent are above" if limit and count > limit else ""
+    screen.say(f"{count or 'no'} {'finding' if count == 1 else 'findings'} {what}{more}")
     screen.say(f"cursor {report.cursor}")
     screen.data(report.to_dict())
     if report.open:

@@ -346,7 +346,9 @@ def _made(spec: KindSpec, values: Mapping[str, Any], said: Mapping[str, str]) ->
 def _bad_cell(spec: KindSpec, field: str, reason: str, said: Mapping[str, str]) -> _Bad:
     columns = {other: column for column, other in spec.fields.items()}
     column = columns.get(field, field)
-    return _Bad(column if column in COLUMNS else "quantity", said.get(column, ""), reason)
+    if column not in COLUMNS:
+        column = "quantity"
+    return _Bad(column, said.get(column, ""), reason)
 
 
 # --- cells ------------------------------------------------------------------------------

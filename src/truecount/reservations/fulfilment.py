@@ -28,7 +28,7 @@ from truecount.model.movements import Leg
 from truecount.model.operations import Pick, Release, Ship, ShortPick
 from truecount.model.places import CUSTOMER, Place, State, adjustment, inside
 from truecount.reservations.holding import expired_hold
-from truecount.reservations.lines import freeing, is_given_up, status, taken, units
+from truecount.reservations.lines import freeing, is_given_up, state_in, status, taken, units
 from truecount.write.book import ORDER, Book
 from truecount.write.intents import Decision, Granted
 
@@ -100,7 +100,7 @@ _SHIP: Final = _Move(Kind.SHIP, (State.PICKED, State.ALLOCATED), lambda _line: C
 
 def pick(operation: Pick, book: Book, now: Instant, lines: list[LineRow]) -> Decision:
     """Take allocated units off the shelf."""
-    if operation.lines is None and status(_here(operation, book, lines), now) == "picked":
+    if operation.lines is None and state_in(book, _here(operation, book, lines), now) == "picked":
         return Granted(reservation=operation.reference)
     return _take(_PICK, operation, book, now, lines)
 
@@ -139,37 +139,31 @@ def _take(move: _Move, operation: Act, book: Book, now: Instant, lines: list[Lin
     left = units(here, move.states)
     wanted = dict(operation.lines) if operation.lines else left
     if not wanted:
-        return _finished(move, operation, here, now)
+        return _finished(move, operation, here, state_in(book, here, now))
     legs: list[Leg] = []
     for sku, quantity in wanted.items():
-        if quantity > left.get(sku, 0):
-            return _too_many(move, operation, here, now, sku)
+        units_left = left.get(sku, 0)
+        if quantity > units_left:
+            state = state_in(book, here, now)
+            if state not in ("confirmed", "picked"):
+                return _finished(move, operation, here, state)
+            return TooMany(move.verb, "reservation", operation.reference, sku, quantity, units_left)
         legs += [
             Leg(
                 sku,
                 line.key.lot,
                 part,
-                inside(line.key.location, state),
+                inside(line.key.location, source),
                 move.target(line),
                 line.number,
             )
-            for line, state, part in taken(here, sku, quantity, move.states)
+            for line, source, part in taken(here, sku, quantity, move.states)
         ]
     return Granted((draft(move.kind, operation, legs, now),), reservation=operation.reference)
 
 
-def _too_many(move: _Move, operation: Act, here: list[LineRow], now: Instant, sku: str) -> Refused:
-    """Return why an act on more units than there are is refused."""
-    if status(here, now) not in ("confirmed", "picked"):
-        return _finished(move, operation, here, now)
-    wanted = dict(operation.lines or ()).get(sku, 0)
-    left = units(here, move.states).get(sku, 0)
-    return TooMany(move.verb, "reservation", operation.reference, sku, wanted, left)
-
-
-def _finished(move: _Move, operation: Act, here: list[LineRow], now: Instant) -> Refused:
+def _finished(move: _Move, operation: Act, here: Sequence[LineRow], state: str) -> Refused:
     """Return why there is nothing at all to act on."""
-    state = status(here, now)
     if state == "held":
         return NotConfirmed(move.verb, operation.reference)
     if state == "expired":

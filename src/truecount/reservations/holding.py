@@ -38,10 +38,9 @@ from truecount.reservations.lines import (
     deadline,
     entering,
     freeing,
-    is_given_up,
     moving,
     new_lines,
-    status,
+    state_in,
 )
 from truecount.reservations.sourcing import Policies
 from truecount.write.book import ORDER, Book, Stage
@@ -142,7 +141,7 @@ def confirm(
 ) -> Decision:
     """Turn held units into allocated ones; a hold that ran out competes again, if asked to."""
     reference = operation.reference
-    state = status(lines, now, given_up=is_given_up(book.document(ORDER, reference), lines))
+    state = state_in(book, lines, now)
     if state == "released":
         return ReservationFinished("confirm", reference, state)
     if state == "expired" or any(line.has_expired(now) for line in lines):
@@ -240,7 +239,7 @@ def amend(
     if operation.at is not None:
         book.settings.check(operation.at)
     reference = operation.reference
-    state = status(lines, now, given_up=is_given_up(book.document(ORDER, reference), lines))
+    state = state_in(book, lines, now)
     if state == "expired":
         return expired_hold(operation, lines)
     if state in ("shipped", "released"):

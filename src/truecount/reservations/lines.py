@@ -16,6 +16,7 @@ from truecount.model.instants import Instant
 from truecount.model.lines import NEVER, LineRow, opened
 from truecount.model.movements import Leg, Opening
 from truecount.model.places import State, inside
+from truecount.write.book import ORDER, Book
 
 
 def current_round(lines: Sequence[LineRow]) -> list[LineRow]:
@@ -49,6 +50,12 @@ def status(lines: Sequence[LineRow], now: Instant, *, given_up: bool = False) ->
 def is_given_up(order: Mapping[str, Any] | None, lines: Sequence[LineRow]) -> bool:
     """Return whether an order's document says that the round of *lines* was released whole."""
     return bool(order and lines) and (order or {}).get("given_up") == lines[-1].round
+
+
+def state_in(book: Book, lines: Sequence[LineRow], now: Instant) -> str:
+    """Return the status of the round of *lines*, some or all of it, as *book* has it."""
+    given_up = is_given_up(book.document(ORDER, lines[-1].reference), lines)
+    return status(lines, now, given_up=given_up)
 
 
 def deadline(lines: Iterable[LineRow]) -> Instant:
