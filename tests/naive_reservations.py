@@ -136,6 +136,11 @@ class Naive:
             line.counts["held"] for line in self.run_out(sku, place, now)
         )
 
+    def on_hand(self, sku: str, place: str) -> int:
+        """Return what is physically there, below zero if more was sold than ever was."""
+        mine = [line for line in self.lines if (line.sku, line.place) == (sku, place)]
+        return self.free[sku, place] + sum(line.counts[name] for line in mine for name in OPEN)
+
     # --- taking from the shelf ---------------------------------------------------------
 
     def expire(self, line: NaiveLine) -> None:
@@ -401,6 +406,12 @@ class Naive:
                     part = min(quantity, line.counts[name]) if line.sku == sku else 0
                     line.move(part, name, target)
                     quantity -= part
+        if target == "shipped" and any(
+            self.on_hand(line.sku, line.place) < 0
+            for line in lines
+            if (line.sku in parts and line.counts["shipped"])
+        ):
+            raise Refusal("InsufficientStock")
 
     @command
     def take_back(self, reference: str, sku: str, quantity: int, *, at: str) -> None:

@@ -219,17 +219,7 @@ class ReservationMachine(RuleBasedStateMachine):
     def ship(self, which: int, round_: int | None, lines: Mapping[str, int] | None) -> None:
         """A parcel, or all that is left; what is physically not there cannot leave."""
         reference = self.pick_one(which, "confirmed", "picked")
-        before = self.inventory.stock()
         now, error = self.run(Ship(lines, reference=reference, round=round_))
-        if error == "InsufficientStock":
-            mine = self.naive.current(reference)
-            assert any(
-                before[StockKey(line.sku, line.place)].on_hand
-                < line.counts["allocated"] + line.counts["picked"]
-                for line in mine
-                if StockKey(line.sku, line.place) in before
-            ) or any(figures.on_hand < 5 for figures in before.values())
-            return
         expected = self.naive.take(
             now, reference, round_, lines, states=("picked", "allocated"), target="shipped"
         )
@@ -379,7 +369,7 @@ def walk(machine: ReservationMachine, random: Random, steps: int) -> None:
                 **line(), place=random.choice(PLACES), reference=random.choice(REFERENCES)
             ),
         ),
-        (4, lambda: machine.tick(random.choice((1, 4, 9, 16, -3)))),
+        (7, lambda: machine.tick(random.choice((1, 4, 9, 16, -3)))),
         (1, machine.sweep),
         (1, lambda: machine.repeat(random.randrange(999))),
         (1, lambda: machine.reuse(random.randrange(999))),
@@ -398,10 +388,10 @@ def walk(machine: ReservationMachine, random: Random, steps: int) -> None:
     machine.teardown()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 def test_long_walks_agree(seed: int) -> None:
     """Hundreds of steps in one history reach rounds, returns and expiries on top of each other."""
-    walk(ReservationMachine(), Random(seed), 150)
+    walk(ReservationMachine(), Random(seed), 200)
 
 
 @pytest.mark.slow

@@ -174,6 +174,16 @@ class TestFiles:
             assert [key for key, _ in found] == [TEA]
         assert [found.name for found in path.parent.iterdir()] == [path.name]
 
+    def test_closing_waits_for_the_own_transaction(self, path: Path) -> None:
+        """A transaction that closes its storage still commits, and then lets go of the file."""
+        storage = SQLiteStorage(path)
+        with writing(storage, MUG) as sheet:
+            storage.close()
+            sheet.move("last", MUG, sellable=1)
+        assert [found.name for found in path.parent.iterdir()] == [path.name]
+        with closing(SQLiteStorage(path)) as storage:
+            assert len(dump(storage)["feed"]) == 1
+
 
 class TestForeignFiles:
     @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ _STREAM = Path("-")
 def export(
     *,
     file: Annotated[
-        Path, typer.Argument(metavar="[FILE|-]", help="Where to; - is standard output.")
+        Path, typer.Argument(metavar="FILE|-", help="Where to; - is standard output.")
     ] = _STREAM,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     db: Db = None,

@@ -65,7 +65,7 @@ def list_locations(*, db: Db = None, tenant: Tenant = "main", as_json: Json = Fa
 def stock(
     *,
     sku: Annotated[
-        str | None, typer.Argument(metavar="[SKU]", help="Only this SKU.", show_default=False)
+        str | None, typer.Argument(metavar="SKU", help="Only this SKU.", show_default=False)
     ] = None,
     at: At = None,
     as_of: Annotated[
@@ -140,7 +140,7 @@ def as_data(key: StockKey, figures: Figures) -> dict[str, Any]:
 def history(
     *,
     sku: Annotated[
-        str | None, typer.Argument(metavar="[SKU]", help="Of this SKU.", show_default=False)
+        str | None, typer.Argument(metavar="SKU", help="Of this SKU.", show_default=False)
     ] = None,
     at: At = None,
     reference: Annotated[
