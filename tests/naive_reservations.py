@@ -397,6 +397,7 @@ class Naive:
         for line in lines:
             left[line.sku] += sum(line.counts[name] for name in states)
         parts = +left if wanted is None else wanted
+        left_from: set[tuple[str, str]] = set()
         if not parts or any(quantity > left[sku] for sku, quantity in parts.items()):
             raise Refusal(refusals.get(state, "TooMany"))
         for sku, units in parts.items():
@@ -406,11 +407,9 @@ class Naive:
                     part = min(quantity, line.counts[name]) if line.sku == sku else 0
                     line.move(part, name, target)
                     quantity -= part
-        if target == "shipped" and any(
-            self.on_hand(line.sku, line.place) < 0
-            for line in lines
-            if (line.sku in parts and line.counts["shipped"])
-        ):
+                    if part and target == "shipped":
+                        left_from.add((sku, line.place))
+        if any(self.on_hand(*key) < 0 for key in left_from):
             raise Refusal("InsufficientStock")
 
     @command

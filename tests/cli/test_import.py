@@ -40,8 +40,10 @@ class TestLookingFirst:
         answer = line("import", path, "--create-locations", "--dry-run")
         assert (answer.code, answer.out) == (
             0,
-            "2 rows are good (1 Received, 1 Sold); nothing was imported\n"
-            "locations to declare: berlin\n",
+            (
+                "2 rows are good (1 Received, 1 Sold); nothing was imported\n"
+                "locations to declare: berlin\n"
+            ),
         )
         assert not line.db.exists()
 
