@@ -397,5 +397,5 @@ def test_long_walks_agree(seed: int) -> None:
 @pytest.mark.slow
 def test_very_long_walks_agree() -> None:
     """The same, for as long as one can wait."""
-    for seed in range(100, 200):
+    for seed in range(100, 150):
         walk(ReservationMachine(), Random(seed), 400)

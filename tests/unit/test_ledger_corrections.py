@@ -15,6 +15,7 @@ from truecount import (
     Damaged,
     Expected,
     Inspected,
+    Inventory,
     Kind,
     Movement,
     Opened,
@@ -339,8 +340,7 @@ class TestCorrect:
 
     def test_a_catalog_is_asked_for_a_corrected_sku_too(self) -> None:
         """Otherwise a correction would create what a receipt may not."""
-        shop = Shop({})
-        inventory = type(shop.inventory)(clock=shop.clock, catalog={"MUG"})
+        inventory = Inventory(catalog={"MUG"})
         inventory.locations.add("berlin")
         slip = wrote(inventory.receive("MUG", 1, at="berlin"))
         with pytest.raises(UnknownSku, match="did you mean 'MUG'"):

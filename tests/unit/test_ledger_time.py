@@ -112,7 +112,7 @@ class TestAsOf:
 
     @pytest.mark.parametrize(("known", "on_hand"), [(0.5, 10), (2, 9), (3.5, 6), (5, 26)])
     def test_by_what_was_known(self, late: Shop, known: float, on_hand: int) -> None:
-        """What did we know then about day two?"""
+        """What we knew then about day two."""
         found = late.inventory.as_of("MUG", START + 2 * DAY, known_at=START + known * DAY)
         assert found.on_hand == on_hand
 
@@ -398,7 +398,7 @@ class TestBatches:
             Received("MUG", QUANTITY_MAX, at="berlin"),
             Adjusted("MUG", -99, at="berlin", reason="x", refuse_below=0),
         ],
-        ids=lambda operation: type(operation).__name__,
+        ids=repr,
     )
     def test_together_is_all_or_nothing(self, shop: Shop, bad: Any) -> None:
         """The first error is raised, saying whose it is, and nothing is written."""

@@ -69,7 +69,8 @@ def show_verification(screen: Screen, found: Verification) -> None:
     else:
         listed = len(found.problems)
         more = f" ({listed} of them above)" if listed < found.found else ""
-        screen.say(f"the count is NOT true: {found.found} problems{more}", style="bold red")
+        problems = "problem" if found.found == 1 else "problems"
+        screen.say(f"the count is NOT true: {found.found} {problems}{more}", style="bold red")
 
 
 @guarded

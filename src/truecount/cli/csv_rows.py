@@ -24,7 +24,6 @@ from truecount.errors import (
     InvalidArgument,
     InvalidData,
     InvalidQuantity,
-    InvalidRequest,
     InvalidText,
     InvalidTime,
 )
@@ -339,8 +338,6 @@ def _made(spec: KindSpec, values: Mapping[str, Any], said: Mapping[str, str]) ->
         raise _bad_cell(spec, error.name, error.rule, said) from None
     except (InvalidArgument, InvalidQuantity) as error:
         raise _bad_cell(spec, error.name, f"expected {error.allowed}", said) from None
-    except InvalidRequest as error:
-        raise _Bad("", "", str(error)) from None
 
 
 def _bad_cell(spec: KindSpec, field: str, reason: str, said: Mapping[str, str]) -> _Bad:

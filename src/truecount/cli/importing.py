@@ -207,9 +207,11 @@ def _tell_checked(screen: Screen, file: Path, checked: Checked, layout: Layout) 
     kinds = ", ".join(f"{count} {name}" for name, count in checked.kinds.items())
     new = sorted(checked.locations - layout.locations)
     if checked.bad:
-        screen.say(f"{checked.bad} of {checked.rows} rows are bad; nothing was imported")
+        verb = "is" if checked.bad == 1 else "are"
+        screen.say(f"{checked.bad} of {_rows(checked.rows)} {verb} bad; nothing was imported")
     else:
-        screen.say(f"{checked.rows} rows are good ({kinds or 'none'}); nothing was imported")
+        verb = "is" if checked.rows == 1 else "are"
+        screen.say(f"{_rows(checked.rows)} {verb} good ({kinds or 'none'}); nothing was imported")
     if new:
         screen.say(f"locations to declare: {', '.join(new)}")
     screen.data(
@@ -232,10 +234,11 @@ def _tell_written(
     _tell_more(screen, written.found, len(written.problems))
     if new:
         screen.say(f"declared {', '.join(new)}")
-    known = f", {written.replayed} were there already" if written.replayed else ""
-    screen.say(f"imported {written.imported} rows{known}")
+    verb = "was" if written.replayed == 1 else "were"
+    known = f", {written.replayed} {verb} there already" if written.replayed else ""
+    screen.say(f"imported {_rows(written.imported)}{known}")
     if skip_bad is not None:
-        screen.say(f"{written.rejected} rows sorted out into {skip_bad}")
+        screen.say(f"{_rows(written.rejected)} sorted out into {skip_bad}")
     if written.stopped_at is not None:
         screen.say(
             f"stopped at the chunk that starts at line {written.stopped_at}: nothing of it was "
@@ -251,6 +254,10 @@ def _tell_written(
 def _tell_more(screen: Screen, found: int, listed: int) -> None:
     if found > listed:
         screen.say(f"and {found - listed} more")
+
+
+def _rows(count: int) -> str:
+    return f"{count} {'row' if count == 1 else 'rows'}"
 
 
 def _as_data(problems: Sequence[Problem]) -> list[Mapping[str, Any]]:

@@ -6,7 +6,9 @@ Checks never use the ``assert`` statement, and need no test runner.
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -95,9 +97,20 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
         thread.start()
     for thread in threads:
         thread.join(DEADLINE)
-    stuck = sum(thread.is_alive() for thread in threads)
+    stuck = [thread for thread in threads if thread.is_alive()]
     if stuck:
-        raise AssertionError(f"{stuck} of {len(calls)} threads did not finish in {DEADLINE} s")
+        error = AssertionError(
+            f"{len(stuck)} of {len(calls)} threads: expected to finish in {DEADLINE} s, got stuck"
+        )
+        for thread in stuck:
+            error.add_note("".join(_where(thread)))
+        raise error
     if faults:
         raise faults[0]
     return results
+
+
+def _where(thread: threading.Thread) -> list[str]:
+    """Return the lines that a thread is at, as a traceback shows them."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 -- the only way to see another thread
+    return traceback.format_stack(frame) if frame is not None else ["finished meanwhile"]

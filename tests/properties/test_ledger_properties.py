@@ -1,0 +1,428 @@
+"""Generated histories, valid and not, late and repeated, against sums over plain lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.naive import NaiveLedger
+from tests.strategies import (
+    COMMANDS,
+    FACTS,
+    LOCATIONS,
+    RESERVATIONS,
+    START,
+    Again,
+    Shop,
+    Step,
+    Tick,
+    histories,
+    new_shop,
+    operations,
+    play,
+)
+from truecount import (
+    Adjusted,
+    Figures,
+    Kind,
+    Operation,
+    Outcome,
+    Received,
+    Relocate,
+    Sold,
+    State,
+    StockKey,
+)
+from truecount.errors import (
+    AlreadyReversed,
+    IdempotencyConflict,
+    InsufficientStock,
+    InternalError,
+    InvalidRequest,
+    NotCorrectable,
+    Refused,
+    ReservationFinished,
+    TooMany,
+    TrueCountError,
+)
+from truecount.model.operations import Expire, Put
+
+
+#: Kinds of movement that only a command writes, and the floor of what they take from.
+MOVES = frozenset({Kind.RELOCATE, Kind.TRANSFER_OUT, Kind.ASSEMBLE, Kind.DISASSEMBLE})
+
+
+def states(found: Figures) -> list[int]:
+    """Return the figure of each state."""
+    return [found[state] for state in State]
+
+
+def everything(shop: Shop) -> tuple[object, ...]:
+    """Return all a caller can see of the stock: figures, movements, reservation by reservation."""
+    with shop.inventory.storage.read(shop.inventory._engine.tenant) as reader:
+        lines = [reader.lines(reference) for reference in ("order-1", "order-2")]
+        documents = [reader.records(space) for space in reader.spaces()]
+    return shop.inventory.stock(), shop.inventory.feed(limit=10_000), lines, documents
+
+
+def compared(shop: Shop) -> NaiveLedger:
+    """Compare every figure with the sum over all movements; return the sums."""
+    naive = NaiveLedger(shop.inventory.feed(limit=10_000))
+    stock = shop.inventory.stock()
+    moved = {StockKey(*shelf) for shelf in naive.shelves()}
+    assert moved <= set(stock)
+    for key, found in stock.items():
+        assert states(found) == naive.figures(*key), key
+    return naive
+
+
+@given(histories())
+def test_figures_are_sums(steps: list[Step]) -> None:
+    """Nothing appears or vanishes, and every stored figure is the fold of its movements (I1 I2)."""
+    shop = new_shop()
+    play(shop, steps)
+    assert compared(shop).conserves()
+
+
+@given(histories(parts=6))
+def test_every_prefix_is_a_state_that_was(steps: list[Step]) -> None:
+    """As of each position the figures are the sums up to it (I15)."""
+    shop = new_shop()
+    play(shop, steps)
+    naive = compared(shop)
+    for sku, at, lot in sorted(naive.shelves()):
+        for position in range(0, len(naive.told) + 1, 3):
+            found = shop.inventory.as_of(sku, at=at, lot=lot, position=position)
+            assert states(found) == naive.figures(sku, at, lot, position=position)
+
+
+@given(histories())
+def test_running_figures_chain(steps: list[Step]) -> None:
+    """Versions count from one without a gap, each after is the one before plus the change (I3)."""
+    shop = new_shop()
+    play(shop, steps)
+    for key, now in shop.inventory.stock().items():
+        before, recorded = [0] * 8, None
+        entries = [
+            entry
+            for entry in shop.inventory.history(key.sku, at=key.location, last=None)
+            if entry.key == key
+        ]
+        assert [entry.version for entry in entries] == list(range(1, len(entries) + 1))
+        for entry in entries:
+            after = [a + b for a, b in zip(before, states(entry.change), strict=True)]
+            assert states(entry.after) == after
+            assert recorded is None or entry.movement.recorded_at >= recorded
+            before, recorded = after, entry.movement.recorded_at
+        assert before == states(now)
+
+
+@given(histories())
+def test_nothing_promised_is_ever_negative(steps: list[Step]) -> None:
+    """At no version of any key, whatever facts were reported (I4)."""
+    shop = new_shop()
+    play(shop, steps)
+    for key in shop.inventory.stock():
+        for entry in shop.inventory.history(key.sku, at=key.location, last=None):
+            assert min(entry.after.held, entry.after.allocated, entry.after.picked) >= 0
+
+
+@given(st.lists(operations, max_size=25))
+def test_no_command_takes_a_shelf_below_its_floor(run: list[Operation]) -> None:
+    """What lowers SELLABLE below zero is a fact, or a backorder the policy allows (I4)."""
+    shop = new_shop()
+    for operation in run:
+        before = shop.inventory.stock()
+        answers = play(shop, [operation])
+        if not operation.is_command or not isinstance(answers[0], Outcome):
+            continue
+        for key, found in shop.inventory.stock().items():
+            old = before.get(key, Figures())
+            floor = -2 if key.sku == "TEA" and not key.lot else 0
+            if found.sellable < old.sellable:
+                assert found.sellable >= floor
+            if found.on_hand < old.on_hand:
+                assert found.on_hand >= 0
+
+
+@given(histories(parts=6), operations)
+def test_a_refusal_writes_nothing_but_itself(steps: list[Step], last: Operation) -> None:
+    """Neither a figure, nor a movement, nor a line, nor a document (I13)."""
+    shop = new_shop()
+    play(shop, steps)
+    before = everything(shop)
+    (answer,) = play(shop, [last.with_key("the last one")])
+    if isinstance(answer, Outcome) and answer.granted:
+        return
+    assert everything(shop) == before
+    error = answer.error if isinstance(answer, Outcome) else answer
+    assert isinstance(error, Refused | InvalidRequest)
+    again = (
+        shop.inventory.submit([last.with_key("the last one")])[0]
+        if isinstance(error, Refused)
+        else None
+    )
+    if again is not None:
+        assert again.replayed
+        assert again.error is not None
+        assert again.error.to_dict() == error.to_dict()
+    assert everything(shop) == before
+
+
+@given(histories())
+def test_no_call_ends_in_a_mistake_of_ours(steps: list[Step]) -> None:
+    """Every answer is an outcome, a refusal, or names the caller's mistake."""
+    for answer in play(new_shop(), steps):
+        error = answer.error if isinstance(answer, Outcome) else answer
+        assert not isinstance(error, InternalError), error
+
+
+def keyed(steps: Iterable[Step]) -> list[Operation]:
+    """Return the operations of a history, each under a key of its own."""
+    flat: list[Operation] = []
+    for step in steps:
+        if isinstance(step, Operation):
+            flat.append(step)
+        elif isinstance(step, tuple):
+            flat += step
+    return [operation.with_key(f"once-{number}") for number, operation in enumerate(flat)]
+
+
+@given(histories(parts=6), st.randoms(use_true_random=False))
+def test_repeating_any_of_it_in_any_order_changes_nothing(
+    steps: list[Step], random: st.DataObject
+) -> None:
+    """Each request has one effect and one answer, however often it is submitted (I6)."""
+    shop = new_shop()
+    run = keyed(steps)
+    first = {
+        operation.key: outcome
+        for operation in run
+        for outcome in shop.inventory.submit([operation])
+    }
+    before = everything(shop)
+    again = list(run)
+    random.shuffle(again)  # type: ignore[attr-defined]  # a Random
+    for operation in again:
+        (outcome,) = shop.inventory.submit([operation])
+        known = first[operation.key]
+        if isinstance(known.error, InvalidRequest):
+            continue  # A wrong call is not remembered; it may be right by now.
+        assert (outcome.replayed, outcome.decided_at) == (True, known.decided_at)
+        assert (outcome.movements, outcome.granted) == (known.movements, known.granted)
+        assert dict(outcome.result) == dict(known.result)
+    if not any(isinstance(outcome.error, InvalidRequest) for outcome in first.values()):
+        assert everything(shop) == before
+    compared(shop)
+
+
+@given(st.lists(st.sampled_from(sorted(FACTS)), min_size=1, max_size=8), st.data())
+def test_a_key_of_another_request_never_writes(kinds: list[str], data: st.DataObject) -> None:
+    """It is a conflict, and the first request stands (I7)."""
+    shop = new_shop()
+    for number, kind in enumerate(kinds):
+        operation = data.draw(FACTS[kind]).with_key(f"once-{number}")
+        (outcome,) = shop.inventory.submit([operation])
+        if outcome.error is not None:
+            continue
+        before = everything(shop)
+        other = attrs.evolve(operation, actor="somebody else")
+        (conflict,) = shop.inventory.submit([other])
+        assert isinstance(conflict.error, IdempotencyConflict)
+        assert everything(shop) == before
+
+
+# --- time -------------------------------------------------------------------------------
+
+_hours = st.integers(-48, 48)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> list[tuple[Operation, bool]]:
+    """Return plain movements, about a third of them late by up to four days; some wait."""
+    found = []
+    for _ in range(draw(st.integers(1, 20))):
+        hours = draw(st.integers(1, 96)) if draw(st.integers(0, 9)) < 3 else 0
+        then = timedelta(hours=-hours)
+        kind = draw(st.integers(0, 2))
+        units = draw(st.integers(1, 5))
+        at = draw(st.sampled_from(LOCATIONS))
+        operation: Operation = (
+            Received("MUG", units, at=at),
+            Sold("MUG", units, at=at),
+            Adjusted("MUG", -units, at=at, reason="theft", state=State.QUARANTINE),
+        )[kind]
+        wait = draw(st.booleans())
+        found.append((attrs.evolve(operation, occurred_at=START + then), wait))
+    return found
+
+
+def told(shop: Shop, run: list[tuple[Operation, bool]]) -> NaiveLedger:
+    """Report everything, each relative to its moment, and return the sums."""
+    for operation, wait in run:
+        assert operation.occurred_at is not None
+        late = operation.occurred_at - START
+        shop.inventory.submit([attrs.evolve(operation, occurred_at=shop.clock.now + late)])
+        if wait:
+            shop.clock.tick(timedelta(hours=7))
+    return compared(shop)
+
+
+@given(reports(), _hours, st.integers(0, 200))
+def test_as_of_any_moment_is_the_sum_up_to_it(
+    run: list[tuple[Operation, bool]], hours: int, known: int
+) -> None:
+    """Late ones included; as it was known at any moment, too, and at each very instant."""
+    shop = new_shop()
+    naive = told(shop, run)
+    moments = {START + timedelta(hours=hours), *(each.occurred_at for each in naive.told)}
+    until = START + timedelta(hours=known)
+    for at in LOCATIONS:
+        for time in moments:
+            found = shop.inventory.as_of("MUG", time, at=at)
+            assert states(found) == naive.figures("MUG", at, "", time=time)
+            found = shop.inventory.as_of("MUG", time, at=at, known_at=until)
+            assert states(found) == naive.figures("MUG", at, "", time=time, known_at=until)
+
+
+@given(reports(), reports(), _hours)
+def test_what_was_known_stays_known(
+    first: list[tuple[Operation, bool]], later: list[tuple[Operation, bool]], hours: int
+) -> None:
+    """No later report changes an answer about a past moment as it was known (I14)."""
+    shop = new_shop()
+    told(shop, first)
+    known, position = shop.clock.now, len(shop.inventory.feed(limit=10_000))
+    time = START + timedelta(hours=hours)
+
+    def answers() -> list[Figures]:
+        """Ask about one moment, every version so far and a position."""
+        found = []
+        for at in LOCATIONS:
+            found.append(shop.inventory.as_of("MUG", time, at=at, known_at=known))
+            found.append(shop.inventory.as_of("MUG", at=at, position=position))
+            found += [shop.inventory.as_of("MUG", at=at, version=v) for v in range(versions[at])]
+        return found
+
+    stock = shop.inventory.history("MUG", last=None)
+    versions = {
+        at: max((entry.version for entry in stock if entry.key.location == at), default=0)
+        for at in LOCATIONS
+    }
+    shop.clock.tick(timedelta(minutes=1))
+    before = answers()
+    told(shop, later)
+    assert answers() == before
+
+
+# --- undoing ----------------------------------------------------------------------------
+
+
+@given(histories(parts=6), st.integers(0, 50))
+def test_undoing_restores_every_figure(steps: list[Step], back: int) -> None:
+    """Of every movement that may be undone, on every key, and of every line (E21)."""
+    shop = new_shop()
+    play(shop, steps)
+    movements = shop.inventory.feed(limit=10_000)
+    movement = movements[-1 - back % len(movements)]
+    stock = shop.inventory.stock()
+    try:
+        shop.inventory.undo(movement.id, reason="a mistake")
+    except TrueCountError as error:
+        assert isinstance(
+            error,
+            AlreadyReversed | NotCorrectable | TooMany | InsufficientStock | ReservationFinished,
+        )
+        return
+    naive = NaiveLedger([movement])
+    for key, found in shop.inventory.stock().items():
+        undone = naive.figures(*key)
+        before = states(stock[key])
+        assert states(found) == [a - b for a, b in zip(before, undone, strict=True)]
+    assert shop.inventory.verify().ok
+    compared(shop)
+
+
+@given(histories(parts=4), st.one_of(*FACTS.values(), *COMMANDS.values(), *RESERVATIONS.values()))
+def test_doing_and_undoing_changes_no_figure(steps: list[Step], act: Operation) -> None:
+    """And as of no moment can it be seen any more."""
+    shop = new_shop()
+    play(shop, steps)
+    if isinstance(act, Put | Expire):
+        return
+    before, count = shop.inventory.stock(), len(shop.inventory.feed(limit=10_000))
+    (answer,) = play(shop, [attrs.evolve(act, key="the act")])
+    if not isinstance(answer, Outcome) or len(answer.movements) != 1 or answer.replayed:
+        return
+    try:
+        shop.inventory.undo(answer.movements[0], reason="a mistake")
+    except NotCorrectable:
+        return
+    after = shop.inventory.stock()
+    for key, found in after.items():
+        assert states(found) == states(before.get(key, Figures())), key
+    moments = [START + timedelta(hours=hours) for hours in (-80, -1, 0, 2, 30)]
+    for key in before:
+        for time in moments:
+            now = shop.inventory.as_of(key.sku, time, at=key.location, lot=key.lot)
+            then = NaiveLedger(shop.inventory.feed(limit=count)).figures(*key, time=time)
+            assert states(now) == then
+
+
+@given(
+    st.integers(1, 9),
+    st.integers(0, 12),
+    st.sampled_from(("received", "sold", "relocated")),
+    histories(parts=3),
+)
+def test_a_corrected_slip_leaves_the_figures_of_the_right_word(
+    slip: int, right: int, kind: str, steps: list[Step]
+) -> None:
+    """Whatever happened before; unless a floor refuses it, and then nothing changed."""
+
+    def saying(quantity: int) -> Operation:
+        """Return the operation, with a quantity."""
+        if kind == "relocated":
+            return Relocate("CUP", quantity, source="berlin", target="hamburg", key="slip")
+        if kind == "sold":
+            return Sold("CUP", quantity, at="berlin", key="slip")
+        return Received("CUP", quantity, at="berlin", key="slip")
+
+    shops = [new_shop() for _ in range(2)]
+    for shop in shops:
+        play(shop, [*steps, Tick(timedelta(days=9)), Received("CUP", 9, at="berlin")])
+    slipped, never = shops
+    (wrong,) = slipped.inventory.submit([saying(slip)])
+    stock = slipped.inventory.stock()
+    try:
+        slipped.inventory.correct(wrong.movements[-1], quantity=right, reason="typed wrong")
+    except InsufficientStock:
+        assert kind == "relocated"
+        assert slipped.inventory.stock() == stock
+        return
+    if right:
+        assert never.inventory.submit([saying(right)])[0].granted
+    for at in LOCATIONS:
+        assert slipped.inventory.figures("CUP", at=at) == never.inventory.figures("CUP", at=at)
+    compared(slipped)
+
+
+def test_the_generated_histories_do_something() -> None:
+    """They grant and refuse, so that the laws above are not laws of nothing."""
+    shop = new_shop()
+    steps: list[Step] = [
+        Received("MUG", 5, at="berlin"),
+        Relocate("MUG", 9, source="berlin", target="hamburg"),
+        Again(back=0, quantity=3),
+        Tick(timedelta(days=1)),
+    ]
+    granted, refused, corrected = play(shop, steps)
+    assert isinstance(granted, Outcome)
+    assert isinstance(refused, Outcome)
+    assert isinstance(corrected, Outcome)
+    assert (granted.granted, refused.granted, corrected.granted) == (True, False, True)
+    assert compared(shop).figures("MUG", "berlin", "")[0] == 3
