@@ -54,6 +54,11 @@ class TestSheet:
         with pytest.raises(InvalidData, match="it is empty"):
             sheet_of(write(tmp_path, text))
 
+    def test_endless_header_is_refused(self, tmp_path: Path) -> None:
+        """A file that is not CSV at all is not read to its end."""
+        with pytest.raises(InvalidData, match="the header of .*larger than field limit"):
+            sheet_of(write(tmp_path, "x" * 200_000))
+
     def test_missing_file_is_refused(self, tmp_path: Path) -> None:
         """A wrong path is told as the system tells it."""
         with pytest.raises(InvalidData, match="No such file"):
@@ -104,6 +109,13 @@ class TestRejects:
             with pytest.raises(InvalidArgument, match="a new file"), rejects_to(path, sheet):
                 pass
             assert path.read_text(encoding="utf-8") == before
+
+    def test_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        """Rejected rows that have nowhere to go are told before anything is imported."""
+        sheet = sheet_of(write(tmp_path, "kind,sku\n"))
+        target = tmp_path / "none" / "bad.csv"
+        with pytest.raises(InvalidData, match="No such file"), rejects_to(target, sheet):
+            pass
 
     def test_rejects_can_be_read_again(self, tmp_path: Path) -> None:
         """The file has the original cells, also of rows that were too long or too short."""

@@ -230,6 +230,12 @@ class TestTimes:
         fact = self.read("2026-03-01T09:00:00Z")
         assert fact == Sold("MUG", 3, at="berlin", occurred_at=NINE, key="may.csv:7")
 
+    def test_time_before_all_time_is_bad(self) -> None:
+        """The first morning in Berlin lies before the first year in UTC."""
+        problem = self.read("0001-01-01T00:00:00")
+        assert isinstance(problem, Problem)
+        assert "outside the years 1 to 9999" in problem.reason
+
     def test_time_that_never_was_is_bad(self) -> None:
         """The hour that clocks skip in spring names no moment."""
         problem = self.read("2026-03-29T02:30:00")

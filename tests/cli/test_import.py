@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Line
+from truecount import Inventory
+from truecount.cli.csv_file import sheet_of
+from truecount.cli.csv_import import write
+from truecount.cli.csv_rows import Layout, places_of
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ class TestLookingFirst:
         assert answer.code == 2
         assert answer.out == (
             "line 1502, quantity 'x': expected a whole number, for example 12\n"
-            "1 of 1501 rows are bad; nothing was imported\n"
+            "1 of 1501 rows is bad; nothing was imported\n"
         )
         assert line.figures() == {}
 
@@ -147,6 +151,25 @@ class TestWriting:
         assert line.figures() == {}
 
 
+class TestChangedMeanwhile:
+    def test_row_that_went_bad_after_the_check_stops_its_chunk(self, tmp_path: Path) -> None:
+        """The file is read twice; what it says the second time is not trusted either."""
+        line = Line(tmp_path)
+        path = line.csv("receive,MUG,1,berlin", "receive,MUG,x,berlin")
+        sheet = sheet_of(path)
+        layout = Layout(
+            header=sheet.header,
+            places=places_of(sheet.header, {}, (), extra=False),
+            key_prefix="may.csv",
+            locations=frozenset({"berlin"}),
+        )
+        inventory = Inventory()
+        inventory.locations.add("berlin")
+        written = write(inventory, sheet, layout)
+        assert (written.imported, written.stopped_at, written.found) == (0, 2, 1)
+        assert inventory.stock() == {}
+
+
 class TestShapes:
     def test_file_of_another_shape_is_fitted_by_options(self, tmp_path: Path) -> None:
         """A till's export goes in as it is: other names, other separators, no kind, local time."""
@@ -162,7 +185,7 @@ class TestShapes:
             "--extra", "--strip", "--timezone", "Europe/Berlin", "--set", "origin=till",
             "--create-locations",
         )  # fmt: skip
-        assert (answer.code, answer.out) == (0, "declared berlin\nimported 1 rows\n")
+        assert (answer.code, answer.out) == (0, "declared berlin\nimported 1 row\n")
         (entry,) = line("history", "Tüte", "--json").data["history"]
         assert entry["occurred_at"] == "2026-03-01T08:00:00+00:00"
         assert entry["origin"] == "till"

@@ -102,6 +102,15 @@ class TestUsage:
         assert answer.code == 2
         assert "--help" in answer.err
 
+    def test_missing_extra_is_named(self, tmp_path: Path) -> None:
+        """Without the extra the command says what to install."""
+        (tmp_path / "typer.py").write_text(
+            "raise ModuleNotFoundError('no typer', name='typer')", encoding="utf-8"
+        )
+        answer = ended(process("stock", folder=tmp_path))
+        assert answer.code == 1
+        assert "pip install 'truecount[cli]'" in answer.err
+
     def test_version_is_told(self, tmp_path: Path) -> None:
         """Installed, the version is told; run from the sources, that there is none is."""
         answer = Line(tmp_path)("--version")
