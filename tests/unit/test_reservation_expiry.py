@@ -281,6 +281,28 @@ class TestHoldAgain:
         assert caught.value.short[0][3] == "at 'hamburg'"
         shop.check()
 
+    def test_kept_units_are_not_granted_a_second_time(self, shop: Shop) -> None:
+        """One line was reclaimed; the other of the same place is no way to make up for it."""
+        hold(shop, "cart-1", 6)
+        shop.inventory.amend("cart-1", {"MUG": 10})
+        shop.clock.tick(16 * MINUTE)
+        hold(shop, "cart-2", 5)
+        assert expiries(shop) == ["expire/cart-1/1"]
+        with pytest.raises(InsufficientStock, match="6 of 'MUG' at 'berlin': only 1 available"):
+            shop.inventory.confirm("cart-1", on_expired="rehold")
+        assert shop.inventory.reservation("cart-1").quantity("held") == {"MUG": 4}
+
+    def test_own_hold_does_not_hide_those_of_others(self, shop: Shop) -> None:
+        """Though it ran out first, the units of somebody who ran out later are found."""
+        hold(shop, "cart-1", 4)
+        shop.inventory.amend("cart-1", {"MUG": 10})
+        shop.clock.tick(16 * MINUTE)
+        hold(shop, "cart-2", 4)
+        shop.clock.tick(16 * MINUTE)
+        shop.inventory.confirm("cart-1", on_expired="rehold")
+        assert expiries(shop) == ["expire/cart-1/1", "expire/cart-2/1"]
+        assert shop.figures() == (0, 0, 10, 0)
+
     def test_confirmed_hold_stays_confirmed(self, shop: Shop) -> None:
         """Repeating it changes nothing, and what ran out before does not come back."""
         hold(shop, "cart-1", 2)
