@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
@@ -95,8 +96,9 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
     ]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + DEADLINE
     for thread in threads:
-        thread.join(DEADLINE)
+        thread.join(max(0.0, end - time.monotonic()))
     stuck = [thread for thread in threads if thread.is_alive()]
     if stuck:
         error = AssertionError(
