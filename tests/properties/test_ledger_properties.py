@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 
@@ -15,8 +16,10 @@ from tests.strategies import (
     COMMANDS,
     FACTS,
     LOCATIONS,
+    PURCHASES,
     RESERVATIONS,
     START,
+    TRANSFERS,
     Again,
     Shop,
     Step,
@@ -28,6 +31,8 @@ from tests.strategies import (
 )
 from truecount import (
     Adjusted,
+    Assemble,
+    Disassemble,
     Figures,
     Operation,
     Outcome,
@@ -36,6 +41,7 @@ from truecount import (
     Sold,
     State,
     StockKey,
+    TransferOut,
 )
 from truecount.errors import (
     AlreadyReversed,
@@ -47,10 +53,13 @@ from truecount.errors import (
     Refused,
     ReservationFinished,
     TooMany,
+    UnknownReference,
 )
 from truecount.model.operations import Expire, Put
 
 
+#: Commands that move units, whole or not at all.
+MOVES = ("relocate", "transfer_out", "assemble", "disassemble")
 #: Why an undo may be refused.
 NOT_NOW = (AlreadyReversed, NotCorrectable, TooMany, InsufficientStock, ReservationFinished)
 
@@ -166,6 +175,68 @@ def test_a_refusal_writes_nothing_but_itself(steps: list[Step], last: Operation)
         assert again.error is not None
         assert again.error.to_dict() == error.to_dict()
     assert everything(shop) == before
+
+
+@given(histories(parts=6))
+def test_documents_say_what_is_still_to_come(steps: list[Step]) -> None:
+    """
+    What is expected and on its way is what orders and transfers have left.
+
+    After every transaction of a history, corrections and undos included.
+    """
+    shop = new_shop()
+    for step in steps:
+        play(shop, [step])
+        assert still_to_come(shop) == {
+            key: (found.incoming, found.in_transit)
+            for key, found in shop.inventory.stock().items()
+            if found.incoming or found.in_transit
+        }
+
+
+def still_to_come(shop: Shop) -> dict[StockKey, tuple[int, int]]:
+    """Return what documents expect and have under way, for each key, nothing left out."""
+    total: dict[StockKey, list[int]] = {}
+    for reference in PURCHASES:
+        with suppress(UnknownReference):
+            for line in shop.inventory.delivery(reference):
+                total.setdefault(StockKey(line.sku, line.at), [0, 0])[0] += line.outstanding
+    for reference in TRANSFERS:
+        with suppress(UnknownReference):
+            transfer = shop.inventory.transfer(reference)
+            for part in transfer.lines:
+                key = StockKey(part.sku, transfer.target, part.lot)
+                total.setdefault(key, [0, 0])[1] += part.on_the_way
+    return {
+        key: (expected, under_way)
+        for key, (expected, under_way) in total.items()
+        if expected or under_way
+    }
+
+
+@given(histories(parts=3), st.one_of(*(COMMANDS[name] for name in MOVES)))
+def test_a_move_is_made_whole_or_not_at_all(steps: list[Step], move: Operation) -> None:
+    """What is granted moved exactly what was asked for, of every SKU."""
+    shop = new_shop()
+    play(shop, steps)
+    (answer,) = play(shop, [move.with_key("the move")])
+    if not isinstance(answer, Outcome) or not answer.granted:
+        return
+    moved: dict[str, int] = {}
+    for leg in shop.inventory.movement(answer.movement_id).legs:
+        moved[leg.sku] = moved.get(leg.sku, 0) + leg.quantity
+    assert moved == asked(move)
+
+
+def asked(move: Operation) -> dict[str, int]:
+    """Return how many units of each SKU a move is about."""
+    if isinstance(move, TransferOut):
+        return dict(move.lines)
+    assert isinstance(move, Relocate | Assemble | Disassemble)
+    units = {move.sku: move.quantity}
+    if not isinstance(move, Relocate):
+        units |= {sku: each * move.quantity for sku, each in move.components}
+    return units
 
 
 @given(histories())
