@@ -93,15 +93,6 @@ class ByHand:
         self._execute("COMMIT")
         return rows is not None
 
-    def reserve_many(self, wanted: list[tuple[str, int, str, str]]) -> int:
-        """Hold units for many references in one transaction."""
-        self._execute("BEGIN IMMEDIATE")
-        found = [rows for each in wanted if (rows := self._rows(*each)) is not None]
-        for statement, rows in zip(_STATEMENTS, zip(*found, strict=True), strict=True):
-            self._many(statement, rows)
-        self._execute("COMMIT")
-        return len(found)
-
     def sell_many(self, sales: list[tuple[str, int, str]]) -> None:
         """Record sales that happened in one transaction: no line, no order, no floor."""
         self._execute("BEGIN IMMEDIATE")

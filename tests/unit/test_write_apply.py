@@ -438,3 +438,11 @@ class TestStorages:
         """Whatever a batch runs into is in the one tree."""
         for outcome in bench.submit(Sold("MUG", 1, at="x"), Release(reference="y")):
             assert isinstance(outcome.error, TrueCountError)
+
+
+def test_joined_inventory_starts_with_the_rules_last_read(bench: Bench) -> None:
+    """Each host's transaction checks the rules' generation; only a new one is read in full."""
+    bench.inventory.receive("MUG", 1, at="berlin")
+    engine = bench.inventory._engine
+    assert engine.joined(object())._desk.settings is engine._desk.settings
+    assert engine._desk.settings.locations

@@ -70,7 +70,7 @@ class Engine:
 
     def joined(self, host: object) -> Engine:
         """Return this engine writing inside the open transaction of the *host*'s connection."""
-        return Engine(
+        other = Engine(
             self.storage,
             self._rules,
             clock=self._desk.clock,
@@ -79,6 +79,9 @@ class Engine:
             catalog=self._catalog,
             host=host,
         )
+        # What the host has not committed stays with the joined engine, so it has its own.
+        other._desk.settings = self._desk.settings
+        return other
 
     @property
     def storage(self) -> Storage:
