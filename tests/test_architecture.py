@@ -65,6 +65,7 @@ CLOCK_CALLS = frozenset({"now", "today", "utcnow"})
 # (module, what it imports) -> why this shell inside a pure package may.
 SHELLS: Mapping[tuple[str, str], str] = {
     ("truecount.write.group", "threading"): "callers of one process share a batch",
+    ("truecount.write.group", "os"): "a forked child has none of the parent's threads",
     ("truecount.write.group", "time"): "a moment for the callers of the last batch to come back",
 }
 

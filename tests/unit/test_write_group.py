@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -306,3 +309,37 @@ class TestInventory:
         assert len({outcome.movements for outcome in outcomes}) == 1
         assert sum(not outcome.replayed for outcome in outcomes) == 1
         assert inventory.figures("MUG").on_hand == 1
+
+
+FORKED = """
+import os, threading
+from truecount.errors import TrueCountError
+from truecount.write.group import GroupCommit
+
+entered, leave = threading.Event(), threading.Event()
+
+def run(intents):
+    if intents == ["slow"]:
+        entered.set()
+        leave.wait()
+    return list(intents)
+
+group = GroupCommit(run)
+writer = threading.Thread(target=group.submit, args=(["slow"],))
+writer.start()
+entered.wait()
+child = os.fork()
+if child == 0:
+    os._exit(0 if group.submit(["quick"]) == ["quick"] else 1)
+status = os.waitpid(child, 0)[1]
+leave.set()
+writer.join()
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_child_forked_while_another_thread_writes_can_write() -> None:
+    """The thread that was writing stayed in the parent; the child waits for nobody."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], check=False, timeout=20)
+    assert done.returncode == 0

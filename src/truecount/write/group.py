@@ -8,19 +8,22 @@ Rules:
 3. After a shared write its callers come back together. So the next to write gives them a
    moment (``GATHER_SECONDS``, at most ``GATHER_TURNS`` times) to queue up again; the first
    write that nobody joins ends that.
-4. A failure of the transaction is every member's failure; a refusal is one member's.
+4. A child process starts with nobody writing: the threads that were are the parent's.
+5. A failure of the transaction is every member's failure; a refusal is one member's.
 
 A shell: it holds threads' locks and knows no rule of stock.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Final
+from weakref import WeakSet
 
 from truecount.errors import OutcomeUnknown, TrueCountError
 from truecount.model.outcomes import Outcome
@@ -51,6 +54,11 @@ class GroupCommit:
 
     def __init__(self, run: Callable[[Sequence[Intent]], list[Outcome]]) -> None:
         self._run = run
+        self.begin_anew()
+        _GROUPS.add(self)
+
+    def begin_anew(self) -> None:
+        """Forget who was writing and who waited."""
         self._mutex = threading.Lock()
         self._queue: deque[_Ticket] = deque()
         self._writing = False
@@ -147,3 +155,15 @@ class GroupCommit:
             successor = self._queue.popleft()
             successor.leads = True
         successor.latch.release()
+
+
+_GROUPS: Final[WeakSet[GroupCommit]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for group in list(_GROUPS):
+        group.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
