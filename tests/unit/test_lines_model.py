@@ -34,7 +34,7 @@ WAYS: tuple[tuple[Kind, Place, Place], ...] = (
 
 def a_line() -> LineRow:
     """Return a line as it is opened."""
-    return opened("cart", KEY, Opening(1, 1, 100))
+    return opened("cart", KEY, 1, 1, 100)
 
 
 def a_leg(quantity: int, source: Place, target: Place) -> Leg:

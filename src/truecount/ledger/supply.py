@@ -48,8 +48,10 @@ def offered(book: Book, key: StockKey, now: Instant, floor: int = 0) -> int:
     row = book.row(key)
     if is_expired(row, now):
         return 0
-    reclaimable = sum(line.held for line in book.due(key)) if row.held else 0
-    return max(0, row.sellable + reclaimable - (0 if key.lot else floor))
+    units, held, *_ = row.amounts
+    if held:
+        units += sum([line.held for line in book.due(key)])
+    return max(0, units - (0 if key.lot else floor))
 
 
 def keys_first_expiry_first(book: Book, sku: str, location: str, lot: str | None) -> list[StockKey]:

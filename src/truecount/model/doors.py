@@ -29,6 +29,8 @@ Lines: TypeAlias = Mapping[str, int] | Iterable[tuple[str, int]]
 
 def _pairs(value: object, name: str, allowed: str) -> list[tuple[Any, Any]]:
     """Return what *value* pairs, a mapping or pairs, as a list."""
+    if type(value) is dict and value:
+        return list(value.items())
     pairs = value.items() if isinstance(value, Mapping) else value
     if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
         raise InvalidArgument(name, names.shown(value), allowed)

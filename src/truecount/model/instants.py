@@ -70,7 +70,7 @@ def to_datetime(instant: Instant) -> datetime:
     >>> to_datetime(1_000_000).isoformat()
     '1970-01-01T00:00:01+00:00'
     """
-    return _EPOCH + timedelta(microseconds=instant)
+    return _EPOCH + timedelta(0, 0, instant)
 
 
 def optional_datetime(instant: Instant | None) -> datetime | None:

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from truecount.model.places import FREE, ON_HAND, RESERVED, State
@@ -121,7 +121,7 @@ TABLE: Final[dict[Kind, Rule]] = {
 }
 
 
-@cache
+@lru_cache(maxsize=4096)  # Reasons are part of the names, and there is no end to reasons.
 def allows(kind: Kind, source: str, target: str) -> bool:
     """
     Return whether a leg of *kind* may go from *source* to *target* (place names).

@@ -13,13 +13,14 @@ I9  Per key, the held, allocated and picked figures equal the sum over lines.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from truecount.errors import InternalError
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
-from truecount.model.movements import Body, Leg, Opening
-from truecount.model.stock import StockKey
+from truecount.model.movements import Body, Leg
+from truecount.model.stock import StockKey, made
 
 
 #: Later than any hold.
@@ -52,26 +53,16 @@ class LineRow(NamedTuple):
     @property
     def counters(self) -> tuple[int, int, int, int, int, int, int, int]:
         """Reserved, held, allocated, picked, shipped, released, expired, short."""
-        return (
-            self.reserved,
-            self.held,
-            self.allocated,
-            self.picked,
-            self.shipped,
-            self.released,
-            self.expired,
-            self.short,
-        )
+        return self[4:12]
 
     def has_expired(self, now: Instant) -> bool:
         """Whether held units of this line block nobody any more."""
         return self.held > 0 and self.expires_at <= now
 
 
-def opened(reference: str, key: StockKey, opening: Opening) -> LineRow:
+def opened(reference: str, key: StockKey, number: int, round_: int, expires_at: Instant) -> LineRow:
     """Return a line as it is opened: nothing reserved yet."""
-    number, round_, expires_at = opening
-    return LineRow(reference, number, round_, key, 0, 0, 0, 0, 0, 0, 0, 0, expires_at)
+    return made(LineRow, (reference, number, round_, key, 0, 0, 0, 0, 0, 0, 0, 0, expires_at))
 
 
 #: Where each field of a line is.
@@ -82,6 +73,7 @@ _KEPT: Final = frozenset({"held", "allocated", "picked"})
 _RELEASED: Final = {Kind.EXPIRE: "expired"}
 
 
+@lru_cache(maxsize=1024)
 def counter(name: str, kind: Kind) -> str:
     """
     Return which counter of a line a place's name stands for.
@@ -116,7 +108,7 @@ def moved(line: LineRow, leg: Leg, kind: Kind) -> LineRow:
             raise InternalError(f"{leg} takes more than {line} has")
     if leg.target.name == "allocated":
         values[_EXPIRES_AT] = NEVER
-    return LineRow._make(values)
+    return made(LineRow, values)
 
 
 def follow(lines: dict[int, LineRow], reference: str, kind: Kind, body: Body) -> None:
@@ -136,7 +128,7 @@ def follow(lines: dict[int, LineRow], reference: str, kind: Kind, body: Body) ->
         if line is None:
             if leg.line not in openings:
                 raise InternalError(f"line {leg.line} of {reference!r} was never opened")
-            line = opened(reference, key, openings[leg.line])
+            line = opened(reference, key, *openings[leg.line])
         if line.key != key:
             raise InternalError(f"line {leg.line} of {reference!r} is of {line.key}, not {key}")
         lines[leg.line] = moved(line, leg, kind)

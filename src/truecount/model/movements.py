@@ -28,7 +28,7 @@ from truecount.errors import InternalError
 from truecount.model.instants import Instant, iso, microseconds, to_datetime, to_instant
 from truecount.model.kinds import Kind, allows
 from truecount.model.places import INDEX, Place
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, made
 
 
 class Leg(NamedTuple):
@@ -135,10 +135,34 @@ def _as_plain(value: object) -> object:
     raise TypeError(msg)
 
 
-#: One encoder for all stored text: compact, unsorted (the order is ours), text as it is.
-encode: Final[Callable[[Any], str]] = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_as_plain
-).encode
+def _encoder() -> Callable[[Any], str]:
+    """
+    Return the one encoder of all stored text: compact, unsorted (the order is ours), as it is.
+
+    The standard encoder makes its C part anew for each text, which costs more than a short
+    text itself; where Python shows that part, it is made once.
+    """
+    slow = json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_as_plain
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return slow.encode
+    parts = make(
+        markers=None,
+        default=_as_plain,
+        encoder=json.encoder.encode_basestring,
+        indent=None,
+        key_separator=":",
+        item_separator=",",
+        sort_keys=False,
+        skipkeys=False,
+        allow_nan=True,
+    )
+    return lambda value: "".join(parts(value, 0))
+
+
+encode: Final = _encoder()
 
 
 def changes_of(
@@ -159,7 +183,7 @@ def changes_of(
             raise InternalError(f"a {kind} movement cannot have the leg {leg}")
         for place, sign in ((source, -quantity), (target, quantity)):
             if place.location:
-                key = StockKey(sku, place.location, lot)
+                key = made(StockKey, (sku, place.location, lot))
                 change = changes.get(key)
                 if change is None:
                     change = changes[key] = [0, 0, 0, 0, 0, 0, 0, 0]
@@ -208,7 +232,7 @@ def digest_of(row: MovementRow) -> str:
 
 def sealed(words: tuple[Any, ...]) -> MovementRow:
     """Return the movement row of *words*, every field in order but the digest."""
-    return MovementRow._make((*words, _digest(words)))
+    return made(MovementRow, (*words, _digest(words)))
 
 
 def _digest(words: tuple[Any, ...]) -> str:

@@ -31,7 +31,8 @@ class Settings:
     generation: int
     locations: dict[str, int]
     policies: dict[str, Policy]
-    _resolved: dict[tuple[str, str], Policy] = attrs.field(factory=dict, init=False)
+    #: Policies in force, and the floors they set, by SKU and location.
+    _resolved: dict[tuple[str, str], tuple[Policy, int]] = attrs.field(factory=dict, init=False)
     _in_order: tuple[str, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -51,21 +52,22 @@ class Settings:
 
     def policy(self, sku: str = "", location: str = "") -> Policy:
         """Return the rules in force for *sku* at *location*."""
-        found = self._resolved.get((sku, location))
-        if found is None:
-            found = BUILT_IN
-            for scope in (DEFAULT_SCOPE, scope_of(location=location), scope_of(sku=sku)):
-                if scope in self.policies:
-                    found = self.policies[scope].over(found)
-            if len(self._resolved) > 100_000:  # noqa: PLR2004 -- a bound on memory, not a rule
-                self._resolved.clear()
-            self._resolved[sku, location] = found
-        return found
+        return (self._resolved.get((sku, location)) or self._resolve(sku, location))[0]
 
     def floor(self, sku: str, location: str) -> int:
         """Return the lowest SELLABLE figure a command may leave."""
-        policy = self.policy(sku, location)
-        return (policy.safety_stock or 0) - (policy.backorder_limit or 0)
+        return (self._resolved.get((sku, location)) or self._resolve(sku, location))[1]
+
+    def _resolve(self, sku: str, location: str) -> tuple[Policy, int]:
+        policy = BUILT_IN
+        for scope in (DEFAULT_SCOPE, scope_of(location=location), scope_of(sku=sku)):
+            if scope in self.policies:
+                policy = self.policies[scope].over(policy)
+        if len(self._resolved) > 100_000:  # noqa: PLR2004 -- a bound on memory, not a rule
+            self._resolved.clear()
+        found = (policy, (policy.safety_stock or 0) - (policy.backorder_limit or 0))
+        self._resolved[sku, location] = found
+        return found
 
     def floor_rule(self, sku: str, location: str) -> str:
         """Return which rule sets that floor."""

@@ -100,9 +100,10 @@ class Wants:
         """Want what *other* wants, too."""
         self.keys_of_requests += other.keys_of_requests
         self.orders |= other.orders
-        written = (self.records - self.shared) | (other.records - other.shared)
-        self.records |= other.records
-        self.shared = (self.shared | other.shared) - written
+        if other.records:
+            written = (self.records - self.shared) | (other.records - other.shared)
+            self.records |= other.records
+            self.shared = (self.shared | other.shared) - written
         self.keys |= other.keys
         self.scopes |= other.scopes
         self.movements |= other.movements

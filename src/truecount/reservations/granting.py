@@ -70,10 +70,8 @@ def plan(
     if wider is not None and not first:
         return Widen(wider)
     grant = _find(cart, book, now, policies)
-    if _is_final(grant, cart, book, first):
-        return grant
     if wider is not None:
-        return Widen(wider)
+        return grant if _is_final(grant, cart, book, first) else Widen(wider)
     for sku in cart.wanted:
         if not book.knows(sku):
             raise UnknownSku(sku)
@@ -127,7 +125,9 @@ def _find(cart: Cart, book: Book, now: Instant, policies: Policies) -> Grant:
 
 def spare(book: Book, now: Instant, sku: str, location: str, lot: str | None) -> int:
     """Return what a location may promise: its lots' offers, less what policy keeps back."""
-    units = sum(offered(book, key, now) for key in book.keys_of(sku, location, lot))
+    units = 0
+    for key in book.keys_of(sku, location, lot):
+        units += offered(book, key, now)
     floor = book.settings.floor(sku, location)
     if floor > 0:
         everything = units

@@ -74,12 +74,14 @@ def _named(order: dict[str, Any] | None) -> _Named:
     return _Named(*(order or {}).get("named", (None, None)))
 
 
-def _after(book: Book, drafts: Iterable[Draft], now: Instant) -> Book:
+def _after(book: Book, drafts: Sequence[Draft], now: Instant) -> Book:
     """Return the book as it will be after the holds of *drafts* have been given back."""
+    if not drafts:
+        return book
     stage = Stage(book, now)
     for each in drafts:
         stage.post(each, each.id or "")
-    return book.after(stage) if stage.movements else book
+    return book.after(stage)
 
 
 # --- reserve ----------------------------------------------------------------------------
@@ -118,7 +120,7 @@ def _ttl(operation: Reserve, settings: Settings) -> int:
     if operation.ttl is not None:
         return microseconds(operation.ttl)
     ttls = [settings.policy(sku, operation.at or "").hold_ttl for sku, _ in operation.lines]
-    return min(microseconds(ttl) for ttl in ttls if ttl is not None)
+    return microseconds(min([ttl for ttl in ttls if ttl is not None]))
 
 
 def _order(operation: Reserve, book: Book) -> tuple[tuple[str, str, dict[str, Any]], ...]:
@@ -128,7 +130,7 @@ def _order(operation: Reserve, book: Book) -> tuple[tuple[str, str, dict[str, An
     if known is not None and _named(known) == named:
         return ()
     body = {name: value for name, value in (known or {}).items() if name != "named"}
-    if any(word is not None for word in named):
+    if named != (None, None):
         body["named"] = list(named)
     return ((ORDER, operation.reference, body),)
 

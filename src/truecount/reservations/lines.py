@@ -14,7 +14,7 @@ from typing import Any
 from truecount.ledger.supply import Part
 from truecount.model.instants import Instant
 from truecount.model.lines import NEVER, LineRow, opened
-from truecount.model.movements import Leg, Opening
+from truecount.model.movements import Leg
 from truecount.model.places import State, inside
 from truecount.write.book import ORDER, Book
 
@@ -34,17 +34,26 @@ def status(lines: Sequence[LineRow], now: Instant, *, given_up: bool = False) ->
     >>> status([], 0)
     'released'
     """
-    if any(line.allocated for line in lines):
+    held = allocated = picked = shipped = expired = until = 0
+    placed = False
+    for line in lines:
+        allocated += line.allocated
+        picked += line.picked
+        shipped += line.shipped
+        expired += line.expired
+        placed = placed or line.expires_at == NEVER
+        if line.held:
+            held += line.held
+            until = max(until, line.expires_at)
+    if allocated:
         return "confirmed"
-    if any(line.picked for line in lines):
+    if picked:
         return "picked"
-    if any(line.held for line in lines):
-        alive = any(line.held and not line.has_expired(now) for line in lines)
-        return "held" if alive else "expired"
-    placed = any(line.expires_at == NEVER for line in lines)
-    if not placed and not given_up and any(line.expired for line in lines):
+    if held:
+        return "held" if until > now else "expired"
+    if expired and not placed and not given_up:
         return "expired"
-    return "shipped" if any(line.shipped for line in lines) else "released"
+    return "shipped" if shipped else "released"
 
 
 def is_given_up(order: Mapping[str, Any] | None, lines: Sequence[LineRow]) -> bool:
@@ -69,7 +78,7 @@ def new_lines(
     """Return empty lines for *parts*, numbered after those *before*."""
     first = before[-1].number + 1 if before else 1
     return [
-        opened(reference, part.key, Opening(number, round_, until))
+        opened(reference, part.key, number, round_, until)
         for number, part in enumerate(parts, first)
     ]
 

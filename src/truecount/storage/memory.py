@@ -87,6 +87,10 @@ def _no_host(host: object | None) -> None:
         )
 
 
+def _fits(amounts: Amounts) -> bool:
+    return max(amounts) <= QUANTITY_MAX and min(amounts) >= -QUANTITY_MAX
+
+
 #: Lines in the order their holds run out: (expires_at, reference, number).
 _Marks: TypeAlias = SortedList[tuple[Instant, str, int]]
 
@@ -349,7 +353,7 @@ class _Unit(_Reader):
             if entry.floor is not None and entry.after[0] < entry.floor:
                 raise ConstraintViolated(f"{entry.key} would fall below its floor {entry.floor}")
         for key, row in changes.rows.items():
-            if min(row.promised) < 0 or max(map(abs, row.amounts)) > QUANTITY_MAX:
+            if min(row.promised) < 0 or not _fits(row.amounts):
                 raise ConstraintViolated(f"{key} would have figures {row.amounts}")
         for line in changes.lines:
             if min(line.counters) < 0:

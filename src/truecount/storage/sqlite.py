@@ -20,6 +20,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from truecount.errors import (
@@ -33,7 +34,16 @@ from truecount.model.instants import Instant, duration
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow, plus
+from truecount.model.stock import (
+    EMPTY_ROW,
+    NOTHING,
+    Amounts,
+    EntryRow,
+    StockKey,
+    StockRow,
+    made,
+    plus,
+)
 from truecount.protocols.storage import Changes, Locked, Reader, Record, Unit, Wants
 from truecount.storage import sqlite_statements as sql
 from truecount.storage.sqlite_connections import Connections, Source
@@ -202,15 +212,15 @@ _text: Final[Callable[[Any], str]] = json.JSONEncoder(separators=(",", ":")).enc
 
 
 def _stock_row(row: Row) -> tuple[StockKey, StockRow]:
-    return StockKey(*row[:3]), StockRow(row[3:11], *row[11:])
+    return made(StockKey, row[:3]), made(StockRow, (row[3:11], *row[11:]))
 
 
 def _line_row(row: Row) -> LineRow:
-    return LineRow._make((*row[:3], StockKey(*row[3:6]), *row[6:]))
+    return made(LineRow, (*row[:3], made(StockKey, row[3:6]), *row[6:]))
 
 
 def _movement_row(row: Row) -> tuple[int, MovementRow]:
-    return row[0], MovementRow._make(row[1:])
+    return row[0], made(MovementRow, row[1:])
 
 
 class _Reader:
@@ -323,19 +333,23 @@ _STOCK_BY: Final = {
 class _Unit(_Reader):
     """One write transaction, which has the file's write lock."""
 
+    #: Outcomes as they were found under the lock, None where there was none.
+    _looked_up: Mapping[str, OutcomeRow | None] = MappingProxyType({})
+
     def lock(self, wants: Wants) -> Locked:
         """Return what *wants* names; the file is locked already."""
         lines = [_line_row(row) for row in self._some(sql.LINES, sql.LINES_OF, wants.orders)]
         rows = self._stock_rows(wants, lines)
         names = wants.records | {("order", reference) for reference in wants.orders}
         records = self._some(sql.RECORD_ONE, sql.RECORD_SOME, names)
-        outcomes = self._some(sql.OUTCOME_ONE, sql.OUTCOME_SOME, wants.keys_of_requests)
+        outcomes = {row.key: row for row in self._outcomes(wants.keys_of_requests)}
+        self._looked_up = dict.fromkeys(wants.keys_of_requests) | outcomes
         movements = self._some(sql.MOVEMENT_ID, sql.MOVEMENT_IDS, wants.movements)
         return Locked(
             rows,
             lines,
             {row[:2]: Record._make(row) for row in records},
-            {row[0]: OutcomeRow._make(row) for row in outcomes},
+            outcomes,
             {row[1]: MovementRow._make(row[1:]) for row in movements},
         )
 
@@ -412,10 +426,16 @@ class _Unit(_Reader):
         decided = {outcome.key: outcome.decided_at for outcome in outcomes}
         if len(decided) < len(outcomes):
             raise ConstraintViolated("an outcome's key is not unique")
-        for row in self._some(sql.OUTCOME_ONE, sql.OUTCOME_SOME, list(decided)):
-            known = OutcomeRow._make(row)
+        unseen = self._outcomes([key for key in decided if key not in self._looked_up])
+        for known in (*self._looked_up.values(), *unseen):
+            if known is None or known.key not in decided:
+                continue
             if known.forget_at is None or known.forget_at > decided[known.key]:
                 raise KeyTaken(known.key)
+
+    def _outcomes(self, keys: Collection[str]) -> list[OutcomeRow]:
+        found = self._some(sql.OUTCOME_ONE, sql.OUTCOME_SOME, keys)
+        return [made(OutcomeRow, row) for row in found]
 
     def _add_movements(self, movements: Sequence[MovementRow]) -> dict[str, int]:
         """Insert *movements*, numbered on; return their positions by id."""

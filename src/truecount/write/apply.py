@@ -45,7 +45,7 @@ from truecount.model.settings import (
     Settings,
     settings_from,
 )
-from truecount.model.stock import StockRow
+from truecount.model.stock import StockRow, made
 from truecount.protocols.storage import Reader, Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import Book, Stage, snapshot
@@ -121,17 +121,9 @@ class _Write:
         self.desk = desk
         self.unit = unit
         self.intents = intents
-        self.wider = Wants()
-        if extra is not None:
-            self.wider.add(extra)
-        wants = intents[0].rule.wants(intents[0].operation, desk.settings)
-        for intent in intents[1:]:
-            wants.add(intent.rule.wants(intent.operation, desk.settings))
-        wants.add(self.wider)
-        if GENERATION not in wants.records:
-            wants.shared.add(GENERATION)
-            wants.records.add(GENERATION)
-        wants.keys_of_requests += [intent.key for intent in intents]
+        #: Locks asked for beyond what the rules want at first.
+        self.wider = extra
+        wants = self._wants()
         locked = unit.lock(wants)
         self.now = self._now(locked.rows.values())
         generation = locked.records.get(GENERATION)
@@ -141,6 +133,21 @@ class _Write:
         self.book = Book(locked, desk.settings, wants)
         self._read_more()
 
+    def _wants(self) -> Wants:
+        """Return what all members want, the rules' generation, and the stored outcomes."""
+        settings = self.desk.settings
+        operation, _, _, rule = self.intents[0]
+        wants = rule.wants(operation, settings)
+        for operation, _, _, rule in self.intents[1:]:
+            wants.add(rule.wants(operation, settings))
+        if self.wider is not None:
+            wants.add(self.wider)
+        if GENERATION not in wants.records:
+            wants.shared.add(GENERATION)
+            wants.records.add(GENERATION)
+        wants.keys_of_requests += [intent.key for intent in self.intents]
+        return wants
+
     def _now(self, rows: Iterable[StockRow]) -> Instant:
         latest = max([row.recorded_at for row in rows], default=0)
         return max(to_instant(self.desk.clock()), latest + 1)
@@ -149,19 +156,23 @@ class _Write:
         """Read, under the locks, expired holds that may be needed and past figures asked for."""
         demand: dict[str, int] = {}
         for operation, _, _, rule in self.intents:
-            for sku, quantity in rule.demand(operation, self.book):
-                demand[sku] = demand.get(sku, 0) + quantity
-            for key, instant in rule.moments(operation, self.book):
-                self.book.moments[key, instant] = self.unit.as_of(key, instant)
+            if rule.demand is not None:
+                for sku, quantity in rule.demand(operation, self.book):
+                    demand[sku] = demand.get(sku, 0) + quantity
+            if rule.moments is not None:
+                for key, instant in rule.moments(operation, self.book):
+                    self.book.moments[key, instant] = self.unit.as_of(key, instant)
         enough = {}
         losses = len(self.intents) > 1 and any(map(may_lose, self.intents))
         for sku, quantity in demand.items():
             for key in self.book.keys_of(sku):
-                row = self.book.rows[key]
+                sellable, held, *_ = self.book.rows[key].amounts
+                if not held:
+                    continue
                 floor = self.desk.settings.floor(sku, key.location)
-                spare = row.sellable - (max(0, floor) if key.lot else floor)  # lots never lend
-                if row.held and (losses or spare < quantity):
-                    enough[key] = row.held if losses else quantity - spare
+                spare = sellable - (max(0, floor) if key.lot else floor)  # lots never lend
+                if losses or spare < quantity:
+                    enough[key] = held if losses else quantity - spare
         if enough:
             self.book.add_due(self.unit.due(enough, self.now))
 
@@ -201,6 +212,8 @@ class _Write:
     def _widen(self, wants: Wants) -> None:
         if self.book.wants.covers(wants):
             raise InternalError("a decision asked twice for the same locks")
+        if self.wider is None:
+            self.wider = Wants()
         self.wider.add(wants)
 
     def _post(self, intent: Intent, decision: Granted, *, preview: bool) -> Outcome | None:
@@ -209,8 +222,9 @@ class _Write:
         stage.put(decision.documents)
         try:
             for draft in decision.drafts:
-                dated = self._dated(draft, intent.operation)
-                refusal = stage.post(dated, dated.id or self.desk.new_id())
+                if draft.occurred_at > self.now + SKEW_MAX:
+                    draft = self._doubted(draft, intent.operation)  # noqa: PLW2901 -- the same, dated
+                refusal = stage.post(draft, draft.id or self.desk.new_id())
                 if refusal is not None:
                     return self._refuse(intent, refusal)
         except NotLocked:
@@ -235,10 +249,8 @@ class _Write:
             changes=changes,
         )
 
-    def _dated(self, draft: Draft, operation: Operation) -> Draft:
+    def _doubted(self, draft: Draft, operation: Operation) -> Draft:
         """Refuse a command from the future; record a fact as of now and note the doubt."""
-        if draft.occurred_at <= self.now + SKEW_MAX:
-            return draft
         if operation.is_command:
             raise InvalidTime(
                 "occurred_at",
@@ -253,7 +265,7 @@ class _Write:
         return _failed(intent, self.now, refusal)
 
     def _remember(self, intent: Intent, forget_at: Instant | None, body: str) -> None:
-        row = OutcomeRow(intent.key, intent.fingerprint, self.now, forget_at, body)
+        row = made(OutcomeRow, (intent.key, intent.fingerprint, self.now, forget_at, body))
         self.book.outcomes[intent.key] = row
         self.book.new_outcomes.append(row)
 

@@ -13,7 +13,7 @@ Invariants: I1, I2, I3, I4, I9 of the design hold for every draft that is posted
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ from truecount.model.stock import (
     StockRow,
     extend,
     lot_expiry,
+    made,
 )
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 
@@ -73,9 +74,14 @@ class Book:
         self._documents: dict[tuple[str, str], dict[str, Any]] = {}
         self._numbers: dict[str, list[int]] = {}
         self._due: dict[StockKey, list[tuple[str, int]]] = {}
-        self._keys: dict[str, list[StockKey]] = {}
+        #: Keys of each SKU at each location, and of each SKU anywhere: (sku, "").
+        self._keys: dict[tuple[str, str], list[StockKey]] = {}
+        self._known: set[str] = set()
         for key in sorted(locked.rows):
-            self._keys.setdefault(key.sku, []).append(key)
+            self._keys.setdefault((key.sku, ""), []).append(key)
+            self._keys.setdefault((key.sku, key.location), []).append(key)
+            if locked.rows[key].version:
+                self._known.add(key.sku)
         for line in locked.lines:
             self._own(line)
 
@@ -85,11 +91,10 @@ class Book:
         """Return the figures of *key*, an empty row when it never moved."""
         return self.rows.get(key, EMPTY_ROW)
 
-    def keys_of(self, sku: str, location: str = "", lot: str | None = None) -> Iterator[StockKey]:
-        """Yield the locked keys of *sku*, at *location* and of *lot* if given."""
-        for key in self._keys.get(sku, ()):
-            if (not location or key.location == location) and (lot is None or key.lot == lot):
-                yield key
+    def keys_of(self, sku: str, location: str = "", lot: str | None = None) -> Sequence[StockKey]:
+        """Return the locked keys of *sku*, at *location* and of *lot* if given."""
+        keys = self._keys.get((sku, location), ())
+        return keys if lot is None else [key for key in keys if key.lot == lot]
 
     def saw(self, sku: str, location: str = "") -> bool:
         """Return whether every key of *sku* (at *location*) is locked."""
@@ -97,7 +102,7 @@ class Book:
 
     def knows(self, sku: str) -> bool:
         """Return whether a locked key of *sku* ever moved."""
-        return any(self.rows[key].version for key in self._keys.get(sku, ()))
+        return sku in self._known
 
     def lines_of(self, reference: str) -> list[LineRow]:
         """Return the lines of a locked order, by number."""
@@ -115,7 +120,7 @@ class Book:
 
     def due(self, key: StockKey) -> list[LineRow]:
         """Return the expired holds read for *key* that still hold units, soonest first."""
-        lines = (self.lines[name] for name in self._due.get(key, ()))
+        lines = [self.lines[name] for name in self._due.get(key, ())]
         return [line for line in lines if line.held]
 
     def after(self, stage: Stage) -> Book:
@@ -155,8 +160,7 @@ class Book:
     def accept(self, stage: Stage) -> None:
         """Make a member's staged changes part of the book."""
         for key in stage.rows:
-            if key not in self.rows:
-                self._keys.setdefault(key.sku, []).append(key)
+            self._known.add(key.sku)
         self.rows.update(stage.rows)
         self.changed_rows.update(stage.rows)
         for name, line in stage.lines.items():
@@ -286,7 +290,7 @@ class Stage:
                 if broken is not None:
                     return self._refusal(draft, key, broken)
             after, entry = extend(row, key, change, movement_id, draft.occurred_at, self.now, floor)
-            if min(after.promised) < 0:
+            if min(after.amounts[1:4]) < 0:  # promised; the slice, for this is the hot path
                 raise InternalError(f"{key} would have {after}")
             self.rows[key] = after
             self.entries.append(entry)
@@ -383,4 +387,4 @@ def snapshot(lines: Iterable[LineRow]) -> list[list[Any]]:
 def line_from(values: list[Any]) -> LineRow:
     """Return a line from what ``snapshot`` wrote."""
     reference, number, round_, sku, location, lot, *counters = values
-    return LineRow(reference, number, round_, StockKey(sku, location, lot), *counters)
+    return made(LineRow, (reference, number, round_, StockKey(sku, location, lot), *counters))

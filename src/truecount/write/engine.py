@@ -152,7 +152,7 @@ class Engine:
             )
         else:
             outcomes = self._group.submit(intents)
-        if any(isinstance(outcome.error, UnknownSku) for outcome in outcomes):
+        if UnknownSku in [type(outcome.error) for outcome in outcomes]:
             outcomes = [self._with_nearest(outcome) for outcome in outcomes]
         if self._observer and not preview:
             seconds = max(0, self.now() - started) / 1_000_000

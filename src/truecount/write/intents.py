@@ -49,19 +49,15 @@ Decision: TypeAlias = Granted | Refused | Widen
 Decide: TypeAlias = Callable[[Book, Instant], Decision]
 
 
-def _nothing(_operation: Any, _book: Book) -> tuple[()]:
-    return ()
-
-
 class Rule(NamedTuple):
     """How one type of operation is wanted and decided."""
 
     wants: Callable[[Any, Settings], Wants]
     decide: Callable[[Any, Book, Instant], Decision]
     #: What it may take from SELLABLE, (sku, quantity): expired holds there are read for it.
-    demand: Callable[[Any, Book], Iterable[tuple[str, int]]] = _nothing
+    demand: Callable[[Any, Book], Iterable[tuple[str, int]]] | None = None
     #: Past figures it decides on: (stock key, instant).
-    moments: Callable[[Any, Book], Iterable[tuple[StockKey, Instant]]] = _nothing
+    moments: Callable[[Any, Book], Iterable[tuple[StockKey, Instant]]] | None = None
 
 
 #: The rules of a part of the library, by type of operation.
@@ -79,4 +75,4 @@ class Intent(NamedTuple):
 
 def may_lose(intent: Intent) -> bool:
     """Return whether it may take more from SELLABLE than its rule can tell beforehand."""
-    return intent.operation.is_fact and intent.rule.demand is _nothing
+    return intent.operation.is_fact and intent.rule.demand is None
