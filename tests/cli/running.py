@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from truecount.cli.app import app
@@ -18,6 +19,9 @@ from truecount.cli.app import app
 
 #: What every test starts from: no database named, no terminal, nothing of the caller's taste.
 PLAIN = {"TRUECOUNT_DB": "", "NO_COLOR": "", "COLUMNS": "100", "TERM": "xterm"}
+
+#: Put together once: doing it for each command would take longer than most commands.
+_COMMANDS = get_command(app)
 
 
 @attrs.frozen
@@ -47,12 +51,7 @@ class Line:
 
     def __call__(self, *words: object) -> Answer:
         """Run a command on the database of the folder, in this process."""
-        result = CliRunner().invoke(
-            app, list(map(str, words)), env=PLAIN | {"TRUECOUNT_DB": str(self.db)}
-        )
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Answer(result.exit_code, result.stdout, result.stderr)
+        return called(*words, env={"TRUECOUNT_DB": str(self.db)})
 
     def file(self, name: str, text: str, *, encoding: str = "utf-8") -> Path:
         """Put a file into the folder."""
@@ -70,6 +69,20 @@ class Line:
             (each["sku"], each["location"], each["lot"]): each["on_hand"]
             for each in self("stock", "--json").data["stock"]
         }
+
+
+def called(*words: object, env: dict[str, str] | None = None) -> Answer:
+    """Run a command in this process."""
+    with CliRunner().isolation(env=PLAIN | (env or {})) as streams:
+        try:
+            _COMMANDS.main(list(map(str, words)), prog_name="truecount")
+        except SystemExit as left:
+            code = left.code
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        out, err = (each.getvalue().decode() for each in streams[:2])
+    assert isinstance(code, int)
+    return Answer(code, out, err)
 
 
 def process(
