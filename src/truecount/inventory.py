@@ -8,10 +8,13 @@ joining of hosts; what it can do is what its parts can do.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from os import PathLike
 from types import TracebackType
 from typing import Self
 
+from truecount.errors import InvalidArgument
 from truecount.ledger.stock_ledger import StockLedger, ledger_rules
+from truecount.model.names import shown
 from truecount.protocols.storage import Storage
 from truecount.protocols.system import Clock, IdFactory, Observer
 from truecount.reconciliation.register import FINDING_RULES, BookFindings
@@ -57,6 +60,10 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
         catalog: Container[str] | None = None,
         sourcing: Mapping[str, Sourcing] | None = None,
     ) -> None:
+        if isinstance(storage, str | PathLike):
+            raise InvalidArgument(
+                "storage", shown(storage), f"a storage, for example SQLiteStorage({str(storage)!r})"
+            )
         self._over(
             Engine(
                 MemoryStorage() if storage is None else storage,
