@@ -4,8 +4,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import typer
 
+import truecount
 from tests.cli.running import Answer, Line
+from truecount.cli.options import ADVICE, guarded
 
 
 @pytest.fixture
@@ -80,9 +83,22 @@ class TestHistory:
         assert (newest["kind"], newest["change"]) == ("sold", {"sellable": -3})
         assert len(line("history", "MUG", "--last", "0", "--json").data["history"]) == 3
 
+    def test_names_nobody_knows_are_told_apart_from_no_history(self, line: Line) -> None:
+        """A typing error is not answered with an empty table."""
+        refused(line("history", "MUGG"), 2, "cannot find SKU 'MUGG'", "did you mean 'MUG'?")
+        refused(line("history", "--at", "berln"), 2, "did you mean 'berlin'?")
+        answer = line("history", "--reference", "nope")
+        assert (answer.code, answer.out) == (0, "nothing happened here yet\n")
+
+    def test_columns_nobody_filled_are_left_out(self, line: Line) -> None:
+        """What is empty throughout takes no room."""
+        assert line("import", line.csv("open,CUP,1,berlin")).code == 0
+        assert line("history", "CUP").out.splitlines()[0].split("  ")[-1].strip() == "movement"
+        assert "reference" not in line("history", "CUP").out
+
     def test_history_of_nothing_is_refused(self, line: Line) -> None:
         """A whole ledger is exported, not listed."""
-        refused(line("history"), 2, "a SKU, a location")
+        refused(line("history"), 2, "a SKU, --at or --reference")
 
 
 class TestFindings:
@@ -205,6 +221,16 @@ class TestMoving:
             answer = line("restore", tmp_path / "a.jsonl", "--db", tmp_path / "copy.db")
             assert expected in answer.out
 
+    def test_only_a_file_is_replaced(self, line: Line, tmp_path: Path) -> None:
+        """A link stays one, and neither a folder nor a device becomes a file."""
+        target = line.file("a.jsonl", "old")
+        link = tmp_path / "link.jsonl"
+        link.symlink_to(target)
+        assert line("export", link, "--force").code == 0
+        assert link.is_symlink()
+        assert target.read_text(encoding="utf-8").startswith('{"truecount"')
+        refused(line("export", tmp_path, "--force"), 2, "for a pipe or a device use -")
+
     def test_file_is_not_replaced_unasked(self, line: Line, tmp_path: Path) -> None:
         """A backup is not lost to a typing error, nor left half written."""
         target = line.file("a.jsonl", "precious")
@@ -250,6 +276,63 @@ class TestTheRest:
         refused(line(command), 3, "there is no such file")
         refused(line(command, "--db", ""), 2, "--db FILE", "TRUECOUNT_DB")
         assert not line.db.exists()
+
+    @pytest.mark.parametrize("command", ["stock", "findings", "verify", "export", "sweep"])
+    def test_empty_file_is_no_database(self, tmp_path: Path, command: str) -> None:
+        """A file that something else is about to fill is not taken for a ledger."""
+        line = Line(tmp_path)
+        line.db.touch()
+        refused(line(command), 3, "there is no such file")
+        assert line.db.stat().st_size == 0
+
+    def test_empty_ledger_says_so(self, tmp_path: Path) -> None:
+        """A table without rows would look like a mistake."""
+        line = Line(tmp_path)
+        line("locations", "add", "berlin")
+        assert line("stock").out == "no stock here yet\n"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["stock", "\udcff"],
+            ["stock", "--at", "\udcff"],
+            ["stock", "--tenant", "\udcff"],
+            ["history", "\udcff"],
+            ["history", "--at", "x\0"],
+            ["history", "--reference", "\udcff"],
+        ],
+    )
+    def test_names_that_nothing_can_have_are_refused(self, line: Line, words: list[str]) -> None:
+        """Bytes a shell passed on that are no text are told from names nobody knows."""
+        refused(line(*words), 2, "it has a control character")
+
+    def test_what_nobody_foresaw_is_one_line_too(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A mistake of ours is told in one line that says how to report it."""
+
+        def broken() -> None:
+            raise ZeroDivisionError("one\ntwo")
+
+        with pytest.raises(typer.Exit) as left:
+            guarded(broken)()
+        assert left.value.exit_code == 3
+        assert capsys.readouterr().err.startswith(
+            "truecount: cannot go on: ZeroDivisionError: one two; please report this"
+        )
+        monkeypatch.setenv("TRUECOUNT_TRACEBACK", "1")
+        with pytest.raises(ZeroDivisionError):
+            guarded(broken)()
+
+    def test_advice_is_that_of_the_command_line(self, line: Line) -> None:
+        """Nobody is told to pass a Python argument, and each advice put right still exists."""
+        refused(line("stock", "--at", "kiel"), 2, "declare it with `truecount locations add`")
+        source = "".join(
+            path.read_text(encoding="utf-8")
+            for path in Path(truecount.__file__).parent.rglob("*")
+            if path.suffix == ".py" and path.parent.name != "cli"
+        )
+        assert [advice for advice in ADVICE if advice not in source] == []
 
     def test_file_of_another_program_is_left_alone(self, tmp_path: Path) -> None:
         """A wrong file is neither read nor changed."""

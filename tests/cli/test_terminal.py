@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,14 +22,16 @@ def line(tmp_path: Path) -> Line:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
 class TestOnATerminal:
-    def shown(self, line: Line, *words: str, **env: str) -> str:
+    def shown(
+        self, line: Line, *words: str, columns: int = 100, env: dict[str, str] | None = None
+    ) -> str:
         """Run a command on a terminal and return what that shows."""
         import pty
 
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             command(*words, "--db", str(line.db)),
-            env=os.environ | PLAIN | env,
+            env=os.environ | PLAIN | {"COLUMNS": str(columns)} | (env or {}),
             stdin=subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,
@@ -51,10 +54,32 @@ class TestOnATerminal:
         assert "\x1b[1;31m" in self.shown(line, "findings")
         assert "\x1b[" in self.shown(line, "verify")
 
+    def test_sentences_are_cut_between_words(self, line: Line) -> None:
+        """On a narrow terminal advice stays readable, and under its sentence."""
+        lines = bare(self.shown(line, "findings", columns=40)).splitlines()
+        assert lines[:2] == [
+            "[100] TEA at berlin is oversold by 2,",
+            "     since " + lines[1].removeprefix("     since "),
+        ]
+        assert all(len(each) <= 40 or len(each.split()) == 1 for each in lines)
+
+    def test_table_that_does_not_fit_is_not_drawn(self, line: Line) -> None:
+        """No number is cut in two by a frame: the terminal breaks whole lines instead."""
+        assert "━" in self.shown(line, "history", "TEA", columns=120)
+        narrow = self.shown(line, "history", "TEA", columns=60)
+        assert "━" not in narrow
+        (entry,) = line("history", "TEA", "--json").data["history"]
+        assert entry["id"] in narrow
+
     @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
     def test_plain_is_plain(self, line: Line, env: dict[str, str]) -> None:
         """Who asks for no colour gets text without a single escape."""
-        assert "\x1b" not in self.shown(line, "findings", **env)
+        assert "\x1b" not in self.shown(line, "findings", env=env)
+
+
+def bare(text: str) -> str:
+    """Return *text* without what colours it."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 def _read(descriptor: int) -> bytes:
@@ -81,6 +106,27 @@ class TestInAPipe:
         answer = ended(process("stock", folder=line.folder, env=ascii_only))
         assert answer.code == 0
         assert "K\\xe4se" in answer.out
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="it takes a POSIX shell")
+    @pytest.mark.parametrize(
+        ("closed", "code", "told"),
+        [(">&-", 3, "standard output is closed"), ("2>&-", 0, "TEA")],
+    )
+    def test_closed_stream_is_no_traceback(
+        self, line: Line, closed: str, code: int, told: str
+    ) -> None:
+        """Started without one of its streams, the command still ends with a code that is right."""
+        script = f'exec "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *command("stock", "--db", line.db)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | PLAIN,
+        )
+        assert done.returncode == code
+        assert told in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
 
     def test_json_is_the_only_output(self, line: Line) -> None:
         """Standard output has one document on one line, standard error nothing."""

@@ -63,7 +63,7 @@ def show_verification(screen: Screen, found: Verification) -> None:
     )
     screen.say(f"seal {found.position}:{found.digest}")
     for problem in found.problems:
-        screen.say(f"- {problem}", style="red")
+        screen.say(f"- {problem}", style="red", hang=2)
     if found.ok:
         screen.say("the count is true", style="green")
     else:
@@ -111,7 +111,7 @@ def findings(
     for finding in report.open[: limit or None]:
         show_finding(screen, finding)
     for finding in report.closed[: limit or None]:
-        screen.say(f"closed: {finding.sentence}", style="dim")
+        screen.say(f"closed: {finding.sentence}", style="dim", hang=8)
     count = len(report.open)
     what = "open" if since is None else "new"
     more = f", the {limit} most urgent are above" if limit and count > limit else ""
@@ -133,7 +133,7 @@ def show_finding(screen: Screen, finding: Finding, *, with_id: bool = True) -> N
     """Print a finding: how urgent, what, what to do."""
     style = "bold red" if finding.urgency >= URGENT else "yellow"
     sentence = finding.sentence[:1].upper() + finding.sentence[1:]
-    screen.say(f"[{finding.urgency}] {sentence}.", style=style)
+    screen.say(f"[{finding.urgency}] {sentence}.", style=style, hang=5)
     screen.say(f"     {finding.advice}")
     if with_id:
         screen.say(f"     id {finding.id}", style="dim")

@@ -30,7 +30,6 @@ from truecount.protocols.storage import Storage
 
 START: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
-_WIDTH: Final = 96
 _BERLIN: Final = "berlin"
 _HAMBURG: Final = "hamburg"
 
@@ -73,7 +72,7 @@ class Shop:
     def tell(self, sentence: str) -> None:
         """Say what happens; the clock moves on by a minute."""
         self.chapters[-1]["told"].append(sentence)
-        for line in wrap(sentence, _WIDTH):
+        for line in wrap(sentence, self.screen.width):
             self.screen.say(line)
         self.wait(minutes=1)
 
@@ -102,7 +101,7 @@ class Shop:
             show_finding(self.screen, finding, with_id=False)
         for finding in report.closed:
             self.chapters[-1]["closed"].append(finding.to_dict())
-            self.screen.say(f"Closed: {finding.sentence}.", style="green")
+            self.screen.say(f"Closed: {finding.sentence}.", style="green", hang=8)
 
 
 def build(storage: Storage, seed: int, screen: Screen) -> Shop:
@@ -171,7 +170,8 @@ def goods_come_in(shop: Shop) -> None:
     inventory.close_delivery("MUG", at=_BERLIN, reference="PO-1001")
     over_delivery = next(f for f in inventory.findings().open if f.kind == "over_delivery")
     inventory.dismiss(over_delivery.id, actor="kim", note="we keep and pay the surplus")
-    shop.tell("The supplier will not send them: the line is closed. Kim keeps the extra teapots.")
+    extra = "teapot" if over == 1 else "teapots"
+    shop.tell(f"The supplier will not send them: the line is closed. Kim keeps the extra {extra}.")
     shop.look()
 
 

@@ -65,8 +65,11 @@ def _target(file: Path, *, force: bool) -> Iterator[TextIO]:
         finally:
             stream.detach()
         return
+    if file.exists() and not file.is_file():
+        raise InvalidArgument("FILE", shown(str(file)), "a file; for a pipe or a device use -")
     if file.exists() and not force:
         raise InvalidArgument("FILE", shown(str(file)), "a file that does not exist, or --force")
+    file = file.resolve()  # What a link points at is replaced, not the link.
     part = file.with_name(f"{file.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:

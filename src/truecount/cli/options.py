@@ -12,26 +12,28 @@ Exit codes:
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeAlias
+from typing import Annotated, Final, NoReturn, ParamSpec, TypeAlias
 
 import typer
 
 from truecount.errors import (
     InvalidArgument,
     InvalidRequest,
+    InvalidText,
     InvalidTime,
     Refused,
     StorageUnavailable,
     TrueCountError,
 )
 from truecount.inventory import Inventory
-from truecount.model import instants
+from truecount.model import instants, names
 from truecount.model.names import shown
 from truecount.storage.sqlite import SQLiteStorage
 
@@ -76,16 +78,41 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         try:
             command(*args, **kwargs)
         except TrueCountError as error:
-            fail(str(error), code_of(error))
-        except BrokenPipeError:
+            fail("; ".join([_said_here(error), *getattr(error, "__notes__", ())]), code_of(error))
+        except (BrokenPipeError, typer.Exit, typer.Abort):
             raise
         except OSError as error:
             fail(f"cannot go on: {error}", Code.STORAGE)
+        except Exception as error:
+            if os.environ.get("TRUECOUNT_TRACEBACK"):
+                raise
+            fail(
+                f"cannot go on: {type(error).__name__}: {error}; please report this with what "
+                "TRUECOUNT_TRACEBACK=1 shows; verify tells whether the ledger is sound",
+                Code.STORAGE,
+            )
 
     return run
 
 
-def fail(message: str, code: Code) -> None:
+def _said_here(error: TrueCountError) -> str:
+    """Return the message of *error*, its advice for Python put in the words of this program."""
+    message = str(error)
+    for python, here in ADVICE.items():
+        message = message.replace(python, here)
+    return message
+
+
+#: Advice of messages, and what it is on the command line.
+ADVICE: Final = {
+    "declare it with locations.add(...)": "declare it with `truecount locations add`",
+    "to keep stock in it pass beside=True": "name another file with --db",
+    "to read it pass read_only=True": "make it writable, or work on a copy",
+    "a location (at=) or a reference": "--at or --reference",
+}
+
+
+def fail(message: str, code: Code) -> NoReturn:
     """Say why on standard error, in one line, and leave with *code*."""
     line = " ".join(message.split("\n"))
     print(f"truecount: {line}", file=sys.stderr)
@@ -116,10 +143,29 @@ def ledger(
         StorageUnavailable: There is none, or it cannot be opened.
     """
     path = named(db)
-    if not create and not path.exists():
+    if not create and not _is_there(path):
         raise StorageUnavailable(str(path), "there is no such file; name another with --db")
     with Inventory(SQLiteStorage(path, read_only=read_only), tenant=tenant) as inventory:
         yield inventory
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether a database may be there; an empty file is none, and is left empty."""
+    return path.exists() and (not path.is_file() or path.stat().st_size > 0)
+
+
+def check_name(value: str | None, name: str) -> None:
+    """
+    Raise unless *value* is text that something can be called; None is no name at all.
+
+    >>> check_name("MUG ", "SKU")
+    Traceback (most recent call last):
+    ...
+    truecount.errors.InvalidText: cannot use 'MUG ' as SKU: it is padded with white space; strip it
+    """
+    problem = None if value is None else names.problem_with(value, names.NAME_LENGTH_MAX)
+    if problem is not None:
+        raise InvalidText(name, shown(value), problem)
 
 
 def named(db: Path | None) -> Path:
@@ -145,7 +191,10 @@ def moment(value: str, name: str) -> datetime:
         raise InvalidTime(name, shown(value), rule) from error
     if found.utcoffset() is None:
         raise InvalidTime(name, shown(value), "it has no time zone; add one, for example +01:00")
-    return instants.moment(found, name)
+    try:
+        return instants.moment(found, name)
+    except InvalidTime as error:
+        raise InvalidTime(name, shown(value), error.rule) from error
 
 
 def iso(value: datetime | None) -> str | None:

@@ -2,11 +2,13 @@
 What the command line prints: tables, sentences, JSON, progress.
 
 Rules:
-1. On a terminal tables are drawn and coloured; where the output is piped, or NO_COLOR is
-   set, or the terminal is dumb, it is plain text without a single escape.
+1. On a terminal tables are drawn and coloured, and sentences are cut between words; where
+   the output is piped, or NO_COLOR is set, or the terminal is dumb, it is plain text without
+   a single escape, a sentence to a line. A table too wide for the terminal is not drawn.
 2. Text of the shop is only text: nothing in it is taken for markup.
 3. With ``--json`` standard output has one JSON document (one line), nothing else.
 4. Progress is drawn on standard error, and only on a terminal.
+5. What draws is imported when something is drawn: a timer or a pipe need not wait for it.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from truecount.ledger import scan
+
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+#: Prose is not spread wider than this: longer lines are hard to read.
+WIDTH_MAX: Final = 96
 
 
 class Heading(NamedTuple):
@@ -64,15 +71,29 @@ class Screen:
             self.say()
         self._in_gap = True
 
-    def say(self, line: str = "", *, style: str = "") -> None:
-        """Print one line."""
+    @property
+    def width(self) -> int:
+        """How many letters of prose a line takes: those of the terminal, but not too many."""
+        return min(_console().width, WIDTH_MAX) if self.pretty else WIDTH_MAX
+
+    def say(self, line: str = "", *, style: str = "", hang: int = 0) -> None:
+        """
+        Print one line.
+
+        A terminal that is too narrow for it gets it in several, cut between words, all but
+        the first indented by *hang*.
+        """
         if self.as_json:
             return
         self._in_gap = False
-        if self.pretty:
-            _console().print(Text(line, style=style), soft_wrap=True)
-        else:
+        if not self.pretty:
             print(line)
+            return
+        from rich.text import Text
+
+        console = _console()
+        for part in _cut(line, console.width, hang):
+            console.print(Text(part, style=style), soft_wrap=True)
 
     def table(
         self, headings: Sequence[Heading], rows: Sequence[Sequence[object]], title: str = ""
@@ -82,8 +103,8 @@ class Screen:
             return
         self._in_gap = False
         cells = [["" if value is None else str(value) for value in row] for row in rows]
-        if self.pretty:
-            _console().print(_drawn(headings, cells, title))
+        if self.pretty and _fits(drawn := _drawn(headings, cells, title)):
+            _console().print(drawn)
             return
         if title:
             print(title)
@@ -101,6 +122,15 @@ class Screen:
         if not self.pretty or not sys.stderr.isatty():
             yield None
             return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -131,7 +161,39 @@ def plain_table(headings: Sequence[Heading], rows: Sequence[Sequence[str]]) -> I
         yield "  ".join(cells).rstrip()
 
 
+def _cut(line: str, width: int, hang: int) -> list[str]:
+    """
+    Return *line* in parts of at most *width*, but for words that are longer.
+
+    >>> _cut("[50] Two mugs came back.", 16, 5)
+    ['[50] Two mugs', '     came back.']
+    """
+    if len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    return wrap(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=" " * hang or indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _fits(table: Table) -> bool:
+    """Return whether a table can be drawn without cutting a cell in two."""
+    from rich.measure import Measurement
+
+    console = _console()
+    endless = console.options.update(width=10_000)
+    return Measurement.get(console, endless, table).maximum <= console.width
+
+
 def _drawn(headings: Sequence[Heading], rows: Sequence[Sequence[str]], title: str) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=Text(title) if title else None, title_justify="left")
     for heading in headings:
         justify = "right" if heading.is_number else "left"
@@ -142,6 +204,8 @@ def _drawn(headings: Sequence[Heading], rows: Sequence[Sequence[str]], title: st
 
 
 def _console() -> Console:
+    from rich.console import Console
+
     return Console(highlight=False, markup=False, emoji=False)
 
 

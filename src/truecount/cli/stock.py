@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import attrs
 import typer
 
-from truecount.cli.options import At, Db, Json, Tenant, guarded, iso, ledger, moment
+from truecount.cli.options import At, Db, Json, Tenant, check_name, guarded, iso, ledger, moment
 from truecount.cli.output import Screen, numbers, text
 from truecount.errors import UnknownLocation, UnknownSku
 from truecount.inventory import Inventory
@@ -85,10 +85,12 @@ def stock(
     screen = Screen(as_json=as_json)
     time = None if as_of is None else moment(as_of, "--as-of")
     with ledger(db, tenant, read_only=True) as inventory:
+        _check_sku(inventory, sku)
         figures = _figures(inventory, sku, at, time)
-        if sku is not None and not inventory.stock(sku=sku):
-            raise UnknownSku(sku, _nearest(sku, {key.sku for key in inventory.stock()}))
-    show_figures(screen, figures)
+    if figures:
+        show_figures(screen, figures)
+    else:
+        screen.say("no stock here yet")
     screen.data(
         {"as_of": iso(time), "stock": [as_data(key, each) for key, each in figures.items()]}
     )
@@ -104,7 +106,14 @@ def _figures(
     return {key: inventory.as_of(key.sku, time, at=key.location, lot=key.lot) for key in now}
 
 
+def _check_sku(inventory: Inventory, sku: str | None) -> None:
+    check_name(sku, "SKU")
+    if sku is not None and not inventory.stock(sku=sku):
+        raise UnknownSku(sku, _nearest(sku, {key.sku for key in inventory.stock()}))
+
+
 def _check_location(inventory: Inventory, at: str | None) -> None:
+    check_name(at, "--at")
     if at is not None and at not in inventory.locations:
         raise UnknownLocation(at, _nearest(at, inventory.locations))
 
@@ -160,30 +169,42 @@ def history(
     one of SKU, --at and --reference.
     """
     screen = Screen(as_json=as_json)
+    check_name(reference, "--reference")
     with ledger(db, tenant, read_only=True) as inventory:
+        _check_sku(inventory, sku)
         _check_location(inventory, at)
         entries = inventory.history(sku, at=at, reference=reference, last=last or None)
-    screen.table(
-        (
-            *text("occurred at", "kind", "sku", "location", "lot", "change"),
-            *numbers("on hand", "available"),
-            *text("reference", "because", "movement"),
-        ),
-        [_line_of(entry) for entry in entries],
-    )
+    if entries:
+        show_history(screen, entries)
+    else:
+        screen.say("nothing happened here yet")
     screen.data({"history": [_entry_data(entry) for entry in entries]})
 
 
-def _line_of(entry: HistoryEntry) -> list[object]:
+def show_history(screen: Screen, entries: Sequence[HistoryEntry]) -> None:
+    """Print a table of entries; columns that are empty throughout are left out."""
+    headings = (
+        *text("occurred at", "kind", "sku", "location", "lot", "change"),
+        *numbers("on hand", "available"),
+        *text("reference", "because", "movement"),
+    )
+    lines = [_line_of(entry) for entry in entries]
+    shown = [number for number in range(len(headings)) if any(line[number] for line in lines)]
+    screen.table(
+        [headings[number] for number in shown], [[line[n] for n in shown] for line in lines]
+    )
+
+
+def _line_of(entry: HistoryEntry) -> list[str]:
     movement = entry.movement
     return [
         f"{movement.occurred_at:%Y-%m-%d %H:%M:%S}Z",
         movement.kind.value,
         *entry.key,
         change_in_words(entry.change),
-        entry.after.on_hand,
-        entry.after.available,
-        movement.reference,
+        str(entry.after.on_hand),
+        str(entry.after.available),
+        movement.reference or "",
         "; ".join(filter(None, (movement.reason, movement.actor, movement.origin))),
         movement.id,
     ]
