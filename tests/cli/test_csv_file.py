@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,13 +42,21 @@ class TestSheet:
     def test_other_encoding_is_named(self, tmp_path: Path, encoding: str) -> None:
         """A file that is not UTF-8 stops with advice instead of wrong letters."""
         path = write(tmp_path, "kind,sku\nsold,Tüte\n", encoding)
-        with pytest.raises(InvalidData, match=r"not utf-8-sig \(byte 0x.* --encoding"):
+        with pytest.raises(InvalidData, match=r"line \d: it is not UTF-8 \(byte 0x.* --encoding"):
             list(rows_of(sheet_of(path)))
 
-    def test_unknown_encoding_is_named(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("encoding", ["klingon", "", "\udcff"])
+    def test_unknown_encoding_is_named(self, tmp_path: Path, encoding: str) -> None:
         """An encoding Python does not know is a wrong argument."""
-        with pytest.raises(InvalidArgument, match="'klingon'"):
-            sheet_of(write(tmp_path, "kind\n"), "klingon")
+        with pytest.raises(InvalidArgument, match="encoding .*expected one that Python knows"):
+            sheet_of(write(tmp_path, "kind\n"), encoding)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+    def test_pipe_is_refused(self, tmp_path: Path) -> None:
+        """What can be read only once is not read at all, instead of read as if it were empty."""
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InvalidData, match="it is a pipe .*save it as a file"):
+            sheet_of(tmp_path / "pipe")
 
     @pytest.mark.parametrize("text", ["", "\n\n"])
     def test_file_without_a_header_is_refused(self, tmp_path: Path, text: str) -> None:
@@ -88,6 +98,15 @@ class TestRows:
         with pytest.raises(InvalidData, match="line 2: .*larger than field limit"):
             list(rows_of(sheet_of(path)))
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_line_that_cannot_be_decoded_is_named(self, tmp_path: Path, end: str) -> None:
+        """Files put together from two encodings are told where the second one begins."""
+        path = tmp_path / "may.csv"
+        good, bad = f"sold,Tüte{end}".encode() * 5000, f"sold,Tüte{end}".encode("cp1252")
+        path.write_bytes(f"kind,sku{end}".encode() + good + bad)
+        with pytest.raises(InvalidData, match="line 5002: it is not UTF-8"):
+            list(rows_of(sheet_of(path)))
+
     def test_progress_ends_at_the_size(self, tmp_path: Path) -> None:
         """Progress is told in bytes, never more than there are."""
         path = write(tmp_path, "kind,sku\n" + "sold,MUG\n" * 5000)
@@ -104,6 +123,8 @@ class TestRejects:
         sheet = sheet_of(write(tmp_path, "kind,sku\n"))
         precious = tmp_path / "precious.csv"
         precious.write_text("a,b\n", encoding="utf-8")
+        with pytest.raises(InvalidArgument, match="a new file"), rejects_to(tmp_path, sheet):
+            pass
         for path in (precious, sheet.path):
             before = path.read_text(encoding="utf-8")
             with pytest.raises(InvalidArgument, match="a new file"), rejects_to(path, sheet):

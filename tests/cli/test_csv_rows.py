@@ -134,7 +134,6 @@ class TestGoodRows:
 
 
 BAD: list[tuple[dict[str, str], str, str]] = [
-    ({"kind": ""}, "kind", "empty"),
     ({"kind": "stolen"}, "kind", "expected one of open, expect"),
     ({"sku": ""}, "sku", "empty"),
     ({"sku": " MUG"}, "sku", "padded"),
@@ -147,10 +146,19 @@ BAD: list[tuple[dict[str, str], str, str]] = [
     ({"quantity": "1_000"}, "quantity", "whole number"),
     ({"quantity": "１２"}, "quantity", "whole number"),  # noqa: RUF001 -- full-width digits
     ({"quantity": "=1+1"}, "quantity", "whole number"),
-    ({"quantity": "9" * 5000}, "quantity", "whole number"),
     ({"quantity": "0"}, "quantity", "from 1 to"),
     ({"quantity": "-3"}, "quantity", "from 1 to"),
     ({"quantity": "9999999999999999999"}, "quantity", "from 1 to"),
+    ({"quantity": "9" * 20}, "quantity", "a whole number of at most 9223372036854775807"),
+    ({"quantity": "9" * 5000}, "quantity", "a whole number of at most 9223372036854775807"),
+    ({"quantity": "9223372036854775808"}, "quantity", "expected whole numbers from "),
+    ({"quantity": "1,000"}, "quantity", "drop the separators"),
+    ({"quantity": "1.000.000"}, "quantity", "drop the separators"),
+    ({"quantity": "1\u00a0000"}, "quantity", "drop the separators"),
+    ({"quantity": " 3"}, "quantity", "padded with white space; take it away, or pass --strip"),
+    ({"location": "berlin "}, "location", "or pass --strip"),
+    ({"kind": " "}, "kind", "or pass --strip"),
+    ({"kind": ""}, "kind", "it is empty, and no --kind was named; expected one of open, "),
     ({"kind": "adjust", "reason": "x", "quantity": "0"}, "quantity", "not 0"),
     ({"location": ""}, "location", "empty"),
     ({"location": "berln"}, "location", "did you mean 'berlin'?"),
@@ -202,6 +210,12 @@ class TestBadRows:
         problem = fact_of(LAYOUT, 7, ["sold"] * (len(COLUMNS) + extra))
         assert isinstance(problem, Problem)
         assert f"the row has {len(COLUMNS) + extra} cells" in problem.reason
+
+    def test_one_cell_is_one_cell(self) -> None:
+        """A line of something else altogether is told in good grammar."""
+        problem = fact_of(LAYOUT, 7, ["total"])
+        assert isinstance(problem, Problem)
+        assert problem.reason == f"the row has 1 cell, the header has {len(COLUMNS)}"
 
     @given(st.dictionaries(st.sampled_from([*COLUMNS]), st.text(max_size=12)))
     def test_any_text_is_a_fact_or_a_named_problem(self, cells: dict[str, str]) -> None:
@@ -270,7 +284,7 @@ class TestHeader:
         [
             (["kind", "sku", "quantity"], "no column location"),
             (["kind", "sku", "location", "SKU"], "'SKU' is there twice"),
-            (["kind", "sku", "location", " "], "column 4 has no name"),
+            (["kind", "sku", "location", " "], "column 4 has no name (seen: 'kind', 'sku', "),
             (["kind", "sku", "location", "refrence"], "did you mean 'reference'?"),
             (["kind", "sku", "location", "\x1b[2J"], "'\\x1b[2J' is unknown"),
         ],
@@ -285,6 +299,13 @@ class TestHeader:
         """A mapping to nothing is a mistake, not an empty column."""
         with pytest.raises(InvalidData, match="no column 'Menge' for quantity"):
             places_of(["kind", "sku", "location"], {"quantity": "Menge"}, (), extra=False)
+
+    def test_column_both_mapped_and_there_is_named(self) -> None:
+        """Which of the two is meant is a question for whoever called."""
+        header = ["kind", "sku", "quantity", "Pieces", "location"]
+        with pytest.raises(InvalidData, match="--map takes quantity from 'Pieces'; drop one"):
+            places_of(header, {"quantity": "Pieces"}, (), extra=False)
+        assert places_of(header, {"quantity": "Pieces"}, (), extra=True)["quantity"] == 3
 
     def test_extra_columns_are_passed_over_on_request(self) -> None:
         """A file may say more than the ledger wants to know."""

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Line
-from truecount import Inventory
-from truecount.cli.csv_file import sheet_of
+from tests.hooked import HookedStorage
+from truecount import Inventory, MemoryStorage
+from truecount.cli.csv_file import Sheet, sheet_of
 from truecount.cli.csv_import import write
 from truecount.cli.csv_rows import Layout, places_of
+from truecount.errors import StorageUnavailable
 
 
 @pytest.fixture
@@ -17,6 +19,16 @@ def line(tmp_path: Path) -> Line:
     line = Line(tmp_path)
     assert line("locations", "add", "berlin").code == 0
     return line
+
+
+def layout_of(sheet: Sheet) -> Layout:
+    """Read a sheet as the command line does without options."""
+    return Layout(
+        header=sheet.header,
+        places=places_of(sheet.header, {}, (), extra=False),
+        key_prefix="may.csv",
+        locations=frozenset({"berlin"}),
+    )
 
 
 class TestLookingFirst:
@@ -100,6 +112,24 @@ class TestWriting:
         assert (answer.code, answer.data["imported"], answer.data["replayed"]) == (0, 2, 1_000)
         assert line.figures() == {("MUG", "berlin", ""): 1_000, ("TEA", "berlin", ""): 2}
 
+    def test_storage_that_fails_on_the_way_is_told_with_what_is_there(self, line: Line) -> None:
+        """Whoever filled the disk learns how far the import came, and that it goes on."""
+
+        def fail() -> None:
+            raise StorageUnavailable("shop.db", "database or disk is full")
+
+        storage = HookedStorage(MemoryStorage())
+        inventory = Inventory(storage)
+        inventory.locations.add("berlin")
+        sheet = sheet_of(line.csv(*["receive,MUG,1,berlin"] * 2_500))
+        storage.before("write", lambda: None, lambda: None, fail)
+        with pytest.raises(StorageUnavailable) as caught:
+            write(inventory, sheet, layout_of(sheet))
+        (note,) = caught.value.__notes__
+        assert note.startswith("the 2000 rows before this chunk are in the ledger: run the import")
+        done = write(inventory, sheet, layout_of(sheet))
+        assert (done.imported, done.replayed) == (500, 2_000)
+
     def test_skip_bad_sorts_out_what_the_ledger_refuses_too(self, line: Line) -> None:
         """Neither a cell nor a contradiction to the book holds up the other rows."""
         path = line.file(
@@ -157,15 +187,9 @@ class TestChangedMeanwhile:
         line = Line(tmp_path)
         path = line.csv("receive,MUG,1,berlin", "receive,MUG,x,berlin")
         sheet = sheet_of(path)
-        layout = Layout(
-            header=sheet.header,
-            places=places_of(sheet.header, {}, (), extra=False),
-            key_prefix="may.csv",
-            locations=frozenset({"berlin"}),
-        )
         inventory = Inventory()
         inventory.locations.add("berlin")
-        written = write(inventory, sheet, layout)
+        written = write(inventory, sheet, layout_of(sheet))
         assert (written.imported, written.stopped_at, written.found) == (0, 2, 1)
         assert inventory.stock() == {}
 

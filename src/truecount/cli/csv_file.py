@@ -10,8 +10,10 @@ Rules:
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +46,7 @@ def sheet_of(path: Path, encoding: str = "utf-8-sig", delimiter: str | None = No
     Open *path*, find its delimiter unless it is given, and read its header.
 
     Raises:
-        InvalidData: It cannot be opened or decoded, or it is empty.
+        InvalidData: It cannot be opened or decoded, it is empty, or it is no file.
         InvalidArgument: There is no such encoding.
     """
     candidates = DELIMITERS if delimiter is None else (delimiter,)
@@ -63,7 +65,7 @@ def _first_row(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
         except csv.Error as error:
             raise InvalidData(f"the header of {path}", str(error)) from error
         except UnicodeError as error:
-            raise InvalidData(str(path), _undecodable(error, encoding)) from error
+            raise _undecodable(error, path, encoding) from error
 
 
 def rows_of(sheet: Sheet, progress: Progress | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -89,8 +91,7 @@ def rows_of(sheet: Sheet, progress: Progress | None = None) -> Iterator[tuple[in
             except csv.Error as error:
                 raise InvalidData(f"{sheet.path}, line {line}", _broken(error)) from error
             except UnicodeError as error:
-                where = f"{sheet.path}, after line {line - 1}"
-                raise InvalidData(where, _undecodable(error, sheet.encoding)) from error
+                raise _undecodable(error, sheet.path, sheet.encoding) from error
             if not any(cells):
                 continue
             if is_header:
@@ -108,26 +109,56 @@ def _broken(error: csv.Error) -> str:
     )
 
 
-def _undecodable(error: UnicodeError, encoding: str) -> str:
+def _undecodable(error: UnicodeError, path: Path, encoding: str) -> InvalidData:
+    is_utf8 = codecs.lookup(encoding).name in {"utf-8", "utf-8-sig"}
+    line = _undecodable_line(path) if is_utf8 else None
     seen = str(error)
     if isinstance(error, UnicodeDecodeError):
         seen = f"byte 0x{error.object[error.start]:02x}, {error.reason}"
-    return (
-        f"it is not {encoding} ({seen}); save it as UTF-8, or pass --encoding, for example "
-        "cp1252 or utf-16"
+    return InvalidData(
+        str(path) if line is None else f"{path}, line {line}",
+        f"it is not {'UTF-8' if is_utf8 else encoding} ({seen}); save it as UTF-8, or pass "
+        "--encoding, for example cp1252 or utf-16",
     )
+
+
+def _undecodable_line(path: Path) -> int | None:
+    """Return the first line that is not UTF-8: a decoder reads in blocks and cannot tell."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.isascii() and not _is_clean(line):
+                return number
+    return None
+
+
+def _is_clean(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager
 def _opened(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     try:
+        _check_regular(path)
         stream = path.open(encoding=encoding, newline="")
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         raise InvalidArgument("encoding", shown(encoding), "one that Python knows") from error
     except OSError as error:
         raise InvalidData(str(path), error.strerror or str(error)) from error
     with stream:
         yield stream
+
+
+def _check_regular(path: Path) -> None:
+    """Raise if *path* is a pipe: that gives its rows once, and they are read more than once."""
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise InvalidData(
+            str(path), "it is a pipe or a device, and is read more than once; save it as a file"
+        )
 
 
 class Rejects:
@@ -178,7 +209,7 @@ def rejects_to(path: Path, sheet: Sheet) -> Iterator[Rejects]:
 
 
 def _was_rejects(path: Path, sheet: Sheet) -> bool:
-    if path.samefile(sheet.path):
+    if not path.is_file() or path.samefile(sheet.path):
         return False
     with path.open("rb") as stream:
         first = stream.readline(1_000_000).strip()

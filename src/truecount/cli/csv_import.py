@@ -16,7 +16,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -138,7 +138,8 @@ def write(
         bad = [row for row in chunk if isinstance(row, _BadRow)]
         outcomes: list[Outcome] = []
         if rejects is not None or not bad:
-            outcomes, refused = _record(inventory, good, sort_out=rejects is not None)
+            with _telling_what_is_there(total):
+                outcomes, refused = _record(inventory, good, sort_out=rejects is not None)
             bad += refused
         if bad and rejects is None:
             problems = tuple(row.problem for row in bad[:LISTED_MAX])
@@ -147,6 +148,20 @@ def write(
             )
         total = _added(total, outcomes, bad, rejects)
     return total
+
+
+@contextmanager
+def _telling_what_is_there(total: Written) -> Iterator[None]:
+    """Add to an error that stops the import which rows the ledger has."""
+    try:
+        yield
+    except TrueCountError as error:
+        if there := total.imported + total.replayed:
+            error.add_note(
+                f"the {there} rows before this chunk are in the ledger: run the import again, it "
+                "goes on from there"
+            )
+        raise
 
 
 def _line(row: Row | _BadRow) -> int:

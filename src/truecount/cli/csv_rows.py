@@ -43,6 +43,7 @@ from truecount.model.operations import (
     Scrapped,
     Sold,
 )
+from truecount.model.quantities import QUANTITY_MAX
 
 
 #: What each column holds; the order is the order of the manual.
@@ -71,7 +72,10 @@ BAD_COLUMNS: Final = ("bad_line", "bad_column", "bad_reason")
 _ALWAYS: Final = frozenset({"reference", "key", "reason", "actor", "origin", "occurred_at"})
 _TIMES: Final = frozenset({"occurred_at", "counted_at", "lot_expires_at", "due_at"})
 _NUMBERS: Final = frozenset({"quantity", "change", "rejected"})
+#: Nineteen digits hold every quantity there is.
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
+_TOO_LARGE: Final = re.compile(r"[+-]?[0-9]{20,}")
+_GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}([., '_\u00a0\u2019\u202f][0-9]{3})+")
 
 
 _NEEDS: Final = "sku quantity location"
@@ -210,7 +214,7 @@ def places_of(
         if name in COLUMNS and name not in places:
             places[name] = place
         elif not extra:
-            raise InvalidData("the header", _unknown(header[place]))
+            raise InvalidData("the header", _unknown(header[place], mapping))
     missing = [name for name in ("kind", "sku", "location") if name not in {*places, *constants}]
     if missing:
         raise InvalidData(
@@ -224,9 +228,11 @@ def places_of(
 def _check_header(header: Sequence[str], seen: Sequence[str]) -> None:
     for place, name in enumerate(seen):
         if not name:
-            raise InvalidData("the header", f"column {place + 1} has no name")
+            problem = f"column {place + 1} has no name (seen: {_shown(header)})"
+            raise InvalidData("the header", problem)
         if name in seen[:place]:
-            raise InvalidData("the header", f"column {header[place]!r} is there twice")
+            problem = f"column {names.shown(header[place])} is there twice; rename one of them"
+            raise InvalidData("the header", problem)
 
 
 def _mapped(column: str, name: str, header: Sequence[str], seen: Sequence[str]) -> int:
@@ -243,8 +249,14 @@ def _shown(header: Sequence[str]) -> str:
     return ", ".join(names.shown(name) for name in header)
 
 
-def _unknown(name: str) -> str:
-    near = get_close_matches(name.strip().casefold(), COLUMNS, n=1)
+def _unknown(name: str, mapping: Mapping[str, str]) -> str:
+    column = name.strip().casefold()
+    if column in mapping:
+        return (
+            f"it has a column {names.shown(name)}, but --map takes {column} from "
+            f"{names.shown(mapping[column])}; drop one, or pass over the other with --extra"
+        )
+    near = get_close_matches(column, COLUMNS, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return (
         f"column {names.shown(name)} is unknown{meant}; say what it holds with --map, or pass "
@@ -274,12 +286,15 @@ def fact_of(layout: Layout, line: int, cells: Sequence[str]) -> Operation | Prob
         return _fact(layout, line, cells)
     except _Bad as bad:
         column, value, reason = bad.found
+        if column and value != value.strip():
+            reason = "it is padded with white space; take it away, or pass --strip"
         return Problem(line, layout.named(column) if column else "", value, reason)
 
 
 def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
     if len(cells) != len(layout.header):
-        reason = f"the row has {len(cells)} cells, the header has {len(layout.header)}"
+        count = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
+        reason = f"the row has {count}, the header has {len(layout.header)}"
         raise _Bad("", ",".join(cells), reason)
     said = {column: cells[place] for column, place in layout.places.items() if cells[place]}
     if layout.strip:
@@ -308,8 +323,8 @@ def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
 def _spec_of(word: str) -> KindSpec:
     spec = KINDS.get(word)
     if spec is None:
-        reason = "it is empty" if not word else f"expected one of {', '.join(KINDS)}"
-        raise _Bad("kind", word, reason)
+        seen = "" if word else "it is empty, and no --kind was named; "
+        raise _Bad("kind", word, f"{seen}expected one of {', '.join(KINDS)}")
     return spec
 
 
@@ -337,7 +352,8 @@ def _made(spec: KindSpec, values: Mapping[str, Any], said: Mapping[str, str]) ->
     except (InvalidText, InvalidTime) as error:
         raise _bad_cell(spec, error.name, error.rule, said) from None
     except (InvalidArgument, InvalidQuantity) as error:
-        raise _bad_cell(spec, error.name, f"expected {error.allowed}", said) from None
+        reason = f"expected {error.allowed.replace(' (int)', '')}"
+        raise _bad_cell(spec, error.name, reason, said) from None
 
 
 def _bad_cell(spec: KindSpec, field: str, reason: str, said: Mapping[str, str]) -> _Bad:
@@ -353,8 +369,16 @@ def _bad_cell(spec: KindSpec, field: str, reason: str, said: Mapping[str, str]) 
 
 def _number(column: str, cell: str, _timezone: tzinfo | None) -> int:
     if _WHOLE.fullmatch(cell) is None:
-        raise _Bad(column, cell, "expected a whole number, for example 12")
+        raise _Bad(column, cell, _why_no_number(cell))
     return int(cell)
+
+
+def _why_no_number(cell: str) -> str:
+    if _TOO_LARGE.fullmatch(cell):
+        return f"expected a whole number of at most {QUANTITY_MAX}"
+    if _GROUPED.fullmatch(cell):
+        return "expected a whole number in digits only, for example 12000; drop the separators"
+    return "expected a whole number, for example 12"
 
 
 def _moment(column: str, cell: str, timezone: tzinfo | None) -> datetime:

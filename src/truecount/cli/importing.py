@@ -202,7 +202,7 @@ def _key_prefix(value: str) -> str:
 
 def _tell_checked(screen: Screen, file: Path, checked: Checked, layout: Layout) -> None:
     for problem in checked.problems:
-        screen.say(str(problem), style="red")
+        screen.say(str(problem), style="red", hang=2)
     _tell_more(screen, checked.bad, len(checked.problems))
     kinds = ", ".join(f"{count} {name}" for name, count in checked.kinds.items())
     new = sorted(checked.locations - layout.locations)
@@ -230,7 +230,7 @@ def _tell_written(
     screen: Screen, file: Path, written: Written, new: Sequence[str], skip_bad: Path | None
 ) -> None:
     for problem in written.problems:
-        screen.say(str(problem), style="red")
+        screen.say(str(problem), style="red", hang=2)
     _tell_more(screen, written.found, len(written.problems))
     if new:
         screen.say(f"declared {', '.join(new)}")
