@@ -80,6 +80,14 @@ class TestLookingFirst:
         assert answer.code == 2
         assert "line 4, key 'inv-1': the row of line 2 has this key" in answer.out
 
+    def test_empty_key_is_that_of_the_line(self, line: Line) -> None:
+        """Rows without a key of their own never share one, and none is named like a line's."""
+        head = "kind,sku,quantity,location,key\n"
+        rows = "sold,MUG,1,berlin,\nsold,MUG,1,berlin,\n"
+        assert line("import", line.file("keys.csv", head + rows)).code == 0
+        answer = line("import", line.file("k.csv", head + "sold,MUG,1,berlin,k.csv:3\n" + rows))
+        assert "line 3, key 'k.csv:3': the row of line 2 has this key" in answer.out
+
     def test_json_names_every_problem_by_its_parts(self, line: Line) -> None:
         """A program reads line, column, value and reason without taking a sentence apart."""
         answer = line("import", line.csv("receive,MUG,x,berlin"), "--json")

@@ -168,7 +168,7 @@ class Layout:
         places: For each column of ours that the file has, its place in a row.
         constants: What an empty or missing cell of a column means.
         timezone: The zone of times that name none; None refuses them.
-        key_prefix: Begins the key of every row without one.
+        key_prefix: Begins the key of every row without one; None leaves them without.
         locations: The declared locations, and those the import will declare.
         any_location: Whether a location that was not declared is fine.
         strip: Whether white space around cells is dropped.
@@ -176,12 +176,14 @@ class Layout:
 
     header: tuple[str, ...]
     places: Mapping[str, int]
-    key_prefix: str
+    key_prefix: str | None
     constants: Mapping[str, str] = attrs.field(factory=dict)
     timezone: tzinfo | None = None
     locations: frozenset[str] = frozenset()
     any_location: bool = False
     strip: bool = False
+    #: What was worked out so far, by the word for the kind.
+    plans: dict[str, _Plan] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
     def named(self, column: str) -> str:
         """Return the file's own name of a column."""
@@ -296,28 +298,87 @@ def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
         count = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
         reason = f"the row has {count}, the header has {len(layout.header)}"
         raise _Bad("", ",".join(cells), reason)
-    said = {column: cells[place] for column, place in layout.places.items() if cells[place]}
     if layout.strip:
-        said = {column: bare for column, cell in said.items() if (bare := cell.strip())}
-    spec = _spec_of(said.pop("kind", "") or layout.constants.get("kind", ""))
-    _check_columns(spec, said)
-    for column, value in layout.constants.items():
-        if column in spec.allowed and column not in said:
-            said[column] = value
-    for column in spec.needs:
-        if column not in said:
-            raise _Bad(column, "", f"it is empty, {_word_of(spec)} needs it")
-    if not layout.any_location and said["location"] not in layout.locations:
-        raise _Bad("location", said["location"], _unknown_location(layout, said["location"]))
-    if "lot_expires_at" in said and "lot" not in said:
-        raise _Bad("lot_expires_at", said["lot_expires_at"], "a lot is needed as well")
-    key = said.pop("key", "") or f"{layout.key_prefix}:{line}"
-    values: dict[str, Any] = {"key": key}
-    for column, cell in said.items():
-        field = spec.fields.get(column, column)
-        reader = _READERS.get(field)
-        values[field] = cell if reader is None else reader(column, cell, layout.timezone)
-    return _made(spec, values, said | {"key": key})
+        cells = [cell.strip() for cell in cells]
+    plan = _plan_of(layout, cells)
+    for closed, column in plan.closed:
+        if cells[closed]:
+            reason = f"{_word_of(plan.spec)} takes no {column}; leave the cell empty"
+            raise _Bad(column, cells[closed], reason)
+    values: dict[str, Any] = {}
+    for column, place, constant, field, reader, is_needed in plan.steps:
+        cell = constant if place is None else cells[place] or constant
+        if cell:
+            values[field] = cell if reader is None else reader(column, cell, layout.timezone)
+        elif is_needed:
+            raise _Bad(column, "", f"it is empty, {_word_of(plan.spec)} needs it")
+    if not layout.any_location and values["at"] not in layout.locations:
+        raise _Bad("location", values["at"], _unknown_location(layout, values["at"]))
+    if "lot_expires_at" in values and "lot" not in values:
+        raise _Bad(
+            "lot_expires_at", _cell_of(plan, cells, "lot_expires_at"), "a lot is needed as well"
+        )
+    if "key" not in values and layout.key_prefix is not None:
+        values["key"] = f"{layout.key_prefix}:{line}"
+    return _made(plan, values, cells)
+
+
+class _Step(NamedTuple):
+    """Where a kind of row takes one field of its fact from."""
+
+    column: str
+    place: int | None
+    constant: str
+    field: str
+    reader: Callable[[str, str, tzinfo | None], Any] | None
+    is_needed: bool
+
+
+class _Plan(NamedTuple):
+    """How rows of one kind become facts, worked out once for a file."""
+
+    spec: KindSpec
+    steps: tuple[_Step, ...]
+    #: Places, and columns, of cells that have to be empty.
+    closed: tuple[tuple[int, str], ...]
+
+
+def _plan_of(layout: Layout, cells: Sequence[str]) -> _Plan:
+    place = layout.places.get("kind")
+    word = ("" if place is None else cells[place]) or layout.constants.get("kind", "")
+    plan = layout.plans.get(word)
+    if plan is None:
+        plan = layout.plans[word] = _plan_for(layout, _spec_of(word))
+    return plan
+
+
+def _plan_for(layout: Layout, spec: KindSpec) -> _Plan:
+    steps = [
+        _step_of(layout, spec, column)
+        for column in COLUMNS
+        if column in spec.allowed and (column in layout.places or column in layout.constants)
+    ]
+    missing = next((name for name in COLUMNS if name in spec.needs - {s.column for s in steps}), "")
+    if missing:
+        raise _Bad(missing, "", f"it is empty, {_word_of(spec)} needs it")
+    closed = [
+        (place, column)
+        for column, place in layout.places.items()
+        if column != "kind" and column not in spec.allowed
+    ]
+    return _Plan(spec, tuple(steps), tuple(closed))
+
+
+def _step_of(layout: Layout, spec: KindSpec, column: str) -> _Step:
+    field = spec.fields.get(column, column)
+    return _Step(
+        column=column,
+        place=layout.places.get(column),
+        constant=layout.constants.get(column, ""),
+        field=field,
+        reader=_READERS.get(field),
+        is_needed=column in spec.needs,
+    )
 
 
 def _spec_of(word: str) -> KindSpec:
@@ -332,36 +393,34 @@ def _word_of(spec: KindSpec) -> str:
     return next(word for word, each in KINDS.items() if each is spec)
 
 
-def _check_columns(spec: KindSpec, said: Mapping[str, str]) -> None:
-    if said.keys() <= spec.allowed:
-        return
-    column = next(column for column in said if column not in spec.allowed)
-    raise _Bad(column, said[column], f"{_word_of(spec)} takes no {column}; leave the cell empty")
-
-
 def _unknown_location(layout: Layout, location: str) -> str:
     near = get_close_matches(location, layout.locations, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return f"this location was never declared{meant}; pass --create-locations to declare it"
 
 
-def _made(spec: KindSpec, values: Mapping[str, Any], said: Mapping[str, str]) -> Operation:
+def _made(plan: _Plan, values: Mapping[str, Any], cells: Sequence[str]) -> Operation:
     """Make the fact; what its own checks refuse becomes a bad cell."""
     try:
-        return spec.fact(**values)
+        return plan.spec.fact(**values)
     except (InvalidText, InvalidTime) as error:
-        raise _bad_cell(spec, error.name, error.rule, said) from None
+        raise _bad_cell(plan, cells, error.name, error.rule) from None
     except (InvalidArgument, InvalidQuantity) as error:
         reason = f"expected {error.allowed.replace(' (int)', '')}"
-        raise _bad_cell(spec, error.name, reason, said) from None
+        raise _bad_cell(plan, cells, error.name, reason) from None
 
 
-def _bad_cell(spec: KindSpec, field: str, reason: str, said: Mapping[str, str]) -> _Bad:
-    columns = {other: column for column, other in spec.fields.items()}
-    column = columns.get(field, field)
-    if column not in COLUMNS:
-        column = "quantity"
-    return _Bad(column, said.get(column, ""), reason)
+def _bad_cell(plan: _Plan, cells: Sequence[str], field: str, reason: str) -> _Bad:
+    columns = {step.field: step.column for step in plan.steps} | {name: name for name in COLUMNS}
+    column = columns.get(field, "quantity")
+    return _Bad(column, _cell_of(plan, cells, column), reason)
+
+
+def _cell_of(plan: _Plan, cells: Sequence[str], column: str) -> str:
+    step = next((step for step in plan.steps if step.column == column), None)
+    if step is None:
+        return ""
+    return step.constant if step.place is None else cells[step.place] or step.constant
 
 
 # --- cells ------------------------------------------------------------------------------
