@@ -186,6 +186,18 @@ class TestImport:
         assert shown["stock"][0]["on_hand"] == count
         assert truecount(tmp_path, "verify", "--db", "big.db").code == 0
 
+    def test_two_imports_at_once_count_each_row_once(self, tmp_path: Path) -> None:
+        """Two people start the same import: one writes a chunk, the other finds it there."""
+        count = 1_500
+        write_csv(tmp_path / "big.csv", [["receive", "MUG", "1", "berlin"]] * count)
+        words = ("import", "big.csv", "--db", "big.db", "--create-locations", "--json")
+        children = [process(*words, folder=tmp_path) for _ in range(2)]
+        answers = [ended(child) for child in children]
+        assert [answer.code for answer in answers] == [0, 0]
+        assert sum(answer.data["imported"] for answer in answers) == count
+        assert sum(answer.data["replayed"] for answer in answers) == count
+        assert truecount(tmp_path, "verify", "--db", "big.db").code == 0
+
 
 def _size(path: Path) -> int:
     try:
