@@ -219,3 +219,12 @@ def test_every_command_explains_itself(
         main()
     assert done.value.code == 0
     assert "--help" in capsys.readouterr().out
+
+
+def test_list_of_commands_cuts_no_sentence() -> None:
+    """What a command does is told whole in a list eighty letters wide."""
+    listed = called("--help", env={"COLUMNS": "80"}).out
+    assert all(f"  {command} " in listed for command in COMMANDS)
+    assert not [
+        line for line in listed.splitlines() if line.endswith("...") and "Usage" not in line
+    ]

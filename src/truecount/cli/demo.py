@@ -34,9 +34,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """
-    Tell a month in a small shop where everything goes wrong, and end with a true count.
+    Tell a month in a small shop where everything goes wrong.
 
-    The same seed tells the same story, word for word. TRUECOUNT_DB is not used.
+    It ends with a true count. The same seed tells the same story, word for word.
+    TRUECOUNT_DB is not used.
     """
     screen = Screen(as_json=as_json)
     with (

@@ -96,9 +96,9 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """
-    Read what export wrote into an empty ledger; --db FILE is made when missing.
+    Read what export wrote into an empty ledger.
 
-    Interrupted, run it again: it goes on where it stopped.
+    --db FILE is made when missing. Interrupted, run it again: it goes on where it stopped.
     """
     screen = Screen(as_json=as_json)
     with (

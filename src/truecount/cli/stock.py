@@ -163,10 +163,10 @@ def history(
     as_json: Json = False,
 ) -> None:
     """
-    Show what happened, oldest first: of a SKU, at a location, under a reference.
+    Show what happened, oldest first.
 
-    Each line is what one movement did to one key, with the figures after it. Name at least
-    one of SKU, --at and --reference.
+    Of a SKU, at a location, under a reference: name at least one. Each line is what one
+    movement did to one key, with the figures after it.
     """
     screen = Screen(as_json=as_json)
     check_name(reference, "--reference")
@@ -245,10 +245,10 @@ def _past(figures: Figures) -> dict[str, int]:
 @guarded
 def sweep(*, db: Db = None, tenant: Tenant = "main", as_json: Json = False) -> None:
     """
-    Give back the holds of carts that ran out, and forget old refusals.
+    Give back the holds of carts that ran out.
 
-    Nothing depends on it, since a hold that ran out blocks nobody: it keeps the figures
-    tidy. Call it from a timer.
+    Old refusals are forgotten too. Nothing depends on it, since a hold that ran out blocks
+    nobody: it keeps the figures tidy. Call it from a timer.
     """
     screen = Screen(as_json=as_json)
     with ledger(db, tenant) as inventory:
