@@ -78,6 +78,12 @@ _TOO_LARGE: Final = re.compile(r"[+-]?[0-9]{20,}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}([., '_\u00a0\u2019\u202f][0-9]{3})+")
 
 
+#: Advice of rules about text, and what it is for whoever has a file.
+ADVICE: Final = {
+    "pass unicodedata.normalize('NFC', ...)": "write each letter with its accent as one character",
+    "read the file as 'utf-8-sig'": "delete it",
+}
+
 _NEEDS: Final = "sku quantity location"
 
 
@@ -404,7 +410,10 @@ def _made(plan: _Plan, values: Mapping[str, Any], cells: Sequence[str]) -> Opera
     try:
         return plan.spec.fact(**values)
     except (InvalidText, InvalidTime) as error:
-        raise _bad_cell(plan, cells, error.name, error.rule) from None
+        reason = error.rule
+        for python, here in ADVICE.items():
+            reason = reason.replace(python, here)
+        raise _bad_cell(plan, cells, error.name, reason) from None
     except (InvalidArgument, InvalidQuantity) as error:
         reason = f"expected {error.allowed.replace(' (int)', '')}"
         raise _bad_cell(plan, cells, error.name, reason) from None
