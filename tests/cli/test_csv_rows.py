@@ -212,6 +212,19 @@ class TestBadRows:
         assert isinstance(problem, Problem)
         assert f"the row has {len(COLUMNS) + extra} cells" in problem.reason
 
+    def test_column_a_kind_needs_may_be_missing(self) -> None:
+        """A file without quantities is fine until a row of it needs one."""
+        header = ("kind", "sku", "location", "reference")
+        places = places_of(header, {}, (), extra=False)
+        layout = Layout(
+            header=header, places=places, key_prefix="in", locations=frozenset({"berlin"})
+        )
+        assert fact_of(layout, 2, ["close_delivery", "MUG", "berlin", "PO-1"]) == DeliveryClosed(
+            "MUG", at="berlin", reference="PO-1", key="in:2"
+        )
+        problem = fact_of(layout, 3, ["sold", "MUG", "berlin", ""])
+        assert problem == Problem(3, "quantity", "", "it is empty, sold needs it")
+
     def test_one_cell_is_one_cell(self) -> None:
         """A line of something else altogether is told in good grammar."""
         problem = fact_of(LAYOUT, 7, ["total"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -62,7 +63,12 @@ class TestStock:
         refused(line("stock", "--at", "berln"), 2, "did you mean 'berlin'?")
 
     @pytest.mark.parametrize(
-        ("time", "rule"), [("yesterday", "ISO 8601"), ("2026-03-02T12:00:00", "no time zone")]
+        ("time", "rule"),
+        [
+            ("yesterday", "ISO 8601"),
+            ("2026-03-02T12:00:00", "no time zone"),
+            ("9999-12-31T23:59:59-14:00", "'9999-12-31T23:59:59-14:00' as --as-of: in UTC it lies"),
+        ],
     )
     def test_time_must_be_a_moment(self, line: Line, time: str, rule: str) -> None:
         """A moment that is not one is refused rather than guessed."""
@@ -320,9 +326,20 @@ class TestTheRest:
         assert capsys.readouterr().err.startswith(
             "truecount: cannot go on: ZeroDivisionError: one two; please report this"
         )
-        monkeypatch.setenv("TRUECOUNT_TRACEBACK", "1")
+        monkeypatch.setenv("TRUECOUNT_TRACEBACK", "1")  # For whoever is going to mend it.
         with pytest.raises(ZeroDivisionError):
             guarded(broken)()
+
+    def test_disk_that_takes_no_output_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """What the system refuses is told as the system tells it, as a storage problem."""
+
+        def full() -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.raises(typer.Exit) as left:
+            guarded(full)()
+        assert left.value.exit_code == 3
+        assert capsys.readouterr().err.endswith("No space left on device\n")
 
     def test_advice_is_that_of_the_command_line(self, line: Line) -> None:
         """Nobody is told to pass a Python argument, and each advice put right still exists."""
