@@ -141,6 +141,7 @@ class TestFindings:
     def test_list_is_bounded(self, line: Line) -> None:
         """The most urgent come first, the rest are counted."""
         self.oversell(line, 90)
+        assert line("import", line.csv("sold,CUP,5,berlin", name="cups.csv")).code == 0
         lines = line("findings", "--limit", "1").out.splitlines()
         assert lines[0].startswith("[100] MUG at berlin is oversold by 83")
         assert "2 findings open, the 1 most urgent are above" in lines

@@ -76,9 +76,9 @@ def survey(view: View) -> list[Condition]:
 def oversold(view: View, shelf: Shelf) -> Iterator[Condition]:
     """Find a key of which more is promised or sold than is there and may be back-ordered."""
     key, kind = shelf.key, FindingKind.OVERSOLD
-    allowed = 0 if key.lot else view.settings.policy(key.sku, key.location).backorder_limit or 0
-    if shelf.free >= -allowed:
+    if not _is_oversold(view, shelf):
         return
+    allowed = _backorders(view, key)
     start = origin(
         view,
         stem_of(kind, key),
@@ -88,41 +88,57 @@ def oversold(view: View, shelf: Shelf) -> Iterator[Condition]:
     )
     endangered = at_risk(view, shelf, -shelf.free)
     rule = f", {-shelf.free - allowed} beyond the {allowed} allowed" if allowed else ""
+    gone = shelf.row.on_hand
+    gone_too = f"; the book says {gone} on hand" if gone < 0 else ""
     sentence = (
         f"{goods(key)} is oversold by {-shelf.free}{rule}, since {when(start.since)}"
-        f"{risk(endangered)}"
+        f"{gone_too}{risk(endangered)}"
     )
     missing = -shelf.free - allowed
     yield condition_of(kind, key, start, missing, sentence, endangered=endangered)
 
 
+def _is_oversold(view: View, shelf: Shelf) -> bool:
+    return shelf.free < -_backorders(view, shelf.key)
+
+
+def _backorders(view: View, key: StockKey) -> int:
+    """Return how many units of a key may be promised before they are there."""
+    return 0 if key.lot else view.settings.policy(key.sku, key.location).backorder_limit or 0
+
+
 def below_zero(view: View, shelf: Shelf) -> Iterator[Condition]:
-    """Find a key with less than nothing on hand, in quarantine or among the damaged."""
+    """
+    Find a key with less than nothing on hand, in quarantine or among the damaged.
+
+    What is oversold has less on hand for that very reason, and says so itself.
+    """
     key, kind = shelf.key, FindingKind.ON_HAND_BELOW_ZERO
-    amounts = shelf.row.amounts
-    worst = _lowest(amounts)
-    if worst >= 0:
+    whole = not _is_oversold(view, shelf)
+
+    def worst(amounts: Amounts) -> int:
+        return min(_physical(amounts, whole=whole).values())
+
+    missing = -worst(shelf.row.amounts)
+    if missing <= 0:
         return
     start = origin(
         view,
         stem_of(kind, key),
         {key: shelf.row},
-        lambda figures: _lowest(figures[key]) < 0,
-        lambda change: _lowest(change) < 0,
+        lambda figures: worst(figures[key]) < 0,
+        lambda change: worst(change) < 0,
     )
-    parts = {
-        "on hand": shelf.row.on_hand,
-        "in quarantine": amounts[QUARANTINE],
-        "damaged": amounts[DAMAGED],
-    }
-    said = named([f"{units} {name}" for name, units in parts.items() if units < 0])
+    figures = _physical(shelf.row.amounts, whole=whole)
+    said = named([f"{units} {name}" for name, units in figures.items() if units < 0])
     sentence = f"The book says {said} of {goods(key)}, since {when(start.since)}"
-    yield condition_of(kind, key, start, -worst, sentence)
+    yield condition_of(kind, key, start, missing, sentence)
 
 
-def _lowest(amounts: Amounts) -> int:
-    """Return the lowest of the figures that no shelf can have below zero."""
-    return min(sum(amounts[: DAMAGED + 1]), amounts[QUARANTINE], amounts[DAMAGED])
+def _physical(amounts: Amounts, *, whole: bool) -> dict[str, int]:
+    """Return the figures no shelf can have below zero, the one of the *whole* shelf if asked."""
+    on_hand = {"on hand": sum(amounts[: DAMAGED + 1])} if whole else {}
+    return on_hand | {"in quarantine": amounts[QUARANTINE], "damaged": amounts[DAMAGED]}
 
 
 def stale_holds(view: View, shelf: Shelf) -> Iterator[Condition]:
