@@ -170,6 +170,21 @@ class TestTransfer:
             sent.inventory.transfer_out("T-1", {"TEA": 1}, source="berlin", target="hamburg")
         assert self.line(sent, "TEA").sent == 2
 
+    def test_a_transfer_taken_back_altogether_frees_its_reference(self, shop: Shop) -> None:
+        """A mistyped one is undone and said anew, under the number on the paper."""
+        shop.inventory.locations.add("kiel")
+        out = shop.inventory.transfer_out
+        slip = out("T", {"MUG": 3}, source="berlin", target="hamburg", due_at=START + DAY)
+        arrived = shop.inventory.arrive("T", {"MUG": 1})
+        shop.inventory.undo(arrived.movement_id, reason="x")
+        shop.inventory.undo(slip.movement_id, reason="to Kiel, not Hamburg")
+        out("T", {"TEA": 2}, source="berlin", target="kiel")
+        transfer = shop.inventory.transfer("T")
+        assert (transfer.target, transfer.due_at) == ("kiel", None)
+        assert {line.sku: line.on_the_way for line in transfer.lines} == {"MUG": 0, "TEA": 2}
+        assert shop.inventory.figures("TEA", at="kiel").in_transit == 2
+        shop.check()
+
     def test_a_transfer_says_where_and_when(self, sent: Shop) -> None:
         """From where, to where, due when."""
         transfer = sent.inventory.transfer("T-1")

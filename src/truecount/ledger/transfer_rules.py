@@ -4,6 +4,7 @@ Rules of transfers: sent from one location, on the way, arrived, rejected or los
 The transfer is a document (space ``transfer``, id = its reference) with one line for each
 SKU and lot. Invariant of each line:
 sent = arrived + rejected + lost + on the way, each >= 0; a surplus counts beside it.
+A transfer that was taken back altogether leaves its reference free for the right one.
 The IN_TRANSIT figure of a key is the units on their way to its location.
 """
 
@@ -57,7 +58,8 @@ def _wants_out(operation: TransferOut, settings: Settings) -> Wants:
 def _out(operation: TransferOut, book: Book, now: Instant) -> Decision:
     for location in (operation.source, operation.target):
         book.settings.check(location)
-    if book.document(TRANSFER, operation.reference) is not None:
+    known = book.document(TRANSFER, operation.reference) or {}
+    if any(any(counters.values()) for counters in known.get("lines", {}).values()):
         return DocumentExists("transfer", operation.reference)
     taken = gather(Kind.TRANSFER_OUT, book, now, operation.source, operation.lines)
     if not isinstance(taken, list):
@@ -69,7 +71,11 @@ def _out(operation: TransferOut, book: Book, now: Instant) -> Decision:
         Tally(TRANSFER, operation.reference, item(key.sku, key.lot), "sent", part)
         for key, part in taken
     ]
-    document: dict[str, Any] = {"source": operation.source, "target": operation.target}
+    document: dict[str, Any] = {
+        "source": operation.source,
+        "target": operation.target,
+        "lines": dict(known.get("lines", {})),
+    }
     if operation.due_at is not None:
         document["due_at"] = to_instant(operation.due_at)
     posted = draft(
