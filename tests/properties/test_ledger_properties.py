@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -34,6 +35,7 @@ from truecount import (
     Assemble,
     Disassemble,
     Figures,
+    Kind,
     Operation,
     Outcome,
     Received,
@@ -55,7 +57,11 @@ from truecount.errors import (
     TooMany,
     UnknownReference,
 )
+from truecount.model.instants import Instant
+from truecount.model.movements import Leg
 from truecount.model.operations import Expire, Put
+from truecount.write.book import Book
+from truecount.write.intents import Decision, Granted, Rule
 
 
 #: Commands that move units, whole or not at all.
@@ -175,6 +181,49 @@ def test_a_refusal_writes_nothing_but_itself(steps: list[Step], last: Operation)
         assert again.error is not None
         assert again.error.to_dict() == error.to_dict()
     assert everything(shop) == before
+
+
+@given(histories())
+def test_no_rule_takes_more_from_the_shelf_than_it_said(steps: list[Step]) -> None:
+    """Expired holds are read for what members may take: who takes more starves the next one."""
+    shop = new_shop()
+    engine = shop.inventory._engine
+    engine._rules = {kind: watched(rule) for kind, rule in engine._rules.items()}
+    for answer in play(shop, steps):
+        error = answer.error if isinstance(answer, Outcome) else answer
+        assert not isinstance(error, InternalError), error
+
+
+def watched(rule: Rule) -> Rule:
+    """Return a rule that fails when what it decides takes more than it said before."""
+
+    def decide(operation: Operation, book: Book, now: Instant) -> Decision:
+        said: Counter[str] = Counter()
+        for sku, quantity in rule.demand(operation, book):
+            said[sku] += quantity
+        decision = rule.decide(operation, book, now)
+        drafts = decision.drafts if isinstance(decision, Granted) else ()
+        taken = lost(
+            [leg for draft in drafts if draft.kind is not Kind.EXPIRE for leg in draft.legs]
+        )
+        if not taken <= said:
+            raise InternalError(f"{operation} takes {taken} and said {said}")
+        return decision
+
+    return rule._replace(decide=decide)
+
+
+def lost(legs: Iterable[Leg]) -> Counter[str]:
+    """Return what *legs* take from SELLABLE, key by key, by SKU."""
+    keys: Counter[StockKey] = Counter()
+    for leg in legs:
+        for place, units in ((leg.source, leg.quantity), (leg.target, -leg.quantity)):
+            if place.name == State.SELLABLE:
+                keys[StockKey(leg.sku, place.location, leg.lot)] += units
+    total: Counter[str] = Counter()
+    for key, units in (+keys).items():
+        total[key.sku] += units
+    return total
 
 
 @given(histories(parts=6))

@@ -243,7 +243,7 @@ class TestCorrect:
         before = seen(shop)
         with pytest.raises(InsufficientStock, match="cannot correct 2 of 'MUG'"):
             shop.inventory.correct(slip, quantity=6, reason="typed 8")
-        with pytest.raises(InsufficientStock, match="only 10 available"):
+        with pytest.raises(InsufficientStock, match="relocate 3 of 'MUG' at 'berlin': only 2"):
             shop.inventory.correct(slip, quantity=11, reason="typed 8")
         assert seen(shop) == before
         wrote(shop.inventory.correct(slip, quantity=9, reason="typed 8"))
@@ -257,6 +257,65 @@ class TestCorrect:
         wrote(shop.inventory.correct(slip, quantity=6, reason="typed 2"))
         assert shop.figures(at="berlin") == (4, 0, 0, 0)
         shop.check()
+
+    def test_an_expired_hold_does_not_keep_what_comes_back(self, shop: Shop) -> None:
+        """Where the relocated units went they are free again, so they can be taken back."""
+        slip = said(shop, Relocate("MUG", 8, source="berlin", target="hamburg"))
+        shop.inventory.reserve({"MUG": 8}, reference="cart", at="hamburg", ttl=MINUTE)
+        shop.clock.tick(DAY)
+        wrote(shop.inventory.correct(slip, quantity=2, reason="typed 8"))
+        assert shop.figures(at="hamburg") == (2, 0, 0, 0)
+        shop.check()
+
+    @pytest.mark.parametrize(
+        ("quantity", "left"),
+        [(2, {"A": 0, "B": 2, "NEW": 9}), (5, {"A": 0, "B": 1, "NEW": 7})],
+        ids=["fewer", "more"],
+    )
+    @pytest.mark.parametrize("kind", ["sold", "relocated"])
+    def test_only_the_number_changes(self, kind: str, quantity: int, left: dict[str, int]) -> None:
+        """Units stay those of the lots they were taken from, whatever came in since."""
+        shop = Shop({"berlin": {}, "hamburg": {}})
+        for lot, days in (("A", 9), ("B", 19)):
+            expires = START + days * DAY
+            said(shop, Received("MILK", 2, at="berlin", lot=lot, lot_expires_at=expires))
+        operation: Operation = Sold("MILK", 3, at="berlin")
+        if kind == "relocated":
+            operation = Relocate("MILK", 3, source="berlin", target="hamburg")
+        slip = ago(shop, operation)
+        soon = START + 5 * DAY
+        said(shop, Received("MILK", 9, at="berlin", lot="NEW", lot_expires_at=soon))
+        wrote(shop.inventory.correct(slip, quantity=quantity, reason="typed 3"))
+        stock = shop.inventory.stock(at="berlin").items()
+        assert {key.lot: found.sellable for key, found in stock} == left
+        shop.check()
+
+    def test_a_sale_of_an_expired_lot_is_noted_anew(self) -> None:
+        """The part that stands was sold out of date as well."""
+        shop = Shop({"berlin": {}})
+        said(shop, Received("MILK", 9, at="berlin", lot="A", lot_expires_at=START + DAY))
+        shop.clock.tick(2 * DAY)
+        slip = ago(shop, Sold("MILK", 3, at="berlin"))
+        id_ = wrote(shop.inventory.correct(slip, quantity=2, reason="typed 3"))
+        (note,) = shop.inventory.movement(id_).notes
+        assert note.startswith("expired_lot: 2 of MILK were sold from lot A")
+
+    def test_a_receipt_stays_off_an_order_made_since(self, shop: Shop) -> None:
+        """It came under the reference, but nothing was ordered under it then."""
+        slip = ago(shop, Received("CUP", 5, at="berlin", reference="PO-1"))
+        said(shop, Expected("CUP", 10, at="berlin", reference="PO-1"))
+        wrote(shop.inventory.correct(slip, quantity=6, reason="typed 5"))
+        (line,) = shop.inventory.delivery("PO-1")
+        assert (line.received, line.surplus, line.outstanding) == (0, 0, 10)
+        assert shop.inventory.figures("CUP").incoming == 10
+        shop.check()
+
+    def test_there_was_no_lot_at_all(self, shop: Shop) -> None:
+        """What is without a lot does not expire."""
+        slip = ago(shop, Received("CUP", 4, at="berlin", lot="A", lot_expires_at=START + 2 * DAY))
+        wrote(shop.inventory.correct(slip, lot="", reason="read the wrong label"))
+        shop.clock.tick(9 * DAY)
+        assert seen(shop)[StockKey("CUP", "berlin")]["available"] == 4
 
     def test_a_fact_is_corrected_whatever_the_book_says(self, shop: Shop) -> None:
         """Fifty were typed, five came, seven were sold: oversold, and known to be."""
@@ -383,6 +442,56 @@ class TestUndo:
         shop.inventory.undo(right, reason="not at all")
         shop.inventory.undo(slip, reason="not at all")
         assert shop.figures()[0] == 10
+        shop.check()
+
+    def test_an_undone_correction_receives_no_more_than_was_ordered(self, shop: Shop) -> None:
+        """Eight became five, and five more came: that it was eight cannot be true again."""
+        said(shop, Expected("CUP", 10, at="berlin", reference="PO"))
+        slip = ago(shop, Received("CUP", 8, at="berlin", reference="PO"))
+        fix = wrote(shop.inventory.correct(slip, quantity=5, reason="typed 8"))
+        rest = said(shop, Received("CUP", 5, at="berlin", reference="PO"))
+        before = seen(shop)
+        with pytest.raises(
+            TooMany, match="cannot undo 3 of 'CUP' for purchase order 'PO': only 0 left"
+        ):
+            shop.inventory.undo(fix, reason="x")
+        assert seen(shop) == before
+        shop.inventory.undo(rest, reason="x")
+        shop.inventory.undo(fix, reason="x")
+        (line,) = shop.inventory.delivery("PO")
+        assert (line.received, line.outstanding) == (8, 2)
+        assert shop.inventory.figures("CUP").incoming == 2
+        shop.check()
+
+    def test_an_undone_correction_returns_no_more_than_was_sold(self, shop: Shop) -> None:
+        """Each unit comes back once, in whatever order it is said."""
+        said(shop, Sold("MUG", 3, at="berlin", reference="kim"))
+        slip = ago(shop, Returned("MUG", 3, at="berlin", reference="kim"))
+        fix = wrote(shop.inventory.correct(slip, quantity=1, reason="typed 3"))
+        shop.inventory.take_back("kim", {"MUG": 2}, key="rma", at="berlin")
+        with pytest.raises(TooMany, match="cannot undo 2 of 'MUG' for order 'kim': only 0 left"):
+            shop.inventory.undo(fix, reason="x")
+        shop.check()
+
+    def test_a_corrected_command_is_undone_only_while_its_units_are_there(self, shop: Shop) -> None:
+        """Undoing the correction is guarded as the command itself."""
+        slip = ago(shop, Relocate("MUG", 2, source="berlin", target="hamburg"))
+        fix = wrote(shop.inventory.correct(slip, quantity=8, reason="typed 2"))
+        said(shop, Sold("MUG", 5, at="hamburg"))
+        with pytest.raises(InsufficientStock, match="cannot undo 6 of 'MUG' at 'hamburg': only 3"):
+            shop.inventory.undo(fix, reason="x")
+        shop.check()
+
+    def test_an_expired_hold_does_not_keep_what_is_taken_back(self, shop: Shop) -> None:
+        """It is reclaimed, as it would be for relocating the units back."""
+        id_ = said(shop, Relocate("MUG", 4, source="berlin", target="hamburg"))
+        shop.inventory.reserve({"MUG": 4}, reference="cart", at="hamburg", ttl=MINUTE)
+        shop.clock.tick(DAY)
+        done = shop.inventory.undo(id_, reason="x")
+        assert len(done.movements) == 2
+        assert shop.inventory.movement(done.movement_id).kind is Kind.UNDO
+        assert shop.figures() == (10, 0, 0, 0)
+        assert shop.inventory.reservation("cart").status == "expired"
         shop.check()
 
     def test_undo_and_correct_in_one_step(self, shop: Shop) -> None:

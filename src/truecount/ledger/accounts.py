@@ -13,7 +13,6 @@ order       shipped by its reservation lines + sold - returned       SKU
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -21,6 +20,7 @@ from truecount.errors import TooMany
 from truecount.ledger.delivery_rules import PURCHASE, REJECTED
 from truecount.ledger.drafts import counted
 from truecount.ledger.transfer_rules import TRANSFER
+from truecount.model.kinds import Kind
 from truecount.model.movements import Draft
 from truecount.model.places import CUSTOMER
 from truecount.write.book import ORDER, Book
@@ -53,24 +53,40 @@ _ACCOUNTS: Final = {
 
 
 def overdrawn(verb: str, book: Book, draft: Draft) -> TooMany | None:
-    """Return the refusal when a reversal takes from a document what it has used up since."""
-    adds: Counter[tuple[str, str, str]] = Counter()
-    uses: Counter[tuple[str, str, str]] = Counter()
-    for space, id_, item, field, change in draft.tallies:
-        if field == _ACCOUNTS[space].adds:
-            adds[space, id_, item] += change
-        elif field in _ACCOUNTS[space].uses:
-            uses[space, id_, item] += change
-    for leg in draft.legs:
-        if leg.line and leg.source == CUSTOMER:
-            adds[ORDER, draft.reference or "", leg.sku] -= leg.quantity
-    for name, change in adds.items():
-        left = _left(book, *name) - uses[name]
-        if change < 0 and left + change < 0:
+    """
+    Return the refusal when taking back leaves a document having given more than it has.
+
+    What a replacement uses up its own rule has split or noted; what an undone correction uses
+    up again nobody has judged yet.
+    """
+    changes = _changes(draft)
+    for name, (adds, uses) in changes.items():
+        more = uses - adds
+        left = _left(book, *name)
+        judged = draft.kind is Kind.CORRECT and adds >= 0
+        if more > max(0, left) and not judged:
             space, id_, item = name
             account = _ACCOUNTS[space]
-            return TooMany(verb, account.document, id_, account.sku(item), -change, max(0, left))
+            return TooMany(verb, account.document, id_, account.sku(item), more, max(0, left))
     return None
+
+
+def _changes(draft: Draft) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """Return what *draft* adds to each line of a document, and what it uses up of it."""
+    changes: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def count(name: tuple[str, str, str], adds: int, uses: int) -> None:
+        before = changes.get(name, (0, 0))
+        changes[name] = (before[0] + adds, before[1] + uses)
+
+    for space, id_, item, field, change in draft.tallies:
+        account = _ACCOUNTS[space]
+        is_added, is_used = field == account.adds, field in account.uses
+        count((space, id_, item), change * is_added, change * is_used)
+    for leg in draft.legs:
+        if leg.line and leg.source == CUSTOMER:
+            count((ORDER, draft.reference or "", leg.sku), -leg.quantity, 0)
+    return changes
 
 
 def _left(book: Book, space: str, id_: str, item: str) -> int:

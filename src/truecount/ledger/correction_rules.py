@@ -14,7 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ import attrs
 
 from truecount.errors import (
     AlreadyReversed,
+    InvalidRequest,
     NotCorrectable,
     Refused,
     ReservationFinished,
@@ -32,20 +33,26 @@ from truecount.ledger.accounts import overdrawn
 from truecount.ledger.delivery_rules import PURCHASE
 from truecount.ledger.drafts import item
 from truecount.ledger.originals import as_operation
+from truecount.ledger.sale_rules import expired_lots
+from truecount.ledger.supply import Part, reclaim
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import counter
-from truecount.model.movements import Body, Draft, MovementRow, Tally, decode
+from truecount.model.movements import Body, Draft, MovementRow, Tally, changes_of, decode
 from truecount.model.operation import Operation
 from truecount.model.operations import (
     Adjusted,
     Correct,
     Expected,
+    Opened,
+    Received,
     Relocate,
     Sold,
     Undo,
 )
+from truecount.model.places import State
 from truecount.model.settings import Settings
+from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
 from truecount.write.book import ORDER, Book, Stage
 from truecount.write.intents import Decision, Granted, Rule, Rules, Widen
@@ -111,7 +118,7 @@ def _undo(operation: Undo, book: Book, now: Instant) -> Decision:
         return refusal
     posted = back._replace(
         id=f"undo/{row.id}",
-        guarded=kind in COMMANDS,
+        guarded=_was_a_command(row, book),
         reason=operation.reason,
         actor=operation.actor,
         origin=operation.origin,
@@ -119,7 +126,22 @@ def _undo(operation: Undo, book: Book, now: Instant) -> Decision:
     documents: list[tuple[str, str, dict[str, Any]]] = [(REVERSAL, row.id, {"by": posted.id})]
     if kind is Kind.CORRECT and row.reverses is not None:
         documents.append((REVERSAL, row.reverses, _in_force_again(book, row.reverses)))
-    return Granted((posted,), documents=tuple(documents))
+    return Granted((*_reclaimed(book, now, posted), posted), documents=tuple(documents))
+
+
+def _was_a_command(row: MovementRow, book: Book) -> bool:
+    """Return whether floors hold for taking *row* back; a correction is as its original was."""
+    if row.kind == Kind.CORRECT and row.reverses is not None:
+        row = book.past_movements[row.reverses]
+    return Kind(row.kind) in COMMANDS
+
+
+def _reclaimed(book: Book, now: Instant, posted: Draft) -> Iterator[Draft]:
+    """Yield the expiry of holds without which a command could not have its net effect."""
+    if posted.guarded:
+        changes = changes_of(posted.kind, posted.legs)
+        losses = [Part(key, -change[0]) for key, change in changes.items() if change[0] < 0]
+        yield from reclaim(book, now, losses)
 
 
 def _back(kind: Kind, row: MovementRow, body: Body) -> Draft:
@@ -143,6 +165,7 @@ def _wider(stage: Stage, row: MovementRow, back: Draft) -> Wants:
         wants.orders.add(row.reference)
     if row.kind == Kind.CORRECT and row.reverses is not None:
         wants.records.add((REVERSAL, row.reverses))
+        wants.movements.add(row.reverses)
     return wants
 
 
@@ -183,18 +206,20 @@ def _correct(operation: Correct, book: Book, now: Instant, rules: Rules) -> Deci
     refusal: Refused | None = _reversal_of(book, row.id)
     if refusal is not None:
         return refusal
-    back = _back(Kind.CORRECT, row, body)
     right = _changed(operation, original, row)
+    back, missing = _back(Kind.CORRECT, row, body), right
+    if isinstance(right, (Sold, Relocate)) and _is_number_alone(operation):
+        back, missing = _standing(back, body, right, book, now)
     stage = Stage(book, now)
     wider = _wider(stage, row, back)
-    if right is not None:
-        wider.add(rules[type(right)].wants(right, book.settings))
+    if missing is not None:
+        wider.add(rules[type(missing)].wants(missing, book.settings))
     if not book.wants.covers(wider):
         return Widen(wider)
     stage.post(back, "reversal")
     decision: Decision = Granted()
-    if right is not None:
-        decision = _decided(right, book.after(stage), now, rules)
+    if missing is not None:
+        decision = _decided(missing, body, book.after(stage), now, rules)
     if not isinstance(decision, Granted):
         return decision
     posted = _net(operation, back, decision)
@@ -205,25 +230,63 @@ def _correct(operation: Correct, book: Book, now: Instant, rules: Rules) -> Deci
     new_id = f"correct/{row.id}" + (f".{times + 1}" if times else "")
     posted = posted._replace(id=new_id, guarded=original.is_command)
     taken_back = {"by": new_id} | ({"times": times} if times else {})
+    reclaimed = _reclaimed(book, now, posted) if posted.guarded else decision.drafts[:-1]
     return Granted(
-        (*decision.drafts[:-1], posted),
+        (*reclaimed, posted),
         documents=((REVERSAL, row.id, taken_back), *_due(book, original, right)),
         result=decision.result,
     )
 
 
-def _decided(right: Operation, book: Book, now: Instant, rules: Rules) -> Decision:
+def _is_number_alone(operation: Correct) -> bool:
+    """Return whether nothing but the quantity was mistyped."""
+    return (operation.sku, operation.at, operation.lot) == (None, None, None)
+
+
+def _standing(
+    back: Draft, body: Body, right: Sold | Relocate, book: Book, now: Instant
+) -> tuple[Draft, Sold | Relocate | None]:
     """
-    Decide what should have been said.
+    Let what was right stand: the same units of the same lots, as far as the quantity goes.
+
+    Return the reversal with them put back, and the operation that takes what is missing.
+    """
+    left = right.quantity
+    legs = []
+    for leg in body.legs:
+        part = min(left, leg.quantity)
+        if part:
+            legs.append(leg._replace(quantity=part))
+            left -= part
+    notes: list[str] = []
+    if isinstance(right, Sold):
+        parts = [Part(StockKey(leg.sku, right.at, leg.lot), leg.quantity) for leg in legs]
+        notes = expired_lots(right, book, now, parts)
+    standing = back._replace(
+        legs=(*back.legs, *legs),
+        tallies=(
+            *back.tallies,
+            *(tally._replace(change=right.quantity - left) for tally in body.tallies),
+        ),
+        notes=tuple(notes),
+    )
+    return standing, attrs.evolve(right, quantity=left, lot=None) if left else None
+
+
+def _decided(right: Operation, body: Body, book: Book, now: Instant, rules: Rules) -> Decision:
+    """
+    Decide what should have been said, of the document it was said of.
 
     A sale that was not a reservation's stays off the reservation its reference may have by
-    now; it still counts as sold under it.
+    now; it still counts as sold under it. A receipt that was no order's stays off the order
+    its reference may name by now.
     """
     decide = rules[type(right)].decide
-    if not isinstance(right, Sold) or right.reference is None:
+    stays_off = isinstance(right, Sold) or (isinstance(right, Received) and not body.tallies)
+    if right.reference is None or not stays_off:
         return decide(right, book, now)
     decision = decide(attrs.evolve(right, reference=None), book, now)
-    if not isinstance(decision, Granted):
+    if not isinstance(decision, Granted) or not isinstance(right, Sold):
         return decision
     tally = Tally(ORDER, right.reference, right.sku, "sold", right.quantity)
     posted = decision.drafts[-1]._replace(tallies=(tally,))
@@ -240,7 +303,7 @@ def _net(operation: Correct, back: Draft, decision: Granted) -> Draft:
         origin=operation.origin,
         tallies=_netted(back.tallies + again.tallies),
         expiries=again.expiries,
-        notes=again.notes,
+        notes=back.notes + again.notes,
         touches=tuple(dict.fromkeys(back.touches + again.touches)),
     )
 
@@ -270,15 +333,11 @@ def _changed(operation: Correct, original: Operation, row: MovementRow) -> Opera
             changes["change"] = operation.quantity if original.change > 0 else -operation.quantity
         else:
             changes["quantity"] = operation.quantity
-    if isinstance(original, (Sold, Relocate)) and _outgrows(operation, original):
-        changes.setdefault("lot", None)
+    if isinstance(original, (Sold, Relocate)) and not _is_number_alone(operation):
+        changes.setdefault("lot", None)  # Elsewhere it need not be the lot they came from.
+    if isinstance(original, (Opened, Received)) and operation.lot == "":
+        changes["lot_expires_at"] = None
     return attrs.evolve(original, **changes)
-
-
-def _outgrows(operation: Correct, original: Sold | Relocate) -> bool:
-    """Return whether the lot units were taken from need not be the one for all of them."""
-    elsewhere = operation.sku is not None or operation.at is not None
-    return elsewhere or (operation.quantity or 0) > original.quantity
 
 
 def _due(
@@ -295,21 +354,42 @@ def _due(
         yield PURCHASE, right.reference, deepcopy(document) | {"due": due}
 
 
-def _relocated(operation: Correct, book: Book) -> Iterable[tuple[str, int]]:
-    """Yield what a corrected relocation may take: expired holds are on offer for it."""
+# --- what they may take -----------------------------------------------------------------
+
+
+def _undone_demand(operation: Undo, book: Book) -> Iterator[tuple[str, int]]:
+    """Yield what taking a movement back takes from SELLABLE: what it put there."""
     row = book.past_movements.get(operation.movement_id)
-    if row is not None and row.kind == Kind.RELOCATE and operation.quantity:
-        yield operation.sku or decode(row.body).legs[0].sku, operation.quantity
+    for leg in decode(row.body).legs if row is not None else ():
+        if leg.target.name == State.SELLABLE:
+            yield leg.sku, leg.quantity
+
+
+def _corrected_demand(operation: Correct, book: Book, rules: Rules) -> Iterator[tuple[str, int]]:
+    """Yield what reversal and replacement may take; nothing when it cannot be corrected."""
+    row = book.past_movements.get(operation.movement_id)
+    if row is None:
+        return
+    body = decode(row.body)
+    for leg in body.legs:
+        if leg.target.name == State.SELLABLE:
+            yield leg.sku, leg.quantity
+    try:
+        right = _changed(operation, as_operation(row, body), row)
+    except InvalidRequest:
+        return  # Deciding will say so.
+    if right is not None:
+        yield from rules[type(right)].demand(right, book)
 
 
 def correction_rules(rules: Rules) -> Rules:
     """Return the rules of corrections, which decide the right version by *rules*."""
     table: dict[type[Operation], Rule] = {
-        Undo: Rule(_wants, _undo),
+        Undo: Rule(_wants, _undo, demand=_undone_demand),
         Correct: Rule(
             _wants,
             lambda operation, book, now: _correct(operation, book, now, rules),
-            demand=_relocated,
+            demand=lambda operation, book: _corrected_demand(operation, book, rules),
         ),
     }
     return table

@@ -66,7 +66,7 @@ def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
     parts = _from_shelf(operation, others, now, left)
     shelf = inside(operation.at, State.SELLABLE)
     legs += [Leg(operation.sku, key.lot, part, shelf, CUSTOMER) for key, part in parts]
-    tallies, notes = [], _expired_lots(operation, book, now, parts)
+    tallies, notes = [], expired_lots(operation, book, now, parts)
     if left and operation.reference:
         tallies.append(Tally(ORDER, operation.reference, operation.sku, "sold", left))
     if left and any(line.key.sku == operation.sku for line in lines):
@@ -122,7 +122,7 @@ def _sold_at(operation: Sold, now: Instant) -> Instant:
     return now if operation.occurred_at is None else to_instant(operation.occurred_at)
 
 
-def _expired_lots(operation: Sold, book: Book, now: Instant, parts: Iterable[Part]) -> list[str]:
+def expired_lots(operation: Sold, book: Book, now: Instant, parts: Iterable[Part]) -> list[str]:
     """Return a note for each lot that had expired when units of it were sold."""
     when = _sold_at(operation, now)
     return [

@@ -50,6 +50,7 @@ from truecount.model.places import (
     adjustment,
     inside,
 )
+from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.settings import GENERATION, LOCATION, POLICY, Settings
 from truecount.model.stock import Amounts, StockKey, plus
 from truecount.protocols.storage import Wants
@@ -99,6 +100,11 @@ def _leaves(kind: Kind, operation: Any, book: Book, now: Instant, target: Place)
     return Granted((draft(kind, operation, (leg,), now, notes=notes),))
 
 
+def _unfit_demand(operation: Any, book: Book) -> Iterable[tuple[str, int]]:
+    """Return what leaves SELLABLE when that is the state named."""
+    return quantity_demand(operation, book) if operation.state is State.SELLABLE else ()
+
+
 def _inspect(operation: Inspected, book: Book, now: Instant) -> Decision:
     target = inside(operation.at, operation.into)
     return _leaves(Kind.INSPECT, operation, book, now, target)
@@ -132,6 +138,11 @@ def _adjust(operation: Adjusted, book: Book, now: Instant) -> Decision:
     return Granted((draft(Kind.ADJUST, operation, (leg,), now),))
 
 
+def _adjusted_demand(operation: Adjusted, _book: Book) -> Iterable[tuple[str, int]]:
+    if operation.state is State.SELLABLE and operation.change < 0:
+        yield operation.sku, -operation.change
+
+
 def _gain_or_loss(operation: Adjusted | Counted, change: int, state: State, reason: str) -> Leg:
     place, boundary = inside(operation.at, state), adjustment(reason)
     source, target = (boundary, place) if change > 0 else (place, boundary)
@@ -148,6 +159,11 @@ def _wants_count(operation: Counted, settings: Settings) -> Wants:
 def _counted_at(operation: Counted) -> Instant | None:
     when = operation.counted_at or operation.occurred_at
     return None if when is None else to_instant(when)
+
+
+def _counted_demand(operation: Counted, _book: Book) -> Iterable[tuple[str, int]]:
+    """Yield what a count may take: its variance is not known before the members ahead of it."""
+    yield operation.sku, QUANTITY_MAX
 
 
 def _counted_moments(operation: Counted, _book: Book) -> Iterable[tuple[StockKey, Instant]]:
@@ -334,11 +350,11 @@ STOCK_RULES: Final[dict[type[Operation], Rule]] = {
     **SALE_RULES,
     Opened: Rule(one_key, _open),
     Inspected: Rule(one_key, _inspect),
-    Damaged: Rule(one_key, _damage),
-    Scrapped: Rule(one_key, _scrap),
-    ReturnedToSupplier: Rule(one_key, _return_to_supplier),
-    Adjusted: Rule(one_key, _adjust),
-    Counted: Rule(_wants_count, _count, moments=_counted_moments),
+    Damaged: Rule(one_key, _damage, demand=_unfit_demand),
+    Scrapped: Rule(one_key, _scrap, demand=_unfit_demand),
+    ReturnedToSupplier: Rule(one_key, _return_to_supplier, demand=_unfit_demand),
+    Adjusted: Rule(one_key, _adjust, demand=_adjusted_demand),
+    Counted: Rule(_wants_count, _count, demand=_counted_demand, moments=_counted_moments),
     Relocate: Rule(_wants_relocate, _relocate, demand=quantity_demand),
     Assemble: Rule(_wants_kit, _assemble, demand=lambda operation, _book: _components(operation)),
     Disassemble: Rule(_wants_kit, _disassemble, demand=quantity_demand),

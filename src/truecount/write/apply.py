@@ -49,7 +49,7 @@ from truecount.model.stock import StockRow, made
 from truecount.protocols.storage import Reader, Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import Book, Stage, snapshot
-from truecount.write.intents import Granted, Intent, Widen, may_lose
+from truecount.write.intents import Granted, Intent, Widen
 
 
 #: Restarts of one write: one for wider locks, the rest for keys stored meanwhile.
@@ -163,7 +163,6 @@ class _Write:
                 for key, instant in rule.moments(operation, self.book):
                     self.book.moments[key, instant] = self.unit.as_of(key, instant)
         enough = {}
-        losses = len(self.intents) > 1 and any(map(may_lose, self.intents))
         for sku, quantity in demand.items():
             for key in self.book.keys_of(sku):
                 sellable, held, *_ = self.book.rows[key].amounts
@@ -171,8 +170,8 @@ class _Write:
                     continue
                 floor = self.desk.settings.floor(sku, key.location)
                 spare = sellable - (max(0, floor) if key.lot else floor)  # lots never lend
-                if losses or spare < quantity:
-                    enough[key] = held if losses else quantity - spare
+                if spare < quantity:
+                    enough[key] = min(held, quantity - spare)
         if enough:
             self.book.add_due(self.unit.due(enough, self.now))
 

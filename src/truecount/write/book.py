@@ -166,6 +166,8 @@ class Book:
         for name, line in stage.lines.items():
             if name not in self.lines:
                 self._numbers.setdefault(line.reference, []).append(line.number)
+            if line.has_expired(stage.now) and name not in self._due.get(line.key, ()):
+                self._due.setdefault(line.key, []).append(name)  # An undo gave units back to it.
         self.lines.update(stage.lines)
         self.changed_lines.update(stage.lines)
         self._documents.update(stage.documents)

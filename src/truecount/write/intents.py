@@ -54,7 +54,8 @@ class Rule(NamedTuple):
 
     wants: Callable[[Any, Settings], Wants]
     decide: Callable[[Any, Book, Instant], Decision]
-    #: What it may take from SELLABLE, (sku, quantity): expired holds there are read for it.
+    #: What it may take from SELLABLE at most, (sku, quantity), fact or command: expired holds
+    #: are read for it, also because members after it find the shelf as it left it.
     demand: Callable[[Any, Book], Iterable[tuple[str, int]]] | None = None
     #: Past figures it decides on: (stock key, instant).
     moments: Callable[[Any, Book], Iterable[tuple[StockKey, Instant]]] | None = None
@@ -71,8 +72,3 @@ class Intent(NamedTuple):
     key: str
     fingerprint: str
     rule: Rule
-
-
-def may_lose(intent: Intent) -> bool:
-    """Return whether it may take more from SELLABLE than its rule can tell beforehand."""
-    return intent.operation.is_fact and intent.rule.demand is None
