@@ -10,12 +10,14 @@ import pytest
 from tests.shops import DAY, MINUTE, START
 from truecount import (
     Adjusted,
+    Assemble,
     Correct,
     Counted,
     Damaged,
     Inventory,
     MemoryStorage,
     Operation,
+    Policy,
     Received,
     Relocate,
     Reserve,
@@ -24,6 +26,7 @@ from truecount import (
     Sold,
     SQLiteStorage,
     State,
+    TransferOut,
     Undo,
 )
 from truecount.testing import CountingIds, ManualClock
@@ -86,6 +89,25 @@ def test_a_cart_after_it_finds_the_expired_hold(bench: Bench, taking: str) -> No
     assert second.granted, second.error
     assert bench.inventory.reservation("old").status == "expired"
     assert bench.inventory.available("MUG", at="berlin") == 0
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        Relocate("MUG", 7, source="berlin", target="hamburg"),
+        TransferOut({"MUG": 7}, reference="T", source="berlin", target="hamburg"),
+        Assemble("GIFT", 7, components={"MUG": 1}, at="berlin"),
+        Reserve({"MUG": 7}, reference="new", at="berlin"),
+    ],
+    ids=["relocate", "transfer out", "assemble", "reserve"],
+)
+def test_units_that_are_there_come_before_a_backorder(bench: Bench, move: Operation) -> None:
+    """A limit that only promises may use hides no expired hold; nothing goes below zero."""
+    bench.inventory.policies.set(Policy(backorder_limit=9), sku="MUG")
+    bench.said(move)
+    found = bench.inventory.figures("MUG", at="berlin")
+    assert found.sellable == 3
+    assert bench.inventory.reservation("old").status == "expired"
 
 
 def test_a_corrected_sale_takes_what_the_right_one_takes(bench: Bench) -> None:

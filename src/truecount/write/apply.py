@@ -168,8 +168,8 @@ class _Write:
                 sellable, held, *_ = self.book.rows[key].amounts
                 if not held:
                     continue
-                floor = self.desk.settings.floor(sku, key.location)
-                spare = sellable - (max(0, floor) if key.lot else floor)  # lots never lend
+                kept = max(0, self.desk.settings.floor(sku, key.location))
+                spare = sellable - kept  # What is there is taken before a backorder.
                 if spare < quantity:
                     enough[key] = min(held, quantity - spare)
         if enough:
