@@ -32,7 +32,7 @@ from truecount.errors import (
 from truecount.ledger.accounts import overdrawn
 from truecount.ledger.delivery_rules import PURCHASE
 from truecount.ledger.drafts import item
-from truecount.ledger.originals import as_operation
+from truecount.ledger.originals import NOT_UNDONE, as_operation
 from truecount.ledger.sale_rules import expired_lots
 from truecount.ledger.supply import Part, reclaim
 from truecount.model.instants import Instant
@@ -59,16 +59,6 @@ from truecount.write.intents import Decision, Granted, Rule, Rules, Widen
 
 
 REVERSAL: Final = "reversal"
-
-#: Kinds whose undoing would reopen or rewrite a reservation: what to do instead.
-NOT_UNDONE: Final = {
-    Kind.RESERVE: "release the reservation instead",
-    Kind.CONFIRM: "release or amend the reservation instead",
-    Kind.RELEASE: "a released reservation is never reopened; reserve anew",
-    Kind.EXPIRE: "an expired hold is never reopened; reserve anew",
-    Kind.AMEND: "amend the reservation again instead",
-    Kind.UNDO: "an undo is not undone; do the thing again",
-}
 
 #: Kinds that are commands: their undoing respects the floors.
 COMMANDS: Final = frozenset({Kind.RELOCATE, Kind.TRANSFER_OUT, Kind.ASSEMBLE, Kind.DISASSEMBLE})

@@ -64,6 +64,8 @@ def _expect(operation: Expected, book: Book, now: Instant) -> Decision:
     document["lines"] = {line: dict(fields) for line, fields in document.get("lines", {}).items()}
     if operation.due_at is not None:
         document["due"][name] = to_instant(operation.due_at)
+    elif not counted(document, name, "ordered"):
+        document["due"].pop(name, None)  # Of an order that was taken back.
     return Granted(
         (draft(Kind.EXPECT, operation, (leg,), now, tallies=(tally,)),),
         documents=((PURCHASE, operation.reference, document),),

@@ -44,8 +44,17 @@ _SINGLE: Final[dict[Kind, type[Operation]]] = {
     Kind.RELOCATE: Relocate,
     Kind.ADJUST: Adjusted,
 }
-#: What to do instead, where it is not "undo it".
-_INSTEAD: Final = {
+#: Kinds whose undoing would reopen or rewrite a reservation: what to do instead.
+NOT_UNDONE: Final = {
+    Kind.RESERVE: "release the reservation instead",
+    Kind.CONFIRM: "release or amend the reservation instead",
+    Kind.RELEASE: "a released reservation is never reopened; reserve anew",
+    Kind.EXPIRE: "an expired hold is never reopened; reserve anew",
+    Kind.AMEND: "amend the reservation again instead",
+    Kind.UNDO: "an undo is not undone; do the thing again",
+}
+#: What to do instead of correcting it, where it is not "undo it".
+_INSTEAD: Final = NOT_UNDONE | {
     Kind.COUNT: "a count is an observation; undo it and count again",
     Kind.CORRECT: "undo this correction, then correct the original again",
     Kind.UNDO: "an undo is not corrected; do the thing again",
@@ -63,7 +72,7 @@ def as_operation(row: MovementRow, body: Body) -> Operation:
     kind = Kind(row.kind)
     make = _SINGLE.get(kind)
     if make is None:
-        rule = _INSTEAD.get(kind, f"a {kind} movement is not a single line; undo it instead")
+        rule = _INSTEAD.get(kind, f"{kind}: it is not a single line; undo it instead")
         raise NotCorrectable(row.id, rule)
     if any(leg.line for leg in body.legs):
         raise NotCorrectable(row.id, "it took units of a reservation; undo it instead")
