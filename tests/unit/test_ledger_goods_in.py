@@ -9,7 +9,6 @@ import pytest
 from tests.shops import DAY, START, Shop
 from truecount import DeliveryLine, Kind, Received, State, StockKey
 from truecount.errors import UnknownLocation, UnknownReference
-from truecount.model.places import CUSTOMER
 
 
 @pytest.fixture
@@ -184,4 +183,3 @@ def test_whatever_came_in_left_a_supplier_or_the_opening(shop: Shop) -> None:
     shop.inventory.open("MUG", 1, at="berlin")
     sources = [leg.source.name for each in shop.inventory.feed() for leg in each.legs]
     assert sources == ["supplier", "supplier", "opening"]
-    assert CUSTOMER.name not in sources

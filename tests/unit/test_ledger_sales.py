@@ -67,6 +67,8 @@ class TestSold:
         shop.inventory.reserve({"MUG": 8}, reference="cart")
         sold(shop, Sold("MUG", 5, at="berlin"))
         assert shop.figures() == (-3, 8, 0, 0)
+        (finding,) = shop.inventory.findings().open
+        assert (finding.quantity, finding.at_risk) == (3, ("cart",))
 
     def test_holds_that_ran_out_are_reclaimed_before_the_shelf_is_short(self, shop: Shop) -> None:
         """An expired hold blocks nobody, not even a fact."""
@@ -171,17 +173,17 @@ class TestTakeBack:
 
     def test_units_go_back_to_the_lot_and_location_they_came_from(self) -> None:
         """Line by line, in the order they were shipped."""
-        shop = Shop({"berlin": {}})
-        for lot, days in (("A", 1), ("B", 2)):
-            shop.inventory.receive(
-                "MILK", 2, at="berlin", lot=lot, lot_expires_at=START + days * DAY
-            )
+        shop = Shop({"berlin": {}, "hamburg": {}})
+        came_from = [("A", "berlin"), ("B", "berlin"), ("A", "hamburg")]
+        for days, (lot, at) in enumerate(came_from, 1):
+            shop.inventory.receive("MILK", 1, at=at, lot=lot, lot_expires_at=START + days * DAY)
         shop.inventory.reserve({"MILK": 3}, reference="cart")
         shop.inventory.confirm("cart")
         shop.inventory.ship("cart")
-        for number, lot in enumerate(("A", "A", "B")):
+        for number, (lot, at) in enumerate(came_from):
             outcome = shop.inventory.take_back("cart", {"MILK": 1}, key=f"rma-{number}")
-            assert shop.inventory.movement(outcome.movement_id).legs[0].lot == lot
+            (leg,) = shop.inventory.movement(outcome.movement_id).legs
+            assert (leg.lot, leg.target.location) == (lot, at)
         shop.check()
 
     def test_a_lot_returned_elsewhere_keeps_its_expiry(self) -> None:

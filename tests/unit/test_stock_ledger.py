@@ -368,12 +368,14 @@ class TestRules:
         assert shop.reserve({"MUG": granted}, reference="c-2", at="berlin").status == "held"
 
     def test_a_catalog_makes_creation_strict(self) -> None:
-        """Only its SKUs can be received."""
+        """Only its SKUs can be received, or made."""
         shop = Inventory(catalog={"MUG"})
         shop.locations.add("berlin")
         shop.receive("MUG", 1, at="berlin")
         with pytest.raises(UnknownSku):
             shop.receive("CUP", 1, at="berlin")
+        with pytest.raises(UnknownSku):
+            shop.assemble("GIFT", 1, components={"MUG": 1}, at="berlin")
 
 
 class TestCorrections:
