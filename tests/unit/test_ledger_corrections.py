@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -503,6 +504,43 @@ class TestUndo:
         assert shop.inventory.movement(done.movement_id).kind is Kind.UNDO
         assert shop.figures() == (10, 0, 0, 0)
         assert shop.inventory.reservation("cart").status == "expired"
+        shop.check()
+
+    @pytest.mark.parametrize("known", [START + 9 * DAY, None])
+    @pytest.mark.parametrize("kind", [Received, Opened])
+    def test_a_misread_label_spoils_the_lot_only_until_it_is_undone(
+        self, shop: Shop, known: datetime | None, kind: type[Received | Opened]
+    ) -> None:
+        """The lot expires again when it did before, or not at all."""
+        said(shop, kind("MILK", 4, at="berlin", lot="A", lot_expires_at=known))
+        slip = said(shop, kind("MILK", 1, at="berlin", lot="A", lot_expires_at=START))
+        assert shop.inventory.available("MILK") == 0
+        shop.inventory.undo(slip, reason="misread the label")
+        assert shop.inventory.available("MILK") == 4
+        shop.clock.tick(9 * DAY)
+        assert shop.inventory.available("MILK") == (4 if known is None else 0)
+        shop.check()
+
+    def test_an_expiry_said_since_is_not_undone(self, shop: Shop) -> None:
+        """The next delivery had read the label right."""
+        slip = said(shop, Received("MILK", 1, at="berlin", lot="A", lot_expires_at=START))
+        right = START + 9 * DAY
+        said(shop, Received("MILK", 4, at="berlin", lot="A", lot_expires_at=right))
+        shop.inventory.undo(slip, reason="never came")
+        assert shop.inventory.available("MILK") == 4
+        shop.clock.tick(9 * DAY)
+        assert shop.inventory.available("MILK") == 0
+        shop.check()
+
+    def test_a_corrected_lot_leaves_no_expiry_behind(self, shop: Shop) -> None:
+        """Lot A was not on the box at all; undoing the correction puts its label back."""
+        said(shop, Received("MILK", 4, at="berlin", lot="A"))
+        slip = said(shop, Received("MILK", 1, at="berlin", lot="A", lot_expires_at=START))
+        fix = wrote(shop.inventory.correct(slip, lot="B", reason="misread the label"))
+        assert shop.inventory.available("MILK") == 4
+        assert shop.inventory.figures("MILK", lot="B").available == 0
+        shop.inventory.undo(fix, reason="it was lot A")
+        assert shop.inventory.available("MILK") == 0
         shop.check()
 
     def test_undo_and_correct_in_one_step(self, shop: Shop) -> None:

@@ -34,7 +34,7 @@ from truecount.ledger.delivery_rules import PURCHASE
 from truecount.ledger.drafts import item
 from truecount.ledger.originals import NOT_UNDONE, as_operation
 from truecount.ledger.sale_rules import expired_lots
-from truecount.ledger.supply import Part, reclaim
+from truecount.ledger.supply import Part, reclaim, restored
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import counter
@@ -99,7 +99,7 @@ def _undo(operation: Undo, book: Book, now: Instant) -> Decision:
     if refusal is not None:
         return refusal
     body = decode(row.body)
-    back = _back(Kind.UNDO, row, body)
+    back = _back(Kind.UNDO, row, body, book)
     wider = _wider(Stage(book, now), row, back)
     if not book.wants.covers(wider):
         return Widen(wider)
@@ -134,7 +134,7 @@ def _reclaimed(book: Book, now: Instant, posted: Draft) -> Iterator[Draft]:
         yield from reclaim(book, now, losses)
 
 
-def _back(kind: Kind, row: MovementRow, body: Body) -> Draft:
+def _back(kind: Kind, row: MovementRow, body: Body, book: Book) -> Draft:
     """Return the movement that takes *row* back: the same legs the other way round."""
     return Draft(
         kind,
@@ -144,6 +144,7 @@ def _back(kind: Kind, row: MovementRow, body: Body) -> Draft:
         reference=row.reference,
         reverses=row.id,
         tallies=tuple(tally.reversed() for tally in body.tallies),
+        expiries=tuple(restored(book, body)),
         touches=body.touches,
     )
 
@@ -197,7 +198,7 @@ def _correct(operation: Correct, book: Book, now: Instant, rules: Rules) -> Deci
     if refusal is not None:
         return refusal
     right = _changed(operation, original, row)
-    back, missing = _back(Kind.CORRECT, row, body), right
+    back, missing = _back(Kind.CORRECT, row, body, book), right
     if isinstance(right, (Sold, Relocate)) and _is_number_alone(operation):
         back, missing = _standing(back, body, right, book, now)
     stage = Stage(book, now)
@@ -292,7 +293,7 @@ def _net(operation: Correct, back: Draft, decision: Granted) -> Draft:
         actor=operation.actor,
         origin=operation.origin,
         tallies=_netted(back.tallies + again.tallies),
-        expiries=again.expiries,
+        expiries=back.expiries + again.expiries,
         notes=back.notes + again.notes,
         touches=tuple(dict.fromkeys(back.touches + again.touches)),
     )

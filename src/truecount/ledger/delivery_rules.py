@@ -106,7 +106,7 @@ def _receive(operation: Received, book: Book, now: Instant) -> Decision:
         now,
         tallies=_received_tallies(operation, split) if document is not None else (),
         notes=notes,
-        expiries=expiries_of(operation),
+        expiries=expiries_of(operation, book),
         touches=() if legs else (StockKey(operation.sku, operation.at, operation.lot),),
     )
     result = {

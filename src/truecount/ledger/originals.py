@@ -142,4 +142,4 @@ def _received(body: Body) -> dict[str, Any]:
 
 
 def _expiry(body: Body) -> Any:
-    return optional_datetime(body.expiries[0][2]) if body.expiries else None
+    return optional_datetime(body.expiries[-1][2]) if body.expiries else None

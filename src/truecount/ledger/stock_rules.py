@@ -23,6 +23,7 @@ from truecount.ledger.supply import (
 )
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
+from truecount.model.lines import NEVER
 from truecount.model.movements import Leg
 from truecount.model.operation import Operation
 from truecount.model.operations import (
@@ -61,18 +62,22 @@ from truecount.write.intents import Decision, Granted, Rule, Widen
 # --- opening ----------------------------------------------------------------------------
 
 
-def expiries_of(operation: Opened | Received) -> tuple[tuple[str, str, Instant], ...]:
-    """Return the lot expiry an operation names, as a draft carries it."""
+def expiries_of(operation: Opened | Received, book: Book) -> tuple[tuple[str, str, Instant], ...]:
+    """Return the lot expiry an operation names, as a draft carries it: what it was before, too."""
     if operation.lot_expires_at is None:
         return ()
-    return ((operation.sku, operation.lot, to_instant(operation.lot_expires_at)),)
+    sku, lot = operation.sku, operation.lot
+    before = book.row(StockKey(sku, operation.at, lot)).lot_expires_at
+    named = to_instant(operation.lot_expires_at)
+    return ((sku, lot, NEVER if before is None else before), (sku, lot, named))
 
 
 def _open(operation: Opened, book: Book, now: Instant) -> Decision:
     book.settings.check(operation.at)
     target = inside(operation.at, operation.state)
     leg = Leg(operation.sku, operation.lot, operation.quantity, OPENING, target)
-    return Granted((draft(Kind.OPEN, operation, (leg,), now, expiries=expiries_of(operation)),))
+    expiries = expiries_of(operation, book)
+    return Granted((draft(Kind.OPEN, operation, (leg,), now, expiries=expiries),))
 
 
 # --- quality ----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
-from truecount.model.movements import Draft, Leg
+from truecount.model.movements import Body, Draft, Leg
 from truecount.model.places import State, inside
 from truecount.model.stock import StockKey, StockRow
 from truecount.write.book import Book
@@ -73,6 +73,19 @@ def carried(book: Book, parts: Iterable[Part]) -> list[tuple[str, str, Instant]]
         for key, _ in parts
         if (expires_at := book.row(key).lot_expires_at) is not None
     ]
+
+
+def restored(book: Book, body: Body) -> Iterator[tuple[str, str, Instant]]:
+    """
+    Yield what takes the expiries a movement gave its lots back, as that movement's undo says it.
+
+    Only where nobody has said another one since.
+    """
+    for key, _ in body.extends:
+        told = [instant for sku, lot, instant in body.expiries if (sku, lot) == (key.sku, key.lot)]
+        if told and told[0] != told[-1] == book.row(key).lot_expires_at:
+            yield key.sku, key.lot, told[-1]
+            yield key.sku, key.lot, told[0]
 
 
 def take(

@@ -92,7 +92,7 @@ class Draft(NamedTuple):
     origin: str | None = None
     reverses: str | None = None
     tallies: tuple[Tally, ...] = ()
-    #: Expiry of lots first met here: (sku, lot, instant).
+    #: Expiries of lots, (sku, lot, instant): the last is what it says, one before it what was.
     expiries: tuple[tuple[str, str, Instant], ...] = ()
     #: What the book could not explain about this fact; each becomes a finding.
     notes: tuple[str, ...] = ()
