@@ -328,11 +328,15 @@ class TestOtherKinds:
         assert shop.kinds() == []
 
     def test_less_than_nothing_in_quarantine(self, shop: Shop) -> None:
-        """More inspected than came in is found though the shelf as a whole has units."""
+        """More inspected than came in is one finding, though the shelf as a whole has units."""
         shop.inventory.receive("MUG", 5, at="berlin")
-        shop.inventory.inspect("MUG", 2, at="berlin", into=State.DAMAGED)
-        finding = shop.one(FindingKind.ON_HAND_BELOW_ZERO)
+        wrong = shop.inventory.inspect("MUG", 2, at="berlin", into=State.DAMAGED).movement_id
+        [finding] = shop.open()
+        assert finding.kind is FindingKind.ON_HAND_BELOW_ZERO
         assert "-2 in quarantine of MUG at berlin" in finding.sentence
+        assert finding.evidence == (wrong,)
+        shop.inventory.open("MUG", 2, at="berlin", state=State.QUARANTINE)
+        assert shop.kinds() == []
 
     def test_hold_nobody_sweeps(self, shop: Shop) -> None:
         """An hour after its expiry a hold that is still held means no sweeper runs."""
@@ -644,6 +648,26 @@ class TestFacts:
         """A mistake put right at once bothers nobody."""
         shop.inventory.undo(over_delivery(shop), reason="typed twice")
         assert shop.inventory.findings(since=0) == FindingsReport(open=(), closed=(), cursor=0)
+
+    def test_contradiction_in_force_again_is_found_again(self, shop: Shop) -> None:
+        """The correction that had cured it is undone: it is open anew, under another id."""
+        slip = over_delivery(shop)
+        first = shop.one(FindingKind.OVER_DELIVERY)
+        fix = shop.inventory.correct(slip, quantity=1, reason="typed wrong").movement_id
+        assert shop.kinds() == []
+        shop.inventory.undo(fix, reason="it had been right")
+        again = shop.one(FindingKind.OVER_DELIVERY)
+        assert (again.sentence, again.evidence) == (first.sentence, (slip,))
+        assert again.id != first.id
+
+    def test_dismissed_contradiction_in_force_again_stays_dismissed(self, shop: Shop) -> None:
+        """Somebody has seen to it, and nothing about it is new."""
+        slip = over_delivery(shop)
+        finding = shop.one(FindingKind.OVER_DELIVERY)
+        shop.inventory.dismiss(finding.id, actor="sam", note="a gift")
+        fix = shop.inventory.correct(slip, quantity=1, reason="typed wrong").movement_id
+        shop.inventory.undo(fix, reason="it had been right")
+        assert shop.kinds() == []
 
     def test_each_note_of_a_movement_is_a_finding_of_its_own(self, shop: Shop) -> None:
         """A return of too many from tomorrow is two contradictions, dismissed one by one."""

@@ -431,7 +431,7 @@ class StockLedger(StockBook):
 
         Raises:
             InsufficientStock: The source does not have them free.
-            DocumentExists: There is a transfer with this reference.
+            DocumentExists: There is a transfer with this reference, not taken back whole.
         """
         operation = TransferOut(
             lines, reference=reference, source=source, target=target, due_at=due_at, **words

@@ -88,7 +88,7 @@ def _leaves(kind: Kind, operation: Any, book: Book, now: Instant, target: Place)
     Post that units left their state, whatever the book says.
 
     SELLABLE below zero speaks for itself; that QUARANTINE or DAMAGED did not have the units
-    is noted, because somebody named a state that was wrong.
+    is noted in the history, because somebody named a state that was wrong.
     """
     book.settings.check(operation.at)
     state = getattr(operation, "state", State.QUARANTINE)

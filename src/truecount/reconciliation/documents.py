@@ -21,6 +21,7 @@ from truecount.model.stock import StockKey
 from truecount.protocols.storage import Record
 from truecount.reconciliation.findings import (
     FACTS,
+    SHOWN_BY_FIGURES,
     Condition,
     FindingKind,
     goods,
@@ -166,7 +167,12 @@ def facts(view: View) -> Iterator[Condition]:
     for record in pages(view.reader, FINDING, FACT):
         body = json.loads(record.body)
         subjects = [((body["movement"], str(n)), note) for n, note in enumerate(body["notes"])]
-        notes = [each for each in subjects if stem_of(_kind(each[1]), each[0]) not in view.done]
+        notes = [
+            (subject, note)
+            for subject, note in subjects
+            if _word(note) not in SHOWN_BY_FIGURES
+            and stem_of(_kind(note), subject) not in view.done
+        ]
         taken_back = view.reader.record(REVERSAL, body["movement"])
         if notes and reversed_by(taken_back and json.loads(taken_back.body)) is None:
             row = movement(view, body["movement"])
@@ -175,7 +181,11 @@ def facts(view: View) -> Iterator[Condition]:
 
 def _kind(note: str) -> FindingKind:
     """Return the kind of finding a note's first word names."""
-    return FACTS.get(note.partition(": ")[0], FindingKind.NOTED)
+    return FACTS.get(_word(note), FindingKind.NOTED)
+
+
+def _word(note: str) -> str:
+    return note.partition(": ")[0]
 
 
 def _fact(row: MovementRow, subject: tuple[str, str], note: str) -> Condition:

@@ -115,6 +115,9 @@ FACTS: Final[Mapping[str, FindingKind]] = {
     )
 }
 
+#: Notes that are no findings of their own: the figure below zero is, with the same evidence.
+SHOWN_BY_FIGURES: Final = frozenset({"not_there"})
+
 #: Kinds that can be dismissed; the others close when their cause is gone, and only then.
 DISMISSIBLE: Final = frozenset({*FACTS.values(), FindingKind.NOTED, FindingKind.LOOK_ALIKE_SKU})
 

@@ -156,12 +156,17 @@ def snapshot_of(reader: Reader) -> Snapshot:
     return Snapshot(cursor.get("cursor", 0), cursor.get("writes", 0), known, closed)
 
 
-def facts_closed(reader: Reader) -> frozenset[str]:
-    """Return the stems of facts that were dismissed or taken back: they never open again."""
+def facts_dismissed(reader: Reader) -> frozenset[str]:
+    """
+    Return the stems of facts that were dismissed: they never open again.
+
+    What was taken back may: undoing a correction puts its original in force again.
+    """
     return frozenset(
         record.id.removeprefix(_CLOSED)
         for kind in (*FACTS.values(), FindingKind.NOTED)
         for record in pages(reader, REGISTER, f"{_CLOSED}{kind.value}-")
+        if json.loads(record.body)["dismissed_by"] is not None
     )
 
 
@@ -421,7 +426,7 @@ class BookFindings:
             last = register.closed(stem)
             return None if last is None else (last.mark, last.closed_at)
 
-        view = View(reader, settings, now, register.known, facts_closed(reader), closed)
+        view = View(reader, settings, now, register.known, facts_dismissed(reader), closed)
         return compare(survey(view), register, now)
 
 

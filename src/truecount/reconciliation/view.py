@@ -72,7 +72,7 @@ class View:
     reader: Reader
     settings: Settings
     now: Instant
-    #: Open findings of the register by stem, and the stems of facts that are done with.
+    #: Open findings of the register by stem, and the stems of facts that were dismissed.
     known: Mapping[str, Known]
     done: frozenset[str]
     #: Up to where the last finding of a stem was seen, and when it closed; None without one.
