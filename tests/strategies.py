@@ -83,8 +83,11 @@ class Again:
     """A movement of the history, counted from the newest, is undone or corrected."""
 
     back: int
-    #: What its quantity should have been, None to undo it.
-    quantity: int | None
+    #: What should have been said; nothing at all to undo it.
+    quantity: int | None = None
+    sku: str | None = None
+    at: str | None = None
+    lot: str | None = None
 
 
 #: One transaction, or time passing.
@@ -133,9 +136,12 @@ def _operations(
     if not movements:
         return ()
     id_ = movements[-1 - step.back % len(movements)].id
-    if step.quantity is None:
+    said = attrs.asdict(
+        step, filter=lambda field, value: field.name != "back" and value is not None
+    )
+    if not said:
         return (Undo(movement_id=id_, reason="a mistake"),)
-    return (Correct(movement_id=id_, quantity=step.quantity, reason="a mistake"),)
+    return (Correct(movement_id=id_, reason="a mistake", **said),)
 
 
 # --- words ------------------------------------------------------------------------------
@@ -319,8 +325,16 @@ ticks: Final = st.sampled_from((1, 60, 360, 3600, 86_400, -600)).map(
     lambda seconds: Tick(timedelta(seconds=seconds))
 )
 
-_again: Final[st.SearchStrategy[Step]] = st.builds(
-    Again, back=st.integers(0, 5), quantity=st.none() | st.integers(0, 6)
+_again: Final[st.SearchStrategy[Step]] = st.one_of(
+    st.builds(Again, back=st.integers(0, 5), quantity=st.none() | st.integers(0, 6)),
+    st.builds(
+        Again,
+        back=st.integers(0, 5),
+        quantity=st.none() | st.integers(1, 6),
+        sku=st.none() | skus,
+        at=st.none() | locations,
+        lot=st.none() | lots,
+    ),
 )
 
 steps: Final[st.SearchStrategy[Step]] = st.one_of(
