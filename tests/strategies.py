@@ -119,15 +119,16 @@ def play(shop: Shop, steps: Iterable[Step]) -> list[Outcome | InvalidRequest]:
             shop.clock.tick(step.by)
             continue
         try:
-            answers += shop.inventory.submit(_operations(shop.inventory, step))
+            answers += shop.inventory.submit(spoken(shop.inventory, step))
         except InvalidRequest as error:
             answers.append(error)
     return answers
 
 
-def _operations(
+def spoken(
     inventory: Inventory, step: Operation | tuple[Operation, ...] | Again
 ) -> Sequence[Operation]:
+    """Return the operations of a step, in the words of one inventory."""
     if isinstance(step, Operation):
         return (step,)
     if isinstance(step, tuple):
@@ -325,7 +326,7 @@ ticks: Final = st.sampled_from((1, 60, 360, 3600, 86_400, -600)).map(
     lambda seconds: Tick(timedelta(seconds=seconds))
 )
 
-_again: Final[st.SearchStrategy[Step]] = st.one_of(
+again: Final[st.SearchStrategy[Again]] = st.one_of(
     st.builds(Again, back=st.integers(0, 5), quantity=st.none() | st.integers(0, 6)),
     st.builds(
         Again,
@@ -342,7 +343,7 @@ steps: Final[st.SearchStrategy[Step]] = st.one_of(
     _stocking,
     st.lists(operations, min_size=2, max_size=5).map(tuple),
     ticks,
-    _again,
+    again,
 )
 
 
@@ -373,7 +374,7 @@ def _order(draw: st.DrawFn) -> list[Step]:
     for index in chosen:
         way.append(acts[index])
         if draw(st.integers(0, 5)) == 0:
-            way.append(draw(st.one_of(ticks, _again)))
+            way.append(draw(st.one_of(ticks, again)))
     return way
 
 
@@ -408,7 +409,7 @@ def _purchase(draw: st.DrawFn) -> list[Step]:
     return [ordered, *draw(st.lists(st.sampled_from(ends), max_size=3)), *draw(_maybe_again)]
 
 
-_maybe_again: Final = st.lists(_again, max_size=1)
+_maybe_again: Final = st.lists(again, max_size=1)
 _alone: Final[st.SearchStrategy[list[Step]]] = st.lists(steps, min_size=1, max_size=3)
 
 

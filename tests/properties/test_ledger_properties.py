@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
@@ -17,33 +17,44 @@ from tests.strategies import (
     COMMANDS,
     FACTS,
     LOCATIONS,
+    LOT,
     PURCHASES,
     RESERVATIONS,
+    SKUS,
     START,
     TRANSFERS,
     Again,
     Shop,
     Step,
     Tick,
+    again,
     histories,
     new_shop,
     operations,
     play,
+    skus,
+    spoken,
 )
 from truecount import (
     Adjusted,
     Assemble,
+    Correct,
+    Counted,
+    Damaged,
     Disassemble,
     Figures,
     Kind,
+    Movement,
     Operation,
     Outcome,
     Received,
     Relocate,
+    Reserve,
     Sold,
     State,
     StockKey,
     TransferOut,
+    Undo,
 )
 from truecount.errors import (
     AlreadyReversed,
@@ -294,6 +305,110 @@ def test_no_call_ends_in_a_mistake_of_ours(steps: list[Step]) -> None:
     for answer in play(new_shop(), steps):
         error = answer.error if isinstance(answer, Outcome) else answer
         assert not isinstance(error, InternalError), error
+
+
+#: Times between batches that never add up to the life of a hold: no batch decides at its end.
+_pauses = st.sampled_from((0, 60, 360, 3600, 86_400)).map(
+    lambda seconds: timedelta(seconds=seconds + 7)
+)
+
+
+@given(
+    st.lists(
+        st.tuples(_pauses, st.lists(st.one_of(operations, again), min_size=2, max_size=5)),
+        max_size=12,
+    )
+)
+def test_a_batch_answers_as_one_by_one(
+    batches: list[tuple[timedelta, list[Operation | Again]]],
+) -> None:
+    """Whatever a member's neighbours take, hold, undo or lock (I12)."""
+    at_once, in_turn = stocked_shop(), stocked_shop()
+    for number, (pause, batch) in enumerate(batches):
+        answers = []
+        for shop in (at_once, in_turn):
+            shop.clock.tick(pause)
+            plain = [each for step in batch for each in spoken(shop.inventory, step)]
+            said = [each.with_key(f"{number}-{turn}") for turn, each in enumerate(plain)]
+            inventory = shop.inventory
+            if shop is at_once:
+                outcomes = inventory.submit(said)
+            else:
+                outcomes = [inventory.submit([each])[0] for each in said]
+            answers.append([type(outcome.error) for outcome in outcomes])
+        assert answers[0] == answers[1]
+        assert at_once.inventory.stock() == in_turn.inventory.stock()
+
+
+#: What takes units off a shelf: SKU, units, a reference of its own, and a receipt of the SKU.
+RUSH: dict[str, Callable[[str, int, str, str], Operation]] = {
+    "reserve": lambda sku, units, name, _: Reserve({sku: units}, reference=name, at="berlin"),
+    "relocate": lambda sku, units, *_: Relocate(sku, units, source="berlin", target="hamburg"),
+    "transfer": lambda sku, units, name, _: TransferOut(
+        {sku: units}, reference=name, source="berlin", target="hamburg"
+    ),
+    "assemble": lambda sku, units, *_: Assemble("GIFT", 1, components={sku: units}, at="berlin"),
+    "sell": lambda sku, units, *_: Sold(sku, units, at="berlin"),
+    "damage": lambda sku, units, *_: Damaged(sku, units, at="berlin"),
+    "lose": lambda sku, units, *_: Adjusted(sku, -units, at="berlin", reason="theft"),
+    "count": lambda sku, units, *_: Counted(sku, units, at="berlin"),
+    "undo": lambda _sku, _units, _name, slip: Undo(movement_id=slip, reason="x"),
+    "correct": lambda _sku, units, _name, slip: Correct(
+        movement_id=slip, quantity=units, reason="x"
+    ),
+}
+
+
+@given(
+    st.lists(st.tuples(skus, st.integers(1, 3)), max_size=4),
+    st.lists(
+        st.tuples(st.sampled_from(sorted(RUSH)), skus, st.integers(1, 4)), min_size=2, max_size=6
+    ),
+)
+def test_a_rush_in_one_batch_gets_what_it_would_in_turn(
+    carts: list[tuple[str, int]], rush: list[tuple[str, str, int]]
+) -> None:
+    """Whoever takes what, the holds that ran out are there for the next one (I12)."""
+    at_once, in_turn = rushed_shop(carts), rushed_shop(carts)
+    slips = {sku: [each.id for each in received(at_once, sku)] for sku in SKUS}
+    takers = [
+        RUSH[kind](sku, units, f"new-{turn}", slips[sku][turn % 3])
+        for turn, (kind, sku, units) in enumerate(rush)
+    ]
+    together = at_once.inventory.submit(takers)
+    apart = [in_turn.inventory.submit([each])[0] for each in takers]
+    assert [type(each.error) for each in together] == [type(each.error) for each in apart]
+    assert at_once.inventory.stock() == in_turn.inventory.stock()
+
+
+def rushed_shop(carts: Iterable[tuple[str, int]]) -> Shop:
+    """Return a shop with six units of each SKU in Berlin, some in carts that ran out of time."""
+    shop = new_shop()
+    play(shop, [Received(sku, 2, at="berlin") for sku in SKUS for _ in range(3)])
+    brief = timedelta(minutes=5)
+    for number, (sku, units) in enumerate(carts):
+        play(shop, [Reserve({sku: units}, reference=f"old-{number}", ttl=brief)])
+    shop.clock.tick(2 * brief)
+    return shop
+
+
+def received(shop: Shop, sku: str) -> list[Movement]:
+    """Return the receipts of a SKU."""
+    return [
+        each
+        for each in shop.inventory.feed()
+        if each.kind is Kind.RECEIVE and each.legs[0].sku == sku
+    ]
+
+
+def stocked_shop() -> Shop:
+    """Return a shop where every shelf and lot was opened before, so that lots have an order."""
+    shop = new_shop()
+    for sku in SKUS:
+        for at in LOCATIONS:
+            for lot in ("", LOT):
+                play(shop, [Received(sku, 2, at=at, lot=lot), Tick(timedelta(seconds=1))])
+    return shop
 
 
 def keyed(steps: Iterable[Step]) -> list[Operation]:
