@@ -369,8 +369,9 @@ def _corrected_demand(operation: Correct, book: Book, rules: Rules) -> Iterator[
         right = _changed(operation, as_operation(row, body), row)
     except InvalidRequest:
         return  # Deciding will say so.
-    if right is not None:
-        yield from rules[type(right)].demand(right, book)
+    demand = None if right is None else rules[type(right)].demand
+    if demand is not None:
+        yield from demand(right, book)
 
 
 def correction_rules(rules: Rules) -> Rules:
