@@ -210,7 +210,7 @@ def watched(rule: Rule) -> Rule:
 
     def decide(operation: Operation, book: Book, now: Instant) -> Decision:
         said: Counter[str] = Counter()
-        for sku, quantity in rule.demand(operation, book):
+        for sku, quantity in rule.demand(operation, book) if rule.demand else ():
             said[sku] += quantity
         decision = rule.decide(operation, book, now)
         drafts = decision.drafts if isinstance(decision, Granted) else ()
