@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 
 from benchmarks.by_hand_sqlite import LOCATION, ByHand, connect, stocked
@@ -49,19 +50,18 @@ def one_by_one_by_hand(sizes: Sizes, synchronous: str) -> float:
 
 
 def threads_together(sizes: Sizes) -> float:
-    """truecount: eight threads, group commit."""
+    """truecount: eight threads, group commit, carts numbered as they come, as by hand."""
     inventory = Inventory(stocked(_file(sizes), SKUS))
     each = max(1, sizes.operations // THREADS)
+    numbers = count()
 
-    def work(thread: int) -> None:
-        for number in range(each):
+    def work() -> None:
+        for number in islice(numbers, each):
             inventory.reserve(
-                {f"SKU-{(number * THREADS + thread) % SKUS}": 1},
-                reference=f"cart-{thread}-{number}",
-                key=f"key-{thread}-{number}",
+                {f"SKU-{number % SKUS}": 1}, reference=f"cart-{number}", key=f"key-{number}"
             )
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    workers = [threading.Thread(target=work) for _ in range(THREADS)]
     with inventory, timed(each * THREADS) as rate:
         for worker in workers:
             worker.start()
