@@ -311,7 +311,7 @@ class TestTheRest:
     )
     def test_names_that_nothing_can_have_are_refused(self, line: Line, words: list[str]) -> None:
         """Bytes a shell passed on that are no text are told from names nobody knows."""
-        refused(line(*words), 2, "it has a control character")
+        refused(line(*words), 2, "remove it")
 
     def test_what_nobody_foresaw_is_one_line_too(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

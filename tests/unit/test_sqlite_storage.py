@@ -228,7 +228,21 @@ class TestForeignFiles:
         """A database of a later version is not written by an earlier one."""
         SQLiteStorage(path).close()
         foreign(path, "UPDATE truecount_meta SET schema_version = 99")
-        self._refuse(path, r"'truecount', 99.*or a newer one")
+        self._refuse(
+            path, "truecount with schema 99, expected .* with schema 1; use .* or a newer one"
+        )
+
+    def test_damaged_table_of_contents_is_refused(self, path: Path) -> None:
+        """Names that are no text are the file's fault, not an error of ours."""
+        SQLiteStorage(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole = path.read_bytes().replace(b"INDEX truecount_line_due", b"INDXX truecount_line_due")
+        self.before = whole.replace(b"truecount_line_due", b"truecount_\xff\xfe\xff\xfe_due")
+        path.write_bytes(self.before)
+        with pytest.raises(StorageUnavailable) as caught:
+            SQLiteStorage(path)
+        assert str(path) in str(caught.value)
 
     def test_other_meaning_of_our_name_is_refused(self, path: Path) -> None:
         """A table of our name with other columns is another program's."""
@@ -325,6 +339,17 @@ class TestReading:
             path.chmod(0)
             with pytest.raises(StorageUnavailable, match="may not be read"):
                 SQLiteStorage(path, read_only=True)
+
+    def test_folder_that_cannot_be_written_is_told_from_a_bad_file(self) -> None:
+        """A database with a write-ahead log cannot even be read there; the way out is said."""
+        with tempfile.TemporaryDirectory() as name, _nobody(Path(name)) as folder:
+            path = folder / "shop.db"
+            SQLiteStorage(path).close()
+            folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+            with pytest.raises(StorageUnavailable, match="copy the database to a folder"):
+                SQLiteStorage(path, read_only=True)
+            folder.chmod(stat.S_IRWXU)
+            SQLiteStorage(path, read_only=True).close()
 
     def test_read_is_one_snapshot(self, storage: SQLiteStorage) -> None:
         """What is written while a read is open is not seen by it, and does not wait for it."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
-from truecount import Inventory, Kind, Operation, Policy, Returned, Sold, State
+from truecount import (
+    Inventory,
+    Kind,
+    MemoryStorage,
+    Operation,
+    Policy,
+    Returned,
+    Sold,
+    SQLiteStorage,
+    State,
+)
 from truecount.errors import (
     AlreadyReversed,
     DocumentExists,
@@ -40,13 +52,14 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
-@pytest.fixture
-def shop(clock: ManualClock) -> Inventory:
+@pytest.fixture(params=["memory", "sqlite"])
+def shop(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[Inventory]:
     """Two locations; fifty mugs in Berlin."""
-    inventory = Inventory(clock=clock, new_id=CountingIds("m"))
-    inventory.locations.add("berlin", "hamburg")
-    inventory.receive("MUG", 50, at="berlin", key="in")
-    return inventory
+    storage = MemoryStorage() if request.param == "memory" else SQLiteStorage(tmp_path / "shop.db")
+    with Inventory(storage, clock=clock, new_id=CountingIds("m")) as inventory:
+        inventory.locations.add("berlin", "hamburg")
+        inventory.receive("MUG", 50, at="berlin", key="in")
+        yield inventory
 
 
 def figures(shop: Inventory, at: str = "berlin") -> dict[str, int]:
@@ -440,6 +453,22 @@ BAD: list[tuple[str, Callable[[Inventory], object], type[TrueCountError]]] = [
     ("unknown reservation", lambda s: s.confirm("nobody"), UnknownReference),
     ("unknown movement", lambda s: s.undo("nothing", reason="x"), UnknownMovement),
     ("no key", lambda s: s.record([Sold("MUG", 1, at="berlin")]), KeyRequired),
+    ("read of no text", lambda s: s.available(("MUG",)), InvalidText),  # type: ignore[arg-type]  # bad on purpose
+    ("read of half a character", lambda s: s.figures("\ud800"), InvalidText),
+    ("read of a padded SKU", lambda s: s.history("MUG "), InvalidText),
+    ("read at a misspelt location", lambda s: s.available("MUG", at="berln"), UnknownLocation),
+    ("stock of a misspelt location", lambda s: s.stock(at="berln"), UnknownLocation),
+    (
+        "past of a misspelt location",
+        lambda s: s.as_of("MUG", at="berln", version=1),
+        UnknownLocation,
+    ),
+    ("history of a misspelt location", lambda s: s.history(at="berln"), UnknownLocation),
+    ("read of half a reference", lambda s: s.reservation("\ud800"), InvalidText),
+    ("read of half a movement", lambda s: s.movement("\ud800"), InvalidText),
+    ("no list of facts", lambda s: s.record(Sold("MUG", 1, at="berlin")), InvalidArgument),  # type: ignore[arg-type]  # bad on purpose
+    ("no list of operations", lambda s: s.submit(Sold("MUG", 1, at="berlin")), InvalidArgument),  # type: ignore[arg-type]  # bad on purpose
+    ("no policy", lambda s: s.policies.set("x"), InvalidArgument),  # type: ignore[arg-type]  # bad on purpose
     ("wrong state", lambda s: s.damage("MUG", 1, at="berlin", state=State.HELD), InvalidArgument),
     (
         "below",
@@ -459,6 +488,25 @@ def test_bad_input_is_named_and_writes_nothing(
         call(shop)
     assert str(caught.value).startswith("cannot "), name
     assert (shop.stock(), len(shop.feed())) == before
+
+
+@pytest.mark.parametrize("time", [datetime(2026, 1, 1), 1_767_225_600])  # noqa: DTZ001 -- bad
+def test_a_clock_that_tells_no_moment_is_refused(time: Any) -> None:
+    """A naive time could be anywhere's; nothing is written under it."""
+    shop = Inventory(clock=lambda: time)
+    with pytest.raises(InvalidTime, match="cannot use .* as a time: .*time zone"):
+        shop.locations.add("berlin")
+
+
+def test_an_error_names_acts_and_rules_in_words(shop: Inventory) -> None:
+    """Not by the names of our classes, nor by "policy quantity"."""
+    shop.reserve({"MUG": 1}, reference="cart")
+    with pytest.raises(KeyRequired, match="^cannot short pick without key"):
+        shop.short_pick("cart", {"MUG": 1})
+    with pytest.raises(InvalidQuantity, match="^cannot use safety_stock -1"):
+        Policy(safety_stock=-1)
+    with pytest.raises(InvalidTime, match="as hold_ttl: "):
+        Policy(hold_ttl=timedelta(0))
 
 
 @pytest.mark.parametrize(

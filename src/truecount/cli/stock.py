@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
@@ -12,7 +12,7 @@ import typer
 
 from truecount.cli.options import At, Db, Json, Tenant, check_name, guarded, iso, ledger, moment
 from truecount.cli.output import Screen, numbers, text
-from truecount.errors import UnknownLocation, UnknownSku
+from truecount.errors import UnknownSku
 from truecount.inventory import Inventory
 from truecount.ledger.history import HistoryEntry
 from truecount.model.places import STATES
@@ -99,7 +99,7 @@ def stock(
 def _figures(
     inventory: Inventory, sku: str | None, at: str | None, time: datetime | None
 ) -> dict[StockKey, Figures]:
-    _check_location(inventory, at)
+    check_name(at, "--at")
     now = inventory.stock(sku=sku, at=at)
     if time is None:
         return now
@@ -109,17 +109,8 @@ def _figures(
 def _check_sku(inventory: Inventory, sku: str | None) -> None:
     check_name(sku, "SKU")
     if sku is not None and not inventory.stock(sku=sku):
-        raise UnknownSku(sku, _nearest(sku, {key.sku for key in inventory.stock()}))
-
-
-def _check_location(inventory: Inventory, at: str | None) -> None:
-    check_name(at, "--at")
-    if at is not None and at not in inventory.locations:
-        raise UnknownLocation(at, _nearest(at, inventory.locations))
-
-
-def _nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    return tuple(get_close_matches(name, sorted(known), n=2))
+        known = sorted({key.sku for key in inventory.stock()})
+        raise UnknownSku(sku, tuple(get_close_matches(sku, known, n=2)))
 
 
 def show_figures(screen: Screen, figures: dict[StockKey, Figures], title: str = "") -> None:
@@ -170,9 +161,9 @@ def history(
     """
     screen = Screen(as_json=as_json)
     check_name(reference, "--reference")
+    check_name(at, "--at")
     with ledger(db, tenant, read_only=True) as inventory:
         _check_sku(inventory, sku)
-        _check_location(inventory, at)
         entries = inventory.history(sku, at=at, reference=reference, last=last or None)
     if entries:
         show_history(screen, entries)

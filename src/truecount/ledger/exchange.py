@@ -250,6 +250,10 @@ def _bad(number: int, problem: str) -> InvalidData:
 def _parsed(number: int, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
+        if "\\u" in text or not text.isascii():
+            encode(value).encode()  # Half a character can be written in JSON, and nowhere else.
+    except UnicodeEncodeError as error:
+        raise _bad(number, f"it has half a character (a lone surrogate): {error}") from error
     except (ValueError, RecursionError) as error:
         raise _bad(number, f"{shown(text.strip())} is not JSON: {error}") from error
     if not isinstance(value, dict):

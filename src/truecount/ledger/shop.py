@@ -80,6 +80,8 @@ class Policies:
             InvalidArgument: Both a SKU and a location are named.
             UnknownLocation: The location was not declared.
         """
+        if not isinstance(policy, Policy):
+            raise InvalidArgument("policy", names.shown(policy), "a Policy")
         if sku and location:
             raise InvalidArgument("scope", "both a SKU and a location", "one of them")
         if sku:

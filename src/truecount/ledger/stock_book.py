@@ -17,8 +17,10 @@ from truecount.ledger import history as past
 from truecount.ledger.history import DeliveryLine, HistoryEntry, Moment, Transfer
 from truecount.ledger.scan import Progress
 from truecount.ledger.verify import Verification, verify
+from truecount.model import names
 from truecount.model.movements import Movement
 from truecount.model.stock import Figures, StockKey
+from truecount.protocols.storage import Reader
 from truecount.write.engine import Engine
 
 
@@ -28,15 +30,38 @@ class StockBook:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def _check(
+        self,
+        reader: Reader,
+        *,
+        sku: str | None = None,
+        at: str | None = None,
+        lot: str | None = None,
+        reference: str | None = None,
+    ) -> None:
+        """Refuse names that can name nothing: a slip must not be answered with a zero."""
+        if sku is not None:
+            names.sku(sku)
+        if at is not None:
+            self._engine.settings_in(reader).check(names.location(at))
+        if lot is not None:
+            names.lot(lot)
+        if reference is not None:
+            names.reference(reference)
+
     def figures(self, sku: str, *, at: str | None = None, lot: str | None = None) -> Figures:
         """
         Return the figures of *sku*: everywhere, at one location, of one lot.
 
         A SKU that never moved has figures of zero.
 
+        Raises:
+            UnknownLocation: The location was not declared.
+
         Complexity: O(locations and lots of the SKU + expired holds).
         """
         with self._engine.read() as reader:
+            self._check(reader, sku=sku, at=at, lot=lot)
             return past.figures_of(reader, sku, at, lot, self._engine.now())
 
     def available(self, sku: str, *, at: str | None = None) -> int:
@@ -46,6 +71,7 @@ class StockBook:
     def stock(self, *, sku: str | None = None, at: str | None = None) -> dict[StockKey, Figures]:
         """Return the figures of every key, at one instant. O(keys + expired holds)."""
         with self._engine.read() as reader:
+            self._check(reader, sku=sku, at=at)
             return dict(past.stock_of(reader, sku, at, self._engine.now()))
 
     def as_of(
@@ -79,6 +105,7 @@ class StockBook:
         Complexity: O(log n + late entries whose lateness spans *time*) for each key.
         """
         with self._engine.read() as reader:
+            self._check(reader, sku=sku, at=at, lot=lot)
             return past.figures_as_of(
                 reader,
                 Moment(time, known_at, version, position),
@@ -102,6 +129,7 @@ class StockBook:
         newest ones, None keeps all.
         """
         with self._engine.read() as reader:
+            self._check(reader, sku=sku, at=at, reference=reference)
             return past.history_of(reader, sku, at, reference, last)
 
     def movement(self, movement_id: str) -> Movement:
@@ -112,7 +140,7 @@ class StockBook:
             UnknownMovement: No movement has this id.
         """
         with self._engine.read() as reader:
-            return past.movement_by_id(reader, movement_id)
+            return past.movement_by_id(reader, names.movement_id(movement_id))
 
     def feed(self, after: int = 0, limit: int = 1000) -> list[Movement]:
         """Return the movements after a position, in the ledger's one order."""
@@ -127,7 +155,7 @@ class StockBook:
             UnknownReference: Nothing was expected under this reference.
         """
         with self._engine.read() as reader:
-            return past.delivery_of(reader, reference)
+            return past.delivery_of(reader, names.reference(reference))
 
     def transfer(self, reference: str) -> Transfer:
         """
@@ -137,7 +165,7 @@ class StockBook:
             UnknownReference: There is no transfer with this reference.
         """
         with self._engine.read() as reader:
-            return past.transfer_of(reader, reference)
+            return past.transfer_of(reader, names.reference(reference))
 
     # --- the whole ledger --------------------------------------------------------------
 

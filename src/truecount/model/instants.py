@@ -36,13 +36,17 @@ def moment(value: datetime, name: str = "occurred_at") -> datetime:
     >>> moment(datetime(2026, 3, 1), "counted_at")
     Traceback (most recent call last):
     ...
-    truecount.errors.InvalidTime: cannot use datetime.datetime(2026, 3, 1, 0, 0) as counted_at: \
+    truecount.errors.InvalidTime: cannot use 2026-03-01T00:00:00 as counted_at: \
 it has no time zone; pass one, for example datetime.now(UTC)
     """
     problem = _problem_with(value)
     if problem is not None:
-        raise InvalidTime(name, names.shown(value), problem)
+        raise InvalidTime(name, _seen(value), problem)
     return value
+
+
+def _seen(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else names.shown(value)
 
 
 def _problem_with(value: object) -> str | None:
@@ -55,12 +59,19 @@ def _problem_with(value: object) -> str | None:
 
 def to_instant(value: datetime) -> Instant:
     """
-    Return the instant of an aware datetime.
+    Return the instant of an aware datetime, such as the clock returns.
 
     >>> to_instant(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
+
+    Raises:
+        InvalidTime: It is no aware datetime.
     """
-    return (value - _EPOCH) // _MICROSECOND
+    try:
+        return (value - _EPOCH) // _MICROSECOND
+    except TypeError:
+        moment(value, "a time")
+        raise
 
 
 def to_datetime(instant: Instant) -> datetime:

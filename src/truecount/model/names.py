@@ -24,8 +24,17 @@ _LENGTH_MAX: Final = {"reason": REASON_LENGTH_MAX, "movement_id": ID_LENGTH_MAX}
 #: No door refuses text for being this long.
 _SHORT: Final = min(NAME_LENGTH_MAX, *_LENGTH_MAX.values())
 
-#: Unicode categories that never belong in a name: controls, surrogates, line separators.
-_FORBIDDEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: Unicode categories that never belong in a name: controls, surrogates, line separators, and
+#: what nobody sees (zero-width spaces, bidirectional marks), which makes two names look like one.
+_FORBIDDEN: Final = {
+    "Cc": "a control character",
+    "Cs": "half a character (a lone surrogate)",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+    "Cf": "an invisible character",
+}
+#: Invisible, but part of how some scripts and emoji are written.
+_JOINERS: Final = frozenset("\u200c\u200d")
 #: Left at the start of a file's first name by programs that cannot say how they encode.
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _SHOWN: Final = 60
@@ -52,8 +61,10 @@ def problem_with(text: object, limit: int) -> str | None:
         return None if text.isprintable() else "it has a control character; remove it"
     if _BYTE_ORDER_MARK in text:
         return "it has a byte order mark; read the file as 'utf-8-sig'"
-    if any(unicodedata.category(character) in _FORBIDDEN for character in text):
-        return "it has a control character; remove it"
+    for character in text:
+        found = _FORBIDDEN.get(unicodedata.category(character))
+        if found is not None and character not in _JOINERS:
+            return f"it has {found} (U+{ord(character):04X}); remove it"
     if not unicodedata.is_normalized("NFC", text):
         return "it is not in Unicode normal form NFC; pass unicodedata.normalize('NFC', ...)"
     return None

@@ -15,17 +15,18 @@ from typing import Any, Final
 
 import attrs
 from attrs.converters import optional
+from attrs.validators import optional as if_set
 
 from truecount.errors import InvalidArgument, InvalidData
 from truecount.model import instants, names, quantities
 
 
-def _duration(value: timedelta) -> timedelta:
-    return instants.duration(value, "policy duration")
+def _limit(_policy: Policy, field: attrs.Attribute[int], value: int) -> None:
+    quantities.natural(value, field.name)
 
 
-def _limit(value: int) -> int:
-    return quantities.natural(value, "policy quantity")
+def _duration(_policy: Policy, field: attrs.Attribute[timedelta], value: timedelta) -> None:
+    instants.duration(value, field.name)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,13 +49,13 @@ class Policy:
     0
     """
 
-    backorder_limit: int | None = attrs.field(default=None, converter=optional(_limit))
-    safety_stock: int | None = attrs.field(default=None, converter=optional(_limit))
-    hold_ttl: timedelta | None = attrs.field(default=None, converter=optional(_duration))
+    backorder_limit: int | None = attrs.field(default=None, validator=if_set(_limit))
+    safety_stock: int | None = attrs.field(default=None, validator=if_set(_limit))
+    hold_ttl: timedelta | None = attrs.field(default=None, validator=if_set(_duration))
     sourcing: str | None = attrs.field(default=None, converter=optional(names.reason))
-    reorder_point: int | None = attrs.field(default=None, converter=optional(_limit))
-    quarantine_after: timedelta | None = attrs.field(default=None, converter=optional(_duration))
-    allocated_after: timedelta | None = attrs.field(default=None, converter=optional(_duration))
+    reorder_point: int | None = attrs.field(default=None, validator=if_set(_limit))
+    quarantine_after: timedelta | None = attrs.field(default=None, validator=if_set(_duration))
+    allocated_after: timedelta | None = attrs.field(default=None, validator=if_set(_duration))
 
     def __attrs_post_init__(self) -> None:
         if self.backorder_limit and self.safety_stock:

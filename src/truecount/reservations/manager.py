@@ -16,6 +16,7 @@ from typing import Any, Final, Unpack
 from truecount.errors import IdempotencyConflict, InvalidArgument, UnknownReference
 from truecount.ledger.stock_ledger import Lines
 from truecount.ledger.words import OwnedWords
+from truecount.model import names
 from truecount.model.operations import (
     Amend,
     Confirm,
@@ -207,6 +208,7 @@ class ReservationManager:
         Raises:
             UnknownReference: The reference was never reserved for.
         """
+        names.reference(reference)
         with self._engine.read() as reader:
             lines = current_round(reader.lines(reference))
             order = reader.record(ORDER, reference)

@@ -343,6 +343,12 @@ def problem_with(target: str, *, read_only: bool) -> str | None:
         return "the file may not be read"
     if not read_only and not os.access(path, os.W_OK, effective_ids=effective):
         return "the file is read-only; to read it pass read_only=True"
+    shared = Path(f"{path}-shm")
+    if not shared.exists() and not os.access(path.parent, os.W_OK, effective_ids=effective):
+        return (
+            f"SQLite cannot make {shared.name!r} beside it, without which nobody can read a "
+            "database with a write-ahead log; copy the database to a folder that can be written"
+        )
     return None
 
 

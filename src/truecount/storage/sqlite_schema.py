@@ -186,10 +186,12 @@ def recognise(rows: Rows, target: str, *, beside: bool) -> bool:
         raise ForeignDatabase(target, "one with another program's truecount_meta", "our own")
     found = rows("SELECT application, schema_version FROM truecount_meta")
     if found != [(APPLICATION, SCHEMA)]:
+        written = ", ".join(f"{application} with schema {schema}" for application, schema in found)
         raise ForeignDatabase(
             target,
-            f"a database of {found}",
-            f"{(APPLICATION, SCHEMA)}; use the version of truecount that wrote it, or a newer one",
+            f"a database of {written or 'nobody'}",
+            f"one of {APPLICATION} with schema {SCHEMA}; use the version of truecount that "
+            "wrote it, or a newer one",
         )
     missing = sorted(TABLES.keys() - names)
     if missing:

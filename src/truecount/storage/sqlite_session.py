@@ -34,6 +34,10 @@ _KINDS: Final[dict[int, Callable[[str], TrueCountError]]] = {
 }
 
 
+#: What the driver raises; a damaged file also has texts, and names of tables, that are none.
+_RAISED: Final = (sqlite3.Error, OverflowError, UnicodeError)
+
+
 def translated(error: Exception, target: str) -> TrueCountError:
     """Return what the driver raised as an error of ours."""
     if isinstance(error, OverflowError):
@@ -90,21 +94,21 @@ class Session:
         """Run a statement and return all its rows."""
         try:
             return self._execute(sql, parameters).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+        except _RAISED as error:
             raise translated(error, self.target) from error
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement and return how many rows it changed."""
         try:
             return self._execute(sql, parameters).rowcount
-        except (sqlite3.Error, OverflowError) as error:
+        except _RAISED as error:
             raise translated(error, self.target) from error
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """Run a statement for each of *rows* and return how many rows were changed."""
         try:
             return self._many(sql, rows).rowcount
-        except (sqlite3.Error, OverflowError) as error:
+        except _RAISED as error:
             raise translated(error, self.target) from error
 
     def iterate(self, sql: str, parameters: Sequence[Any]) -> Iterator[Row]:
@@ -117,7 +121,7 @@ class Session:
             finally:
                 self._open.discard(cursor)
                 cursor.close()
-        except (sqlite3.Error, OverflowError) as error:
+        except _RAISED as error:
             raise translated(error, self.target) from error
 
     def finish(self) -> None:

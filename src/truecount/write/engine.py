@@ -12,6 +12,7 @@ transaction will stand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
@@ -136,6 +137,8 @@ class Engine:
 
         With *together* all are granted or the first error is raised and nothing is written.
         """
+        if not isinstance(operations, Sequence):
+            raise InvalidArgument("operations", names.shown(operations), "a list of them")
         if len(operations) > BATCH_MAX:
             raise InvalidArgument(
                 "batch",
@@ -178,7 +181,7 @@ class Engine:
         key = operation.key
         if key is None:
             if operation.needs_key:
-                raise KeyRequired(type(operation).__name__)
+                raise KeyRequired(_spoken(operation))
             key = self._desk.new_id()
         return Intent(operation, key, operation.fingerprint(), rule)
 
@@ -193,6 +196,11 @@ class Engine:
 
 
 _NEAREST_READ = 20_000
+
+
+def _spoken(operation: Operation) -> str:
+    """Return the name of an operation as a word of a sentence: ``ShortPick`` is "short pick"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(operation).__name__).lower()
 
 
 def _introduced(operation: Operation) -> tuple[str, ...]:
@@ -220,6 +228,8 @@ def keyed_facts(operations: Iterable[Operation]) -> list[Operation]:
         InvalidArgument: One is a command, which may be refused; ``submit`` takes those.
         KeyRequired: One has no key, and would count twice when repeated.
     """
+    if not isinstance(operations, Iterable):
+        raise InvalidArgument("facts", names.shown(operations), "a list of them")
     checked = list(operations)
     for number, operation in enumerate(checked, 1):
         error = _not_recordable(operation)
@@ -232,5 +242,5 @@ def keyed_facts(operations: Iterable[Operation]) -> list[Operation]:
 def _not_recordable(operation: object) -> InvalidArgument | KeyRequired | None:
     name = type(operation).__name__
     if isinstance(operation, Operation) and operation.is_fact:
-        return KeyRequired(f"record {name}") if operation.key is None else None
+        return KeyRequired(f"record {_spoken(operation)}") if operation.key is None else None
     return InvalidArgument("fact", name, "something that happened; submit() takes commands")
