@@ -767,8 +767,10 @@ class TestProcesses:
         program = (
             "import os, sys, threading, warnings\n"
             "from truecount import SQLiteStorage\n"
+            "from truecount.storage import sqlite_connections\n"
             "from truecount.testing.samples import MUG, dump, writing\n"
             "warnings.simplefilter('ignore', DeprecationWarning)  # Of forking with threads.\n"
+            "sqlite_connections._FORK_WAIT = 60.0  # However busy the machine is.\n"
             "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
             "def add(name):\n"
             "    with writing(storage, MUG) as sheet:\n"
@@ -796,6 +798,77 @@ class TestProcesses:
             "print(sum(name.startswith('child') for name in names))\n"
         )
         assert run(program, path) == "5\n"
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+    def test_no_child_of_many_readers_hangs(self, path: Path) -> None:
+        """A reader counts as reading until it is out of SQLite, whose locks a child inherits."""
+        program = (
+            "import os, signal, sys, threading, warnings\n"
+            "from truecount import SQLiteStorage\n"
+            "warnings.simplefilter('ignore', DeprecationWarning)  # Of forking with threads.\n"
+            "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
+            "done = threading.Event()\n"
+            "def read():\n"
+            "    with storage.read('main') as reader:\n"
+            "        reader.feed()\n"
+            "def work():\n"
+            "    while not done.is_set():\n"
+            "        read()\n"
+            "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+            "for thread in threads:\n"
+            "    thread.start()\n"
+            "for number in range(400):\n"
+            "    child = os.fork()\n"
+            "    if not child:\n"
+            "        signal.alarm(20)\n"
+            "        read()\n"
+            "        os._exit(0)\n"
+            "    assert os.waitpid(child, 0)[1] == 0\n"
+            "done.set()\n"
+            "for thread in threads:\n"
+            "    thread.join()\n"
+            "print(number)\n"
+        )
+        assert run(program, path) == "399\n"
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+    def test_fork_while_another_thread_is_inside_sqlite_does_not_hang(self, path: Path) -> None:
+        """The child touches nothing of a statement that runs: its locks are held for ever."""
+        program = (
+            "import os, sys, threading, warnings\n"
+            "from truecount import SQLiteStorage, errors\n"
+            "from truecount.storage import sqlite_connections\n"
+            "warnings.simplefilter('ignore', DeprecationWarning)  # Of forking with threads.\n"
+            "sqlite_connections._FORK_WAIT = 0.1\n"
+            "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
+            "slow = 'WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)'\n"
+            "reading = threading.Event()\n"
+            "def read():\n"
+            "    with storage.read('main') as reader:\n"
+            "        reading.set()\n"
+            "        try:\n"
+            "            reader._session.rows(f'{slow} SELECT max(n) FROM n')\n"
+            "        except errors.StorageUnavailable as error:\n"
+            "            assert 'interrupted' in str(error), error\n"
+            "thread = threading.Thread(target=read)\n"
+            "thread.start()\n"
+            "reading.wait()\n"
+            "[(session, _)] = storage._connections._reading\n"
+            "child = os.fork()\n"
+            "if not child:\n"
+            "    try:\n"
+            "        storage.read('main').__enter__()\n"
+            "    except errors.StorageUnavailable as error:\n"
+            "        assert 'forked' in str(error), error\n"
+            "        sys.exit()\n"
+            "    os._exit(3)\n"
+            "status = os.waitpid(child, 0)[1]\n"
+            "session.connection.interrupt()\n"
+            "thread.join()\n"
+            "print(status)\n"
+        )
+        assert run(program, path) == "0\n"
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     def test_fork_in_a_transaction_leaves_it_to_the_parent(self, path: Path) -> None:

@@ -80,15 +80,16 @@ class Connections:
         #: Whoever begins to read passes it; a fork keeps it shut.
         self._door = threading.Lock()
         self._idle: list[Session] = []
-        #: Readers in use, and their threads.
-        self._reading: dict[Session, int] = {}
+        #: Readers in use, each with the thread that may be inside SQLite with it.
+        self._reading: set[tuple[Session, int]] = set()
         #: Why the file may not be used any more.
         self._over = ""
         self.ended = Ended(path)
         self.reads = Source(self.begin_read, self.end_read, self.ended)
         self.writes = Source(self.begin_write, self.end_write, self.ended)
-        self._open(beside=beside)
         _FILES.add(self)
+        with self._door:  # A fork waits for it; a child made meanwhile could hang in SQLite.
+            self._open(beside=beside)
 
     # --- transactions ------------------------------------------------------------------
 
@@ -124,7 +125,8 @@ class Connections:
         with self._door:
             self.check()
             session = self._idle.pop() if self._idle else self._connect_reader()
-            self._reading[session] = threading.get_ident()
+            session.thread = threading.get_ident()
+            self._reading.add((session, session.thread))
         try:
             session.rows("BEGIN")
         except BaseException:
@@ -136,16 +138,18 @@ class Connections:
         """Let go of the snapshot; keep the connection for the next reader."""
         if session.abandoned:
             return
-        self._reading.pop(session, None)
+        mine = (session, session.thread)
         try:
             session.finish()
             if session.connection.in_transaction:
                 session.rows("COMMIT")
+            self._idle.append(session)
+            self._keep_idle(0 if self._over else _IDLE_MAX)
         except TrueCountError:
             session.connection.close()
-            return
-        self._idle.append(session)
-        self._keep_idle(0 if self._over else _IDLE_MAX)
+        finally:
+            # Last of all: a fork waits for whoever may still be inside SQLite.
+            self._reading.discard(mine)
 
     def _keep_idle(self, limit: int) -> None:
         """Close idle readers down to *limit*; another thread may do the same."""
@@ -304,7 +308,7 @@ class Connections:
         if self._lock.acquire(timeout=_FORK_WAIT):
             _FORKING.locked.append(self._lock)
         me = threading.get_ident()
-        while any(thread != me for thread in list(self._reading.values())):
+        while any(thread != me for _, thread in list(self._reading)):
             if time.monotonic() > deadline:
                 break
             time.sleep(_SLEEPS[0][1])
@@ -315,13 +319,13 @@ class Connections:
         """Forget what was open during the fork: it is the parent's."""
         self._lock = threading.RLock()
         self._door = threading.Lock()
-        inherited = [*self._reading, *self._idle]
+        inherited = [*(session for session, _ in self._reading), *self._idle]
         if self._writer is not None:
             inherited.append(self._writer)
         for session in inherited:
             session.abandon()
             self._over = FORKED
-        self._reading = {}
+        self._reading = set()
         self._idle = []
         self._writer = None
         self._writing = False

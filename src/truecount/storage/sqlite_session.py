@@ -49,11 +49,12 @@ def translated(error: Exception, target: str) -> TrueCountError:
     return StorageUnavailable(target, str(error)) if kind is None else kind(str(error))
 
 
-def _keep_for_ever(connection: sqlite3.Connection) -> None:
-    """Never let a connection be closed, not even as this process ends: it is the parent's."""
+def _keep_for_ever(*mine: object) -> None:
+    """Never let connections and cursors be closed, not even as this process ends."""
     import ctypes
 
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    for each in mine:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
 
 
 def _nothing() -> None:
@@ -73,6 +74,7 @@ class Session:
         "key",
         "release",
         "target",
+        "thread",
     )
 
     def __init__(self, connection: sqlite3.Connection, target: str) -> None:
@@ -82,6 +84,8 @@ class Session:
         self.key = ""
         #: Lets other threads write; a child of a fork has another lock than its parent.
         self.release: Callable[[], None] = _nothing
+        #: The thread that opened the transaction.
+        self.thread = 0
         self.abandoned = False
         self._open: set[sqlite3.Cursor] = set()
         # A cursor made this way has no row_factory, whatever a host has set.
@@ -135,8 +139,12 @@ class Session:
         self.rows(statement)
 
     def abandon(self) -> None:
-        """Make this session useless, in a child whose parent goes on with it."""
-        _keep_for_ever(self.connection)
+        """
+        Make this session useless, in a child whose parent goes on with it.
+
+        Closing a cursor would wait for a lock that a thread of the parent held in the fork.
+        """
+        _keep_for_ever(self.connection, self._execute, self._many, *self._open)
         self.abandoned = True
         self._open = set()
         self._execute = self._many = self._cursor = self._refuse
