@@ -162,6 +162,31 @@ class UnknownSku(InvalidRequest):
 
 
 @attrs.frozen
+class UnknownBundle(InvalidRequest):
+    """The SKU has no recipe in force."""
+
+    sku: str
+    nearest: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"cannot find bundle {self.sku!r}: it has no recipe; define it with "
+            f"bundles.define(...){_nearest(self.nearest)}"
+        )
+
+
+@attrs.frozen
+class CyclicRecipe(InvalidRequest):
+    """A bundle would have itself inside; ``path`` leads from it back to it."""
+
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        way = " -> ".join(map(repr, self.path))
+        return f"cannot make {self.path[0]!r} out of itself: {way}; take one of these steps out"
+
+
+@attrs.frozen
 class UnknownReference(InvalidRequest):
     """No document of that kind exists under this reference."""
 

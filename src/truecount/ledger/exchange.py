@@ -54,7 +54,7 @@ from truecount.ledger.scan import (
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.names import shown
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import GENERATION, LOCATION, POLICY
+from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES
 from truecount.protocols.storage import Changes, Locked, Reader, Record, Unit, Wants
 
 
@@ -171,6 +171,8 @@ def _values(
             progress(counts.movements, total)
     for space in reader.spaces():
         for record in records_of(reader, space):
+            if (record.space, record.id) == JOURNAL:
+                continue  # It tells of generations, which a copy counts for itself.
             counts.records += 1
             plain = _plain(record)
             del plain["version"]
@@ -466,7 +468,7 @@ class _Arrival:
                 raise _bad(number, f"record {row.space} {row.id!r} came before")
             if name not in known or known[name].body != row.body:
                 changed[name] = row
-        if any(space in (LOCATION, POLICY) for space, _ in changed):
+        if any(space in RULE_SPACES for space, _ in changed):
             changed[GENERATION] = Record(*GENERATION, 1, encode({}))
         stepped = [
             record._replace(version=known[name].version + 1 if name in known else 1)

@@ -20,7 +20,6 @@ import attrs
 
 from truecount.errors import InvalidArgument, UnknownMovement, UnknownReference
 from truecount.ledger.delivery_rules import PURCHASE, outstanding
-from truecount.ledger.supply import is_expired
 from truecount.ledger.transfer_rules import TRANSFER, on_the_way
 from truecount.model import instants, quantities
 from truecount.model.instants import Instant, optional_datetime, to_instant
@@ -31,25 +30,14 @@ from truecount.model.stock import (
     EntryRow,
     Figures,
     StockKey,
-    StockRow,
     figures,
     never_netted,
 )
 from truecount.protocols.storage import Reader
+from truecount.write.figures import available_at
 
 
 # --- now --------------------------------------------------------------------------------
-
-
-def available_at(reader: Reader, key: StockKey, row: StockRow, now: Instant) -> int:
-    """Return what may be promised of one key: sellable and expired holds, of a live lot."""
-    free = row.sellable
-    if row.held:
-        for line in reader.open_lines(key):
-            if line.expires_at > now:
-                break
-            free += line.held
-    return min(0, free) if is_expired(row, now) else free
 
 
 def stock_of(

@@ -466,12 +466,12 @@ class StockLedger(StockBook):
         sku: str,
         quantity: int,
         *,
-        components: Lines,
+        components: Lines | None = None,
         at: str,
         preview: bool = False,
         **words: Unpack[Words],
     ) -> Outcome:
-        """Make stocked kits out of *components* (quantities for one kit)."""
+        """Make stocked kits out of *components* (for one kit; by default its recipe's)."""
         operation = Assemble(sku, quantity, components, at=at, **words)
         return self._engine.one(operation, preview=preview)
 
@@ -480,11 +480,11 @@ class StockLedger(StockBook):
         sku: str,
         quantity: int,
         *,
-        components: Lines,
+        components: Lines | None = None,
         at: str,
         preview: bool = False,
         **words: Unpack[Words],
     ) -> Outcome:
-        """Take stocked kits apart into *components* (quantities for one kit)."""
+        """Take stocked kits apart into *components* (for one kit; by default its recipe's)."""
         operation = Disassemble(sku, quantity, components, at=at, **words)
         return self._engine.one(operation, preview=preview)

@@ -8,6 +8,7 @@ it wants. Facts always post; commands take from :mod:`truecount.ledger.supply` o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 from truecount.errors import InsufficientStock, InvalidArgument
@@ -52,11 +53,12 @@ from truecount.model.places import (
     inside,
 )
 from truecount.model.quantities import QUANTITY_MAX
-from truecount.model.settings import GENERATION, LOCATION, POLICY, Settings
+from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES, Settings
 from truecount.model.stock import Amounts, StockKey, plus
 from truecount.protocols.storage import Wants
 from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule, Widen
+from truecount.write.rules import next_generation
 
 
 # --- opening ----------------------------------------------------------------------------
@@ -283,45 +285,47 @@ def gather(
     return shortage(book, kind, location, short, State.SELLABLE.value) if short else parts
 
 
+def _made_of(
+    operation: Assemble | Disassemble, settings: Settings
+) -> tuple[tuple[str, int], ...] | None:
+    """Return the components of one kit: those named, or those of its recipe, if it has one."""
+    if operation.components is not None:
+        return operation.components
+    recipe = settings.recipes.get(operation.sku)
+    return None if recipe is None else recipe.components
+
+
 def _wants_kit(operation: Assemble | Disassemble, settings: Settings) -> Wants:
-    del settings
-    skus = {operation.sku, *(sku for sku, _ in operation.components)}
+    skus = {operation.sku, *(sku for sku, _ in _made_of(operation, settings) or ())}
     return Wants(
         scopes={(sku, operation.at) for sku in skus},
         keys={StockKey(sku, operation.at, "") for sku in skus},
     )
 
 
-def _kits(operation: Assemble | Disassemble) -> list[tuple[str, int]]:
-    return [(operation.sku, operation.quantity)]
+def _demand_kit(operation: Assemble | Disassemble, book: Book) -> Iterable[tuple[str, int]]:
+    for sku, each in _made_of(operation, book.settings) or ():
+        yield sku, each * operation.quantity
 
 
-def _components(operation: Assemble | Disassemble) -> list[tuple[str, int]]:
-    return [(sku, each * operation.quantity) for sku, each in operation.components]
-
-
-def _assemble(operation: Assemble, book: Book, now: Instant) -> Decision:
-    return _convert(Kind.ASSEMBLE, operation, book, now, _components(operation))
-
-
-def _disassemble(operation: Disassemble, book: Book, now: Instant) -> Decision:
-    return _convert(Kind.DISASSEMBLE, operation, book, now, _kits(operation))
-
-
-def _convert(
-    kind: Kind,
-    operation: Assemble | Disassemble,
-    book: Book,
-    now: Instant,
-    needs: list[tuple[str, int]],
-) -> Decision:
-    """Turn *needs* into the other side of the kit, through the assembly boundary."""
+def _convert(kind: Kind, operation: Assemble | Disassemble, book: Book, now: Instant) -> Decision:
+    """Turn components into kits, or kits into components, through the assembly boundary."""
     book.settings.check(operation.at)
+    components = _made_of(operation, book.settings)
+    if components is None:
+        raise InvalidArgument(
+            "components", "None", f"those of one {operation.sku!r}, which has no recipe"
+        )
+    wants = _wants_kit(operation, book.settings)
+    if not book.wants.covers(wants):
+        return Widen(wants)  # Its recipe is not the one it was locked for.
+    kits = [(operation.sku, operation.quantity)]
+    parts = [(sku, each * operation.quantity) for sku, each in components]
+    needs, gives = (parts, kits) if kind is Kind.ASSEMBLE else (kits, parts)
     taken = gather(kind, book, now, operation.at, needs)
     if not isinstance(taken, list):
         return taken
     shelf = inside(operation.at, State.SELLABLE)
-    gives = _kits(operation) if kind is Kind.ASSEMBLE else _components(operation)
     legs = [Leg(key.sku, key.lot, part, shelf, ASSEMBLY) for key, part in taken]
     legs += [Leg(sku, "", quantity, ASSEMBLY, shelf) for sku, quantity in gives]
     return Granted((*reclaim(book, now, taken), draft(kind, operation, legs, now)))
@@ -333,8 +337,8 @@ def _convert(
 def _wants_put(operation: Put, settings: Settings) -> Wants:
     del settings
     wants = Wants(records={(space, id_) for space, id_, _ in operation.documents})
-    if any(space in (LOCATION, POLICY) for space, _, _ in operation.documents):
-        wants.records.add(GENERATION)
+    if any(space in RULE_SPACES for space, _, _ in operation.documents):
+        wants.records |= {GENERATION, JOURNAL}
     return wants
 
 
@@ -346,8 +350,9 @@ def _put(operation: Put, book: Book, now: Instant) -> Decision:
         for space, id_, body in operation.documents
         if book.document(space, id_) != body
     ]
-    if any(space in (LOCATION, POLICY) for space, _, _ in documents):
-        documents.append((*GENERATION, {}))
+    rules = [(space, id_) for space, id_, _ in documents if space in RULE_SPACES]
+    if rules:
+        documents += next_generation(book, rules)
     return Granted(documents=tuple(documents))
 
 
@@ -361,7 +366,7 @@ STOCK_RULES: Final[dict[type[Operation], Rule]] = {
     Adjusted: Rule(one_key, _adjust, demand=_adjusted_demand),
     Counted: Rule(_wants_count, _count, demand=_counted_demand, moments=_counted_moments),
     Relocate: Rule(_wants_relocate, _relocate, demand=quantity_demand),
-    Assemble: Rule(_wants_kit, _assemble, demand=lambda operation, _book: _components(operation)),
-    Disassemble: Rule(_wants_kit, _disassemble, demand=quantity_demand),
+    Assemble: Rule(_wants_kit, partial(_convert, Kind.ASSEMBLE), demand=_demand_kit),
+    Disassemble: Rule(_wants_kit, partial(_convert, Kind.DISASSEMBLE), demand=quantity_demand),
     Put: Rule(_wants_put, _put),
 }

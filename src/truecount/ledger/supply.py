@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 def is_expired(row: StockRow, now: Instant) -> bool:
     """Return whether the lot of *row* has expired."""
-    return row.lot_expires_at is not None and row.lot_expires_at <= now
+    return row.has_expired(now)
 
 
 def offered(book: Book, key: StockKey, now: Instant, floor: int = 0) -> int:

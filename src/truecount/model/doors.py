@@ -121,8 +121,17 @@ def ttl(value: timedelta) -> timedelta:
 
 def partial(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
     """Return whether less than all will do."""
+    return _truth("partial", value)
+
+
+def kits_apart(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
+    """Return whether one bundle may be put together from several locations."""
+    return _truth("kits_apart", value)
+
+
+def _truth(name: str, value: object) -> bool:
     if type(value) is not bool:
-        raise InvalidArgument("partial", names.shown(value), "True or False")
+        raise InvalidArgument(name, names.shown(value), "True or False")
     return value
 
 

@@ -58,7 +58,7 @@ def _check_route(operation: Relocate | TransferOut) -> None:
 
 
 def _check_recipe(operation: Assemble | Disassemble) -> None:
-    if any(sku == operation.sku for sku, _ in operation.components):
+    if any(sku == operation.sku for sku, _ in operation.components or ()):
         seen = repr(operation.sku)
         raise InvalidArgument("components", seen, "components other than the kit itself")
 
@@ -301,12 +301,14 @@ class TransferOut(_Delivered):
 
 @attrs.frozen(repr=False)
 class Assemble(Operation):
-    """Make *quantity* stocked kits out of *components* (quantities for one kit)."""
+    """Make *quantity* stocked kits out of *components* (for one kit; default: its recipe)."""
 
     is_fact = False
     sku: str = attrs.field(converter=names.sku)
     quantity: int = attrs.field(converter=quantities.positive)
-    components: tuple[tuple[str, int], ...] = attrs.field(converter=doors.lines)
+    components: tuple[tuple[str, int], ...] | None = attrs.field(
+        default=None, converter=doors.optional_lines
+    )
     at: str = attrs.field(kw_only=True, converter=names.location)
 
     def __attrs_post_init__(self) -> None:
@@ -315,12 +317,14 @@ class Assemble(Operation):
 
 @attrs.frozen(repr=False)
 class Disassemble(Operation):
-    """Take *quantity* stocked kits apart into *components* (quantities for one kit)."""
+    """Take *quantity* stocked kits apart into *components* (for one kit; default: its recipe)."""
 
     is_fact = False
     sku: str = attrs.field(converter=names.sku)
     quantity: int = attrs.field(converter=quantities.positive)
-    components: tuple[tuple[str, int], ...] = attrs.field(converter=doors.lines)
+    components: tuple[tuple[str, int], ...] | None = attrs.field(
+        default=None, converter=doors.optional_lines
+    )
     at: str = attrs.field(kw_only=True, converter=names.location)
 
     def __attrs_post_init__(self) -> None:
@@ -397,6 +401,8 @@ class Reserve(_Owned):
     lot: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.lot))
     ttl: timedelta | None = attrs.field(default=None, kw_only=True, converter=optional(doors.ttl))
     partial: bool = attrs.field(default=False, kw_only=True, converter=doors.partial)
+    #: Whether one bundle may be put together from several locations.
+    kits_apart: bool = attrs.field(default=False, kw_only=True, converter=doors.kits_apart)
 
 
 @attrs.frozen(repr=False)
@@ -482,3 +488,20 @@ class Put(Operation):
     """Store documents (space, id, body), replacing what is there: locations, policies."""
 
     documents: tuple[Document, ...] = attrs.field(converter=doors.documents)
+
+
+@attrs.frozen(repr=False)
+class DefineBundle(Operation):
+    """Say what one unit of a bundle is made of, from now on; made before, as its next version."""
+
+    is_fact = False
+    sku: str = attrs.field(converter=names.sku)
+    components: tuple[tuple[str, int], ...] = attrs.field(converter=doors.lines)
+
+
+@attrs.frozen(repr=False)
+class RemoveBundle(Operation):
+    """Take a bundle out of the range: from now on its SKU is a plain one."""
+
+    is_fact = False
+    sku: str = attrs.field(converter=names.sku)

@@ -1,36 +1,52 @@
 """
-The shop rules of one tenant in one piece: locations in their order, and policies.
+The shop rules of one tenant in one piece: locations in their order, policies, recipes.
 
-Kept as documents (spaces ``location`` and ``policy``) under one generation, the version of
-the document ("settings", "generation"). Every write reads that version inside its own
-transaction; whoever holds older settings reads them anew, so no decision is ever made on
-rules that had changed.
+Kept as documents (spaces ``location``, ``policy`` and ``recipe``) under one generation, the
+version of the document ("settings", "generation"). Every write reads that version inside its
+own transaction; whoever holds older settings reads anew what has changed since, so no
+decision is ever made on rules that had changed. What has changed is told by a second
+document, the journal: it is looked at only then, so it costs a write nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
 import attrs
 
 from truecount.errors import UnknownLocation
+from truecount.model.movements import encode
 from truecount.model.policy import BUILT_IN, Policy
+from truecount.model.recipes import Bill, Recipe, bill_of
 
 
 GENERATION: Final = ("settings", "generation")
+JOURNAL: Final = ("settings", "journal")
 LOCATION: Final = "location"
 POLICY: Final = "policy"
+#: The recipe in force of each bundle; its older versions, which nothing decides on, beside it.
+RECIPE: Final = "recipe"
+RECIPE_HISTORY: Final = "recipe_history"
+#: Documents that are shop rules: to change one is to begin a new generation.
+RULE_SPACES: Final = (LOCATION, POLICY, RECIPE)
+#: Names of changed documents the journal keeps: as many as one call can change.
+JOURNAL_MAX: Final = 1000
+#: Generations it keeps them for: a bulk import is not carried along for ever.
+_JOURNAL_GENERATIONS: Final = 16
 
 
 @attrs.define(eq=False)
 class Settings:
-    """Locations by name with their priority (lower first), and policies by scope."""
+    """Locations by name with their priority (lower first), policies by scope, recipes."""
 
     generation: int
     locations: dict[str, int]
     policies: dict[str, Policy]
+    #: Recipes in force, by bundle.
+    recipes: dict[str, Recipe] = attrs.field(factory=dict)
+    _bills: dict[str, Bill] = attrs.field(factory=dict, init=False)
     #: Policies in force, and the floors they set, by SKU and location.
     _resolved: dict[tuple[str, str], tuple[Policy, int]] = attrs.field(factory=dict, init=False)
     _in_order: tuple[str, ...] = attrs.field(init=False)
@@ -58,6 +74,39 @@ class Settings:
         """Return the lowest SELLABLE figure a command may leave."""
         return (self._resolved.get((sku, location)) or self._resolve(sku, location))[1]
 
+    def bill(self, sku: str) -> Bill | None:
+        """
+        Return the bill of a bundle, None when *sku* is none.
+
+        Complexity: O(1) once it was asked for under this generation.
+        """
+        if sku not in self.recipes:
+            return None
+        found = self._bills.get(sku)
+        if found is None:
+            found = self._bills[sku] = bill_of(sku, self.recipes)
+        return found
+
+    def changed(
+        self, generation: int, documents: Mapping[tuple[str, str], dict[str, Any] | None]
+    ) -> Settings:
+        """
+        Return these settings with *documents* replaced; these stay as they are.
+
+        Complexity: O(locations, policies or recipes, whichever are among the documents).
+        """
+        kept: dict[str, dict[str, Any]] = {
+            LOCATION: self.locations,
+            POLICY: self.policies,
+            RECIPE: self.recipes,
+        }
+        for space in {space for space, _ in documents} & kept.keys():
+            kept[space] = dict(kept[space])
+        for (space, name), body in documents.items():
+            if space in kept:
+                _READ[space](kept[space], name, body)
+        return Settings(generation, kept[LOCATION], kept[POLICY], kept[RECIPE])
+
     def _resolve(self, sku: str, location: str) -> tuple[Policy, int]:
         policy = BUILT_IN
         for scope in (DEFAULT_SCOPE, scope_of(location=location), scope_of(sku=sku)):
@@ -77,6 +126,16 @@ class Settings:
         return f"backorder_limit={policy.backorder_limit or 0}"
 
 
+def past_recipe(sku: str, version: int) -> str:
+    """
+    Return the document id of one version of a recipe: exact, whatever the SKU contains.
+
+    >>> past_recipe("GIFT-SET", 2)
+    '["GIFT-SET",2]'
+    """
+    return encode((sku, version))
+
+
 #: The scope of the policy that holds everywhere.
 DEFAULT_SCOPE: Final = "default"
 
@@ -93,8 +152,70 @@ def scope_of(*, sku: str = "", location: str = "") -> str:
     return f"location:{location}" if location else DEFAULT_SCOPE
 
 
-def settings_from(generation: int, documents: Mapping[tuple[str, str], dict[str, Any]]) -> Settings:
+def _read_location(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+    if body is not None:
+        into[name] = int(body["priority"])
+
+
+def _read_policy(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+    if body is not None:
+        into[name] = Policy.from_dict(body)
+
+
+def _read_recipe(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+    recipe = Recipe.from_dict(name, body) if body is not None else None
+    if recipe is not None and not recipe.is_removed:
+        into[name] = recipe
+    else:
+        into.pop(name, None)
+
+
+_READ: Final = {LOCATION: _read_location, POLICY: _read_policy, RECIPE: _read_recipe}
+
+
+def settings_from(
+    generation: int, documents: Mapping[tuple[str, str], dict[str, Any] | None]
+) -> Settings:
     """Return the settings that stored documents (space, id) describe."""
-    locations = {n: int(body["priority"]) for (s, n), body in documents.items() if s == LOCATION}
-    policies = {n: Policy.from_dict(body) for (s, n), body in documents.items() if s == POLICY}
-    return Settings(generation, locations, policies)
+    return Settings(generation, {}, {}).changed(generation, documents)
+
+
+# --- what has changed since -------------------------------------------------------------
+
+
+def journal_after(
+    body: Mapping[str, Any] | None, generation: int, names: Iterable[tuple[str, str]]
+) -> dict[str, Any]:
+    """
+    Return the journal once the documents *names* have changed in *generation*.
+
+    A journal that does not lead up to that generation is begun anew: an import of rules
+    makes a generation, and tells no journal.
+
+    >>> first = journal_after(None, 8, [("recipe", "SET")])
+    >>> first
+    {'generation': 8, 'since': 7, 'changed': [[8, 'recipe', 'SET']]}
+    >>> changed_since(first, 7, 8), changed_since(first, 6, 8)
+    ([('recipe', 'SET')], None)
+    """
+    since, changed = generation - 1, []
+    if body is not None and body["generation"] >= generation - 1:
+        since, changed = body["since"], list(body["changed"])
+    changed += [[generation, *name] for name in names]
+    oldest = generation - _JOURNAL_GENERATIONS
+    if len(changed) > JOURNAL_MAX:
+        oldest = max(oldest, changed[-JOURNAL_MAX - 1][0])
+    if oldest > since:
+        since = oldest
+        changed = [entry for entry in changed if entry[0] > since]
+    return {"generation": generation, "since": since, "changed": changed}
+
+
+def changed_since(
+    body: Mapping[str, Any] | None, known: int, generation: int
+) -> list[tuple[str, str]] | None:
+    """Return the documents changed between two generations, None when *body* cannot tell."""
+    if body is None or body["generation"] != generation or known < body["since"]:
+        return None
+    names = {(space, id_): None for when, space, id_ in body["changed"] if when > known}
+    return list(names)

@@ -77,6 +77,10 @@ class StockRow(NamedTuple):
         """Units physically there."""
         return sum(self.amounts[:_ON_HAND_STATES])
 
+    def has_expired(self, now: Instant) -> bool:
+        """Whether the lot has expired: nothing of it is available any more."""
+        return self.lot_expires_at is not None and self.lot_expires_at <= now
+
 
 EMPTY_ROW: Final = StockRow(NOTHING, 0, 0, 0, 0)
 

@@ -3,6 +3,9 @@ The reservation manager: hold, confirm, pick, ship, release, expire, amend.
 
 ``sourcing``    which location serves which line (pure, replaceable)
 ``granting``    which units serve a cart, or why there are not enough (pure)
+``offers``      carts, what locations can promise them, who is asked for what (pure)
+``bundle_granting``  the same for carts with bundles in them (pure)
+``parcels``     which units of which lines an act means that names SKUs (pure)
 ``lines``       reading reservation lines, and the legs that move their units (pure)
 ``holding``     reserve, confirm, hold again, amend, expire (pure)
 ``fulfilment``  release, pick, short pick, ship (pure)

@@ -2,7 +2,8 @@
 Rules of what follows a hold: release, pick, short pick, ship. Pure.
 
 Rules:
-1. Each act takes at most what the lines have: more is refused, never clamped.
+1. Each act takes at most what the lines have: more is refused, never clamped. It may name
+   bundles of the order, or components (see ``parcels``).
 2. An act on "all of it" is safe to repeat: a full release that was done, and a full pick of
    what is picked, change nothing. A second full shipment is refused, for somebody may be
    about to send a second parcel.
@@ -28,7 +29,8 @@ from truecount.model.movements import Leg
 from truecount.model.operations import Pick, Release, Ship, ShortPick
 from truecount.model.places import CUSTOMER, Place, State, adjustment, inside
 from truecount.reservations.holding import expired_hold
-from truecount.reservations.lines import freeing, is_given_up, state_in, status, taken, units
+from truecount.reservations.lines import is_given_up, moving, state_in, status, units
+from truecount.reservations.parcels import NO_KITS, Missing, kits_in, portions
 from truecount.write.book import ORDER, Book
 from truecount.write.intents import Decision, Granted
 
@@ -44,13 +46,13 @@ _FREE = (State.HELD, State.ALLOCATED)
 def release(operation: Release, book: Book, now: Instant, lines: list[LineRow]) -> Decision:
     """Give units back: those named, or all there are."""
     reference = operation.reference
-    left = units(lines, _FREE)
-    wanted = dict(operation.lines) if operation.lines else units(lines, (*_FREE, State.PICKED))
-    legs: list[Leg] = []
-    for sku, quantity in wanted.items():
-        if quantity > left.get(sku, 0):
-            return TooMany("release", "reservation", reference, sku, quantity, left.get(sku, 0))
-        legs += freeing(lines, sku, quantity)
+    wanted, kits = units(lines, (*_FREE, State.PICKED)), NO_KITS
+    if operation.lines:
+        wanted, kits = dict(operation.lines), kits_in(book.document(ORDER, reference), lines)
+    found = portions(lines[::-1], kits, wanted, _FREE)
+    if isinstance(found, Missing):
+        return TooMany("release", "reservation", reference, *found)
+    legs = [moving(line, part, state, State.SELLABLE) for line, state, part in found]
     if operation.lines is None:
         return _give_up(operation, book, now, lines, legs)
     posted = draft(Kind.RELEASE, operation, legs, now, guarded=False)
@@ -136,29 +138,31 @@ def _here(operation: Act, book: Book, lines: list[LineRow]) -> list[LineRow]:
 def _take(move: _Move, operation: Act, book: Book, now: Instant, lines: list[LineRow]) -> Decision:
     """Take units from the lines: those named, or all there are."""
     here = _here(operation, book, lines)
-    left = units(here, move.states)
-    wanted = dict(operation.lines) if operation.lines else left
+    wanted, kits = units(here, move.states), NO_KITS
+    if operation.lines:
+        wanted, kits = (
+            dict(operation.lines),
+            kits_in(book.document(ORDER, operation.reference), here),
+        )
     if not wanted:
         return _finished(move, operation, here, state_in(book, here, now))
-    legs: list[Leg] = []
-    for sku, quantity in wanted.items():
-        units_left = left.get(sku, 0)
-        if quantity > units_left:
-            state = state_in(book, here, now)
-            if state not in ("confirmed", "picked"):
-                return _finished(move, operation, here, state)
-            return TooMany(move.verb, "reservation", operation.reference, sku, quantity, units_left)
-        legs += [
-            Leg(
-                sku,
-                line.key.lot,
-                part,
-                inside(line.key.location, source),
-                move.target(line),
-                line.number,
-            )
-            for line, source, part in taken(here, sku, quantity, move.states)
-        ]
+    found = portions(here, kits, wanted, move.states)
+    if isinstance(found, Missing):
+        state = state_in(book, here, now)
+        if state not in ("confirmed", "picked"):
+            return _finished(move, operation, here, state)
+        return TooMany(move.verb, "reservation", operation.reference, *found)
+    legs = [
+        Leg(
+            line.key.sku,
+            line.key.lot,
+            part,
+            inside(line.key.location, source),
+            move.target(line),
+            line.number,
+        )
+        for line, source, part in found
+    ]
     return Granted((draft(move.kind, operation, legs, now),), reservation=operation.reference)
 
 

@@ -11,12 +11,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from truecount.bundles.netting import capacity, net
+from truecount.bundles.pinned import KITS, Kit, kits_of, split
 from truecount.errors import (
     AlreadyReserved,
     HoldExpired,
+    InternalError,
     Refused,
     ReservationFinished,
     TooMany,
@@ -29,18 +32,28 @@ from truecount.model.lines import NEVER, LineRow
 from truecount.model.movements import Draft, Leg
 from truecount.model.operations import Amend, Confirm, Expire, Reserve
 from truecount.model.places import State
+from truecount.model.recipes import Bill
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
-from truecount.reservations.granting import Cart, Grant, plan, planned, spare
+from truecount.reservations.granting import plan
 from truecount.reservations.lines import (
     current_round,
     deadline,
     entering,
-    freeing,
     moving,
     new_lines,
     state_in,
+)
+from truecount.reservations.offers import Cart, Grant, planned, spare
+from truecount.reservations.parcels import (
+    Missing,
+    bills_in_force,
+    inside,
+    kits_in,
+    portions,
+    whole_bundles,
+    with_lines,
 )
 from truecount.reservations.sourcing import Policies
 from truecount.write.book import ORDER, Book, Stage
@@ -48,14 +61,30 @@ from truecount.write.intents import Decision, Granted, Widen
 
 
 def wants_units(operation: Reserve | Amend, settings: Settings, policies: Policies) -> Wants:
-    """Want the order, and the planned location of each SKU."""
-    first = planned([sku for sku, _ in operation.lines], operation.at, settings, policies)
-    return Wants(orders={operation.reference}, scopes={(sku, first) for sku, _ in operation.lines})
+    """Want the order, and the planned location of each SKU, and of what it is made of."""
+    lines = [sku for sku, _ in operation.lines]
+    first = planned(lines, operation.at, settings, policies)
+    scopes = {(sku, first) for sku in inside(lines, settings)}
+    return Wants(orders={operation.reference}, scopes=scopes)
 
 
-def asked(operation: Reserve | Amend, _book: Book) -> Iterable[tuple[str, int]]:
-    """Return what may be taken from SELLABLE: at most the lines as they were asked for."""
-    return operation.lines
+def asked(operation: Reserve | Amend, book: Book) -> Iterable[tuple[str, int]]:
+    """Return what may be taken from SELLABLE: at most the lines, and what they are made of."""
+    order = book.document(ORDER, operation.reference) or {}
+    if not book.settings.recipes and KITS not in order:
+        return operation.lines
+    bills = [bill for sku, _ in operation.lines if (bill := book.settings.bill(sku)) is not None]
+    bills += [kit.bill for kit in kits_of(order)]
+    quantities = dict(operation.lines)
+    return [
+        *operation.lines,
+        *(
+            need
+            for bill in bills
+            for need in bill.gross(quantities.get(bill.sku, 0)).items()
+            if need[1]
+        ),
+    ]
 
 
 def expired_hold(operation: Any, lines: Iterable[LineRow]) -> HoldExpired:
@@ -64,10 +93,11 @@ def expired_hold(operation: Any, lines: Iterable[LineRow]) -> HoldExpired:
 
 
 class _Named(NamedTuple):
-    """The location and the lot a cart named, kept with its order for whatever comes later."""
+    """What a cart named of places and lots, kept with its order for whatever comes later."""
 
     at: str | None
     lot: str | None
+    apart: bool = False
 
 
 def _named(order: dict[str, Any] | None) -> _Named:
@@ -96,7 +126,10 @@ def reserve(operation: Reserve, book: Book, now: Instant, policies: Policies) ->
         return AlreadyReserved(operation.reference)
     leftover = [expiry(line, now) for line in lines if line.held]
     book = _after(book, leftover, now)
-    cart = Cart(Kind.RESERVE, dict(operation.lines), operation.at, operation.lot)
+    wanted = dict(operation.lines)
+    bills = bills_in_force(wanted, book.settings, operation.lot)
+    apart = bool(bills) and operation.kits_apart
+    cart = Cart(Kind.RESERVE, wanted, operation.at, operation.lot, bills, apart)
     grant = plan(cart, book, now, policies, partial=operation.partial)
     if not isinstance(grant, Grant):
         return grant
@@ -107,9 +140,9 @@ def reserve(operation: Reserve, book: Book, now: Instant, policies: Policies) ->
     legs = entering(grant.parts, opened, State.HELD)
     posted = draft(Kind.RESERVE, operation, legs, now)
     return Granted(
-        (*leftover, *reclaim(book, now, grant.parts), posted),
+        (*leftover, *reclaim(book, now, grant.together), posted),
         lines=tuple(opened),
-        documents=_order(operation, book),
+        documents=_order(cart, grant, opened, book),
         reservation=operation.reference,
         result={"short": grant.short} if grant.short else None,
     )
@@ -123,16 +156,32 @@ def _ttl(operation: Reserve, settings: Settings) -> int:
     return microseconds(min([ttl for ttl in ttls if ttl is not None]))
 
 
-def _order(operation: Reserve, book: Book) -> tuple[tuple[str, str, dict[str, Any]], ...]:
+def _order(
+    cart: Cart, grant: Grant, opened: Sequence[LineRow], book: Book
+) -> tuple[tuple[str, str, dict[str, Any]], ...]:
     """Return the order's document where this round changes it."""
-    known = book.document(ORDER, operation.reference)
-    named = _Named(operation.at, operation.lot)
-    if known is not None and _named(known) == named:
+    reference = opened[0].reference
+    known = book.document(ORDER, reference)
+    named = _Named(cart.at, cart.lot, cart.apart)
+    if known is not None and _named(known) == named and not grant.owners:
         return ()
     body = {name: value for name, value in (known or {}).items() if name != "named"}
-    if named != (None, None):
-        body["named"] = list(named)
-    return ((ORDER, operation.reference, body),)
+    if named != _Named(None, None):
+        body["named"] = list(named if named.apart else named[:2])
+    if grant.owners:
+        body = with_lines(body, cart.bills, grant.owners, opened)
+    return ((ORDER, reference, body),)
+
+
+def _with_kits(
+    cart: Cart, grant: Grant, opened: Sequence[LineRow], book: Book
+) -> tuple[tuple[str, str, dict[str, Any]], ...]:
+    """Return the order's document where new lines belong to bundles of it."""
+    if not any(grant.owners):
+        return ()
+    reference = opened[0].reference
+    known = book.document(ORDER, reference)
+    return ((ORDER, reference, with_lines(known, cart.bills, grant.owners, opened)),)
 
 
 # --- confirm ----------------------------------------------------------------------------
@@ -163,9 +212,15 @@ def _allocating(lines: Iterable[LineRow]) -> list[Leg]:
 def rehold_demand(operation: Confirm, book: Book) -> Iterator[tuple[str, int]]:
     """Yield what an expired hold competes for: what it lost and what it still has."""
     if operation.on_expired == "rehold":
-        for line in current_round(book.lines_of(operation.reference)):
+        lines = current_round(book.lines_of(operation.reference))
+        for line in lines:
             if line.held or line.expired:
                 yield line.key.sku, line.held + line.expired
+        kits = kits_in(book.document(ORDER, operation.reference), lines)
+        owned = split(lines, kits.values())[1]
+        for kit in kits.values():
+            lost = whole_bundles(kit, owned.get(kit.number, ()), "held", "expired")
+            yield from kit.bill.gross(lost).items()
 
 
 def _hold_again(
@@ -175,31 +230,69 @@ def _hold_again(
     unseen = {(line.key.sku, "") for line in lines if not book.saw(line.key.sku)}
     if unseen:
         return Widen(Wants(scopes=unseen))
-    kept = _still_there(lines, book, now)
+    order = book.document(ORDER, operation.reference)
+    kits = kits_in(order, lines)
+    kept = _whole(_still_there(lines, book, now), lines, kits)
     lost = [line for line in lines if line.held and line not in kept]
     given_back = [expiry(line, now) for line in lost]
     book = _after(book, given_back, now).without_due(operation.reference)
-    wanted: dict[str, int] = {}
-    for line in lines:
-        missing = line.expired + (line.held if line in lost else 0)
-        if missing:
-            wanted[line.key.sku] = wanted.get(line.key.sku, 0) + missing
-    named = _named(book.document(ORDER, operation.reference))
+    wanted = _lost(lines, lost, kits)
+    at, lot, apart = _named(order)
+    bills = {sku: kits[sku].bill for sku in wanted if sku in kits}
+    cart = Cart(Kind.CONFIRM, wanted, at, lot, bills, apart and bool(bills))
     grant: Decision | Grant = Grant([], {})
     if wanted:
-        grant = plan(Cart(Kind.CONFIRM, wanted, *named), book, now, policies)
+        grant = plan(cart, book, now, policies)
     if not isinstance(grant, Grant):
         return grant
     before = book.lines_of(operation.reference)
     opened = new_lines(operation.reference, before, grant.parts, lines[-1].round, NEVER)
     legs = _allocating(kept) + entering(grant.parts, opened, State.ALLOCATED)
-    needed = {line.key: _lowest(line.key, book) for line in kept} | dict(grant.parts)
+    needed = {line.key: _lowest(line.key, book) for line in kept} | dict(grant.together)
     reclaimed = reclaim(book, now, (Part(*need) for need in needed.items()))
     return Granted(
         (*given_back, *reclaimed, draft(Kind.CONFIRM, operation, legs, now)),
         lines=tuple(opened),
+        documents=_with_kits(cart, grant, opened, book),
         reservation=operation.reference,
     )
+
+
+def _whole(kept: list[LineRow], lines: Sequence[LineRow], kits: Mapping[str, Kit]) -> list[LineRow]:
+    """Return the lines of *kept* but for bundles that lost a part: they compete as a whole."""
+    torn: set[int] = set()
+    for mine in split(lines, kits.values())[1].values():
+        if any(line.expired or (line.held and line not in kept) for line in mine):
+            torn |= {line.number for line in mine}
+    return [line for line in kept if line.number not in torn]
+
+
+def _lost(
+    lines: Sequence[LineRow], lost: Sequence[LineRow], kits: Mapping[str, Kit]
+) -> dict[str, int]:
+    """Return what must be granted anew: whole bundles, and single units."""
+    plain, owned = split(lines, kits.values())
+    wanted = _missing(plain, lost)
+    for sku, kit in kits.items():
+        units = _missing(owned.get(kit.number, ()), lost)
+        whole = capacity(kit.bill, units)
+        if whole:
+            wanted[sku] = wanted.get(sku, 0) + whole
+        taken = net(kit.bill, whole, units).taken
+        for component, quantity in units.items():
+            loose = quantity - taken.get(component, 0)
+            if loose:
+                wanted[component] = wanted.get(component, 0) + loose
+    return wanted
+
+
+def _missing(lines: Iterable[LineRow], lost: Sequence[LineRow]) -> dict[str, int]:
+    missing: dict[str, int] = {}
+    for line in lines:
+        units = line.expired + (line.held if line in lost else 0)
+        if units:
+            missing[line.key.sku] = missing.get(line.key.sku, 0) + units
+    return missing
 
 
 def _still_there(lines: Iterable[LineRow], book: Book, now: Instant) -> list[LineRow]:
@@ -246,15 +339,19 @@ def amend(
         return expired_hold(operation, lines)
     if state in ("shipped", "released"):
         return ReservationFinished("amend", reference, state)
-    changes = _changes(operation, lines)
+    order = book.document(ORDER, reference)
+    changes = _changes(operation, lines, kits_in(order, lines))
     if isinstance(changes, Refused):
         return changes
-    legs = [leg for sku, less in changes.items() if less < 0 for leg in freeing(lines, sku, -less)]
+    at, lot, apart = _named(order)
+    more, bills = changes.more, changes.bills
+    if more and lot is None:
+        strangers = [sku for sku in more if sku not in changes.bills and sku not in changes.plain]
+        bills |= bills_in_force(strangers, book.settings, lot)
+    cart = Cart(Kind.AMEND, more, operation.at or at, lot, bills, apart and bool(bills))
     grant: Decision | Grant = Grant([], {})
-    more = {sku: change for sku, change in changes.items() if change > 0}
     if more:
-        at, lot = _named(book.document(ORDER, reference))
-        grant = plan(Cart(Kind.AMEND, more, operation.at or at, lot), book, now, policies)
+        grant = plan(cart, book, now, policies)
     if not isinstance(grant, Grant):
         return grant
     enters, until = State.ALLOCATED, NEVER
@@ -262,26 +359,66 @@ def amend(
         enters, until = State.HELD, deadline(lines)
     before = book.lines_of(reference)
     opened = new_lines(reference, before, grant.parts, lines[-1].round, until)
-    legs += entering(grant.parts, opened, enters)
+    legs = [*changes.freed, *entering(grant.parts, opened, enters)]
     if not legs:
         return Granted(reservation=reference)
     posted = draft(Kind.AMEND, operation, legs, now)
     return Granted(
-        (*reclaim(book, now, grant.parts), posted), lines=tuple(opened), reservation=reference
+        (*reclaim(book, now, grant.together), posted),
+        lines=tuple(opened),
+        documents=_with_kits(cart, grant, opened, book),
+        reservation=reference,
     )
 
 
-def _changes(operation: Amend, lines: Sequence[LineRow]) -> dict[str, int] | TooMany:
-    """Return by how much each SKU named changes; what left the shelf cannot be taken out."""
-    changes: dict[str, int] = {}
+class _Changes(NamedTuple):
+    """What an amendment gives back, what it needs more of, and of which known bundles."""
+
+    freed: list[Leg]
+    more: dict[str, int]
+    bills: dict[str, Bill]
+    #: SKUs the order has as plain lines, whatever they are by now.
+    plain: set[str]
+
+
+def _changes(
+    operation: Amend, lines: Sequence[LineRow], kits: Mapping[str, Kit]
+) -> _Changes | TooMany:
+    """
+    Return by how much each SKU named changes; what left the shelf cannot be taken out.
+
+    A bundle's components are its own: naming a component means what was reserved as such.
+    """
+    plain, owned = split(lines, kits.values())
+    changes = _Changes([], {}, {}, {line.key.sku for line in plain})
     for sku, target in operation.lines:
-        of_sku = [line for line in lines if line.key.sku == sku]
-        have = sum(line.open + line.shipped for line in of_sku)
-        free = sum(line.held + line.allocated for line in of_sku)
+        kit = kits.get(sku)
+        if kit is None:
+            mine = [line for line in plain if line.key.sku == sku]
+            have = sum(line.open + line.shipped for line in mine)
+            free = sum(line.held + line.allocated for line in mine)
+        else:
+            mine = owned.get(kit.number, [])
+            have = whole_bundles(kit, mine, "held", "allocated", "picked", "shipped")
+            free = whole_bundles(kit, mine, "held", "allocated")
+            changes.bills[sku] = kit.bill
         if have - target > free:
             return TooMany("amend", "reservation", operation.reference, sku, have - target, free)
-        changes[sku] = target - have
+        if have > target:
+            changes.freed.extend(_freed(mine, kit, sku, have - target))
+        elif have < target:
+            changes.more[sku] = target - have
     return changes
+
+
+def _freed(lines: Sequence[LineRow], kit: Kit | None, sku: str, quantity: int) -> Iterator[Leg]:
+    """Yield legs that give back units, or bundles, that are free to be given back."""
+    kits = {} if kit is None else {sku: kit}
+    found = portions(lines[::-1], kits, {sku: quantity}, (State.HELD, State.ALLOCATED))
+    if isinstance(found, Missing):
+        raise InternalError(f"{found} of what was counted as free")
+    for line, state, part in found:
+        yield moving(line, part, state, State.SELLABLE)
 
 
 # --- expire -----------------------------------------------------------------------------

@@ -97,15 +97,6 @@ def moving(line: LineRow, quantity: int, source: State, target: State) -> Leg:
     return Leg(sku, lot, quantity, inside(location, source), inside(location, target), line.number)
 
 
-def freeing(lines: Sequence[LineRow], sku: str, quantity: int) -> list[Leg]:
-    """Return legs that give *quantity* units back, held ones first, newest lines first."""
-    newest_first = list(reversed(lines))
-    return [
-        moving(line, part, state, State.SELLABLE)
-        for line, state, part in taken(newest_first, sku, quantity, (State.HELD, State.ALLOCATED))
-    ]
-
-
 def taken(
     lines: Iterable[LineRow], sku: str, quantity: int, states: tuple[State, ...]
 ) -> Iterator[tuple[LineRow, State, int]]:

@@ -16,7 +16,6 @@ Who calls whom: ``Engine`` or ``GroupCommit`` call :func:`apply`; it calls the s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -38,18 +37,13 @@ from truecount.model.instants import SKEW_MAX, Instant, iso, to_instant
 from truecount.model.movements import Draft
 from truecount.model.operation import Operation
 from truecount.model.outcomes import REFUSAL_KEPT, Outcome, OutcomeRow
-from truecount.model.settings import (
-    GENERATION,
-    LOCATION,
-    POLICY,
-    Settings,
-    settings_from,
-)
+from truecount.model.settings import GENERATION, Settings
 from truecount.model.stock import StockRow, made
-from truecount.protocols.storage import Reader, Storage, Unit, Wants
+from truecount.protocols.storage import Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import Book, Stage, snapshot
 from truecount.write.intents import Granted, Intent, Widen
+from truecount.write.rules import read_settings
 
 
 #: Restarts of one write: one for wider locks, the rest for keys stored meanwhile.
@@ -129,7 +123,7 @@ class _Write:
         generation = locked.records.get(GENERATION)
         version = generation.version if generation else 0
         if version != desk.settings.generation:
-            desk.settings = read_settings(unit, version)
+            desk.settings = read_settings(unit, version, desk.settings)
         self.book = Book(locked, desk.settings, wants)
         self._read_more()
 
@@ -271,15 +265,3 @@ class _Write:
 
 def _failed(intent: Intent, now: Instant, error: TrueCountError) -> Outcome:
     return Outcome(key=intent.key, decided_instant=now, error=error)
-
-
-def read_settings(reader: Reader, generation: int) -> Settings:
-    """Return the shop rules as stored, read within one transaction."""
-    documents = {}
-    for space in (LOCATION, POLICY):
-        after = ""
-        while page := reader.records(space, after):
-            for record in page:
-                documents[record.space, record.id] = json.loads(record.body)
-            after = page[-1].id
-    return settings_from(generation, documents)

@@ -32,7 +32,7 @@ from truecount.model.movements import (
 )
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.places import INDEX, STATES
-from truecount.model.settings import Settings
+from truecount.model.settings import GENERATION, Settings
 from truecount.model.stock import (
     EMPTY_ROW,
     Amounts,
@@ -118,6 +118,11 @@ class Book:
             found = self._documents[space, id_] = json.loads(record.body)
         return found
 
+    def version_of(self, space: str, id_: str) -> int:
+        """Return the version a locked document has stored, 0 when it was never stored."""
+        record = self._records.get((space, id_))
+        return 0 if record is None else record.version
+
     def due(self, key: StockKey) -> list[LineRow]:
         """Return the expired holds read for *key* that still hold units, soonest first."""
         lines = [self.lines[name] for name in self._due.get(key, ())]
@@ -172,6 +177,9 @@ class Book:
         self.changed_lines.update(stage.lines)
         self._documents.update(stage.documents)
         self.changed_documents.update(stage.documents)
+        if GENERATION in stage.documents:  # Members after it go by the rules it has made.
+            generation = self.version_of(*GENERATION) + 1
+            self.settings = self.settings.changed(generation, stage.documents)
         self.movements += stage.movements
         self.entries += stage.entries
 

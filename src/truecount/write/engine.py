@@ -26,6 +26,7 @@ from truecount.model.operation import Operation
 from truecount.model.operations import (
     Assemble,
     Correct,
+    DefineBundle,
     Disassemble,
     Expected,
     Opened,
@@ -35,9 +36,10 @@ from truecount.model.outcomes import Outcome
 from truecount.model.settings import GENERATION, Settings
 from truecount.protocols.storage import Reader, Storage, Unit
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
-from truecount.write.apply import Desk, apply, read_settings
+from truecount.write.apply import Desk, apply
 from truecount.write.group import GroupCommit
 from truecount.write.intents import Intent, Rules
+from truecount.write.rules import read_settings
 
 
 #: Requests of one call; a longer list is the caller's to cut (see ``record``).
@@ -116,7 +118,9 @@ class Engine:
         record = reader.record(*GENERATION)
         generation = record.version if record else 0
         known = self._desk.settings
-        return known if known.generation == generation else read_settings(reader, generation)
+        if known.generation == generation:
+            return known
+        return read_settings(reader, generation, known)
 
     def one(self, operation: Operation, *, preview: bool = False) -> Outcome:
         """
@@ -205,10 +209,10 @@ def _spoken(operation: Operation) -> str:
 
 def _introduced(operation: Operation) -> tuple[str, ...]:
     """Return the SKUs an operation may be the first to name, where a catalog forbids it."""
-    if isinstance(operation, (Opened, Expected, Received, Assemble)):
+    if isinstance(operation, (Opened, Expected, Received, Assemble, DefineBundle)):
         return (operation.sku,)
     if isinstance(operation, Disassemble):
-        return tuple(sku for sku, _ in operation.components)
+        return tuple(sku for sku, _ in operation.components or ())
     if isinstance(operation, Correct) and operation.sku is not None:
         return (operation.sku,)
     return ()
