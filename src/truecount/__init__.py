@@ -27,6 +27,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from truecount import errors
+    from truecount.bundles.availability import Availability
+    from truecount.bundles.index import BundleIndex
+    from truecount.bundles.resolver import RecipeVersion
     from truecount.inventory import Inventory
     from truecount.ledger.exchange import Export, Import
     from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
         Correct,
         Counted,
         Damaged,
+        DefineBundle,
         DeliveryClosed,
         Disassemble,
         Expected,
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
         Rejected,
         Release,
         Relocate,
+        RemoveBundle,
         Reserve,
         Returned,
         ReturnedToSupplier,
@@ -70,17 +75,21 @@ if TYPE_CHECKING:
     from truecount.model.places import Place, State
     from truecount.model.policy import Policy
     from truecount.model.quantities import Unit
+    from truecount.model.recipes import Bill, Recipe
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
     from truecount.reconciliation.register import Dismiss
-    from truecount.reservations.views import Reservation, ReservationLine
+    from truecount.reservations.views import CartCheck, KitLine, Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
     from truecount.storage.sqlite import SQLiteStorage
 
 
 #: Where each name lives; a module is loaded when one of its names is first asked for.
 _HOMES = {
+    "truecount.bundles.availability": "Availability",
+    "truecount.bundles.index": "BundleIndex",
+    "truecount.bundles.resolver": "RecipeVersion",
     "truecount.inventory": "Inventory",
     "truecount.ledger.exchange": "Export Import",
     "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
@@ -90,20 +99,21 @@ _HOMES = {
     "truecount.model.movements": "Leg Movement",
     "truecount.model.operation": "Operation",
     "truecount.model.operations": (
-        "Adjusted Amend Arrived Assemble Confirm Correct Counted Damaged DeliveryClosed "
-        "Disassemble Expected Inspected Lost Opened Pick Received Rejected "
-        "Release Relocate Reserve Returned ReturnedToSupplier Scrapped Ship ShortPick "
-        "Sold TakeBack TransferOut Undo"
+        "Adjusted Amend Arrived Assemble Confirm Correct Counted Damaged DefineBundle "
+        "DeliveryClosed Disassemble Expected Inspected Lost Opened Pick Received Rejected "
+        "Release Relocate RemoveBundle Reserve Returned ReturnedToSupplier Scrapped Ship "
+        "ShortPick Sold TakeBack TransferOut Undo"
     ),
     "truecount.model.outcomes": "Outcome",
     "truecount.model.places": "Place State",
     "truecount.model.policy": "Policy",
     "truecount.model.quantities": "Unit",
+    "truecount.model.recipes": "Bill Recipe",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
     "truecount.reconciliation.register": "Dismiss",
-    "truecount.reservations.views": "Reservation ReservationLine",
+    "truecount.reservations.views": "CartCheck KitLine Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
     "truecount.storage.sqlite": "SQLiteStorage",
 }
@@ -132,11 +142,16 @@ __all__ = [
     "Amend",
     "Arrived",
     "Assemble",
+    "Availability",
+    "Bill",
+    "BundleIndex",
+    "CartCheck",
     "Committed",
     "Confirm",
     "Correct",
     "Counted",
     "Damaged",
+    "DefineBundle",
     "DeliveryClosed",
     "DeliveryLine",
     "Disassemble",
@@ -152,6 +167,7 @@ __all__ = [
     "Inspected",
     "Inventory",
     "Kind",
+    "KitLine",
     "Leg",
     "Lost",
     "MemoryStorage",
@@ -164,9 +180,12 @@ __all__ = [
     "Policy",
     "Problem",
     "Received",
+    "Recipe",
+    "RecipeVersion",
     "Rejected",
     "Release",
     "Relocate",
+    "RemoveBundle",
     "Reservation",
     "ReservationLine",
     "Reserve",

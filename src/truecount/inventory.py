@@ -7,11 +7,14 @@ joining of hosts; what it can do is what its parts can do.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import Self
 
+from truecount.bundles.availability import Availability
+from truecount.bundles.defining import BUNDLE_RULES
+from truecount.bundles.resolver import BundleResolver
 from truecount.errors import InvalidArgument
 from truecount.ledger.stock_ledger import StockLedger, ledger_rules
 from truecount.model.names import shown
@@ -28,7 +31,7 @@ from truecount.write.engine import Engine
 
 class Inventory(StockLedger, ReservationManager, BookFindings):
     """
-    Stock counts that stay true: ledger, reservations and findings of one tenant.
+    Stock counts that stay true: ledger, reservations, bundles and findings of one tenant.
 
     Safe to share between threads: concurrent callers share transactions, each gets its own
     outcome. A joined inventory (``within``) belongs to the thread of its connection.
@@ -67,7 +70,12 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
         self._over(
             Engine(
                 MemoryStorage() if storage is None else storage,
-                {**ledger_rules(), **reservation_rules(sourcing), **FINDING_RULES},
+                {
+                    **ledger_rules(),
+                    **reservation_rules(sourcing),
+                    **BUNDLE_RULES,
+                    **FINDING_RULES,
+                },
                 clock=clock,
                 new_id=new_id,
                 tenant=tenant,
@@ -81,7 +89,12 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
         StockLedger.__init__(self, engine)
         ReservationManager.__init__(self, engine)
         BookFindings.__init__(self, engine)
+        self.bundles = BundleResolver(engine)
         return self
+
+    def availability(self, skus: Iterable[str]) -> dict[str, Availability]:
+        """Return how many of each SKU can be sold; see ``bundles.availability``."""
+        return self.bundles.availability(skus)
 
     @property
     def storage(self) -> Storage:

@@ -14,9 +14,9 @@ import pytest
 
 from truecount import Export, Import, Inventory, Policy, Sold, SQLiteStorage, State, errors
 from truecount.ledger import exchange
-from truecount.model.settings import JOURNAL
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.operations import Put
+from truecount.model.settings import JOURNAL
 from truecount.protocols.storage import Storage
 from truecount.testing import CountingIds, ManualClock
 

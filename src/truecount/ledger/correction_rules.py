@@ -47,6 +47,7 @@ from truecount.model.operations import (
     Opened,
     Received,
     Relocate,
+    Returned,
     Sold,
     Undo,
 )
@@ -198,6 +199,8 @@ def _correct(operation: Correct, book: Book, now: Instant, rules: Rules) -> Deci
     if refusal is not None:
         return refusal
     right = _changed(operation, original, row)
+    if isinstance(right, (Sold, Returned)) and right.sku in book.settings.recipes:
+        raise NotCorrectable(row.id, f"{right.sku!r} is a bundle; undo it and say it again")
     back, missing = _back(Kind.CORRECT, row, body, book), right
     if isinstance(right, (Sold, Relocate)) and _is_number_alone(operation):
         back, missing = _standing(back, body, right, book, now)

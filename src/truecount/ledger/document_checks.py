@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from truecount.errors import InternalError, from_dict
+from truecount.ledger.bundle_checks import check_kits, check_recipe
 from truecount.ledger.correction_rules import REVERSAL
 from truecount.ledger.delivery_rules import PURCHASE
 from truecount.ledger.problems import Problem, Run, difference, time_of
@@ -22,6 +23,7 @@ from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow, follow
 from truecount.model.movements import Body, MovementRow
 from truecount.model.outcomes import OutcomeRow
+from truecount.model.settings import RECIPE
 from truecount.protocols.storage import Reader, Record
 from truecount.write.book import ORDER, add_up
 
@@ -113,6 +115,11 @@ def _check_counted(reader: Reader, run: Run, record: Record, body: Any) -> Itera
         stored = {line.number: line for line in reader.lines(record.id)}
         run.lines += len(stored)
         yield from compare_lines(record.id, stored, made)
+        yield from check_kits(record.id, body, stored)
+
+
+def _check_recipe(reader: Reader, _run: Run, record: Record, body: Any) -> Iterator[Problem]:
+    return check_recipe(reader, record, body)
 
 
 def _first(these: Any, those: Any) -> Any:
@@ -158,6 +165,7 @@ _DOCUMENT_CHECKS: Final[dict[str, _DocumentCheck]] = {
     PURCHASE: _check_counted,
     TRANSFER: _check_counted,
     REVERSAL: _check_reversal,
+    RECIPE: _check_recipe,
 }
 
 

@@ -3,15 +3,15 @@ Rules of what customers take and bring back: sales reported, returns reported an
 
 What a reference shipped and what came back of it is an account (space ``order``, id = the
 reference): units shipped by its reservation lines, ``sold`` beside them, and ``returned``.
+Bundles are taken apart before they come here (``bundle_sales``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from truecount.errors import InvalidArgument, TooMany, UnknownReference
-from truecount.ledger.drafts import counted, draft, one_key, quantity_demand
+from truecount.ledger.drafts import counted, draft, one_key
 from truecount.ledger.supply import (
     Part,
     carried,
@@ -24,14 +24,13 @@ from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg, Tally
-from truecount.model.operation import Operation
 from truecount.model.operations import Returned, Sold, TakeBack
 from truecount.model.places import CUSTOMER, State, inside
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
 from truecount.write.book import ORDER, Book
-from truecount.write.intents import Decision, Granted, Rule
+from truecount.write.intents import Decision, Granted
 
 
 def shipped_and_returned(book: Book, reference: str, sku: str) -> tuple[int, int]:
@@ -45,7 +44,8 @@ def shipped_and_returned(book: Book, reference: str, sku: str) -> tuple[int, int
 # --- sold -------------------------------------------------------------------------------
 
 
-def _wants_sold(operation: Sold, settings: Settings) -> Wants:
+def wants_sold(operation: Sold, settings: Settings) -> Wants:
+    """Want the shelf, and the order whose reservation may have the units."""
     del settings
     wants = Wants(
         scopes={(operation.sku, operation.at)},
@@ -56,14 +56,14 @@ def _wants_sold(operation: Sold, settings: Settings) -> Wants:
     return wants
 
 
-def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
+def sold(operation: Sold, book: Book, now: Instant) -> Decision:
     """Book a sale: first what the reservation still has there, then the shelf."""
     book.settings.check(operation.at)
     lines = book.lines_of(operation.reference) if operation.reference else []
-    legs, left = _from_reservation(operation, lines)
+    legs, left = from_lines(operation, lines)
     reserved = operation.quantity - left
     others = book.without_due(operation.reference) if operation.reference and lines else book
-    parts = _from_shelf(operation, others, now, left)
+    parts = from_shelf(operation, others, now, left)
     shelf = inside(operation.at, State.SELLABLE)
     legs += [Leg(operation.sku, key.lot, part, shelf, CUSTOMER) for key, part in parts]
     tallies, notes = [], expired_lots(operation, book, now, parts)
@@ -78,7 +78,7 @@ def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
     return Granted((*reclaim(others, now, parts), posted))
 
 
-def _from_reservation(operation: Sold, lines: Iterable[LineRow]) -> tuple[list[Leg], int]:
+def from_lines(operation: Sold, lines: Iterable[LineRow]) -> tuple[list[Leg], int]:
     """Return legs that take what *lines* have at the location, and how many are missing."""
     here = [
         line
@@ -97,7 +97,7 @@ def _from_reservation(operation: Sold, lines: Iterable[LineRow]) -> tuple[list[L
     return legs, left
 
 
-def _from_shelf(operation: Sold, book: Book, now: Instant, left: int) -> list[Part]:
+def from_shelf(operation: Sold, book: Book, now: Instant, left: int) -> list[Part]:
     """
     Take what is there lot by lot, expired ones last.
 
@@ -136,14 +136,15 @@ def expired_lots(operation: Sold, book: Book, now: Instant, parts: Iterable[Part
 # --- returned ---------------------------------------------------------------------------
 
 
-def _wants_returned(operation: Returned, settings: Settings) -> Wants:
+def wants_returned(operation: Returned, settings: Settings) -> Wants:
+    """Want the key they came back to, and the order they are of."""
     wants = one_key(operation, settings)
     if operation.reference is not None:
         wants.orders.add(operation.reference)
     return wants
 
 
-def _returned(operation: Returned, book: Book, now: Instant) -> Decision:
+def returned(operation: Returned, book: Book, now: Instant) -> Decision:
     """Book a return whatever the order says; too many becomes a finding."""
     book.settings.check(operation.at)
     target = inside(operation.at, operation.into)
@@ -162,19 +163,19 @@ def _returned(operation: Returned, book: Book, now: Instant) -> Decision:
     return Granted((draft(Kind.TAKE_BACK, operation, (leg,), now, tallies=tallies, notes=notes),))
 
 
-def _wants_take_back(operation: TakeBack, settings: Settings) -> Wants:
+def wants_take_back(operation: TakeBack, settings: Settings) -> Wants:
+    """Want the order, and with it the keys its lines are of."""
     del settings
     return Wants(orders={operation.reference})
 
 
-def _take_back(operation: TakeBack, book: Book, now: Instant) -> Decision:
+def take_back(operation: TakeBack, book: Book, now: Instant) -> Decision:
     """Take a return asked for: each unit shipped can come back once."""
     reference = operation.reference
     if operation.at is not None:
         book.settings.check(operation.at)
     if book.document(ORDER, reference) is None:
         raise UnknownReference("order", reference)
-    legs: list[Leg] = []
     tallies: list[Tally] = []
     origins: list[Part] = []
     for sku, quantity in operation.lines:
@@ -183,10 +184,18 @@ def _take_back(operation: TakeBack, book: Book, now: Instant) -> Decision:
             left = max(0, shipped - returned)
             return TooMany("take back", "order", reference, sku, quantity, left)
         tallies.append(Tally(ORDER, reference, sku, "returned", quantity))
-        origins += _came_from(operation, book, sku, quantity, returned)
-    for key, part in origins:
-        target = inside(operation.at or key.location, operation.into)
-        legs.append(Leg(key.sku, key.lot, part, CUSTOMER, target))
+        origins += came_from(operation, book.lines_of(reference), sku, quantity, returned)
+    return brought_back(operation, book, now, origins, tallies)
+
+
+def brought_back(
+    operation: TakeBack, book: Book, now: Instant, origins: list[Part], tallies: list[Tally]
+) -> Granted:
+    """Post that units came back from where they went, to where they came from."""
+    legs = [
+        Leg(key.sku, key.lot, part, CUSTOMER, inside(operation.at or key.location, operation.into))
+        for key, part in origins
+    ]
     posted = draft(
         Kind.TAKE_BACK,
         operation,
@@ -199,11 +208,11 @@ def _take_back(operation: TakeBack, book: Book, now: Instant) -> Decision:
     return Granted((posted,))
 
 
-def _came_from(
-    operation: TakeBack, book: Book, sku: str, quantity: int, skip: int
+def came_from(
+    operation: TakeBack, lines: Iterable[LineRow], sku: str, quantity: int, skip: int
 ) -> Iterable[Part]:
-    """Yield the keys the next returned units were shipped from, line by line."""
-    for line in book.lines_of(operation.reference):
+    """Yield the keys the next returned units of *lines* were shipped from, line by line."""
+    for line in lines:
         if line.key.sku == sku and line.shipped:
             passed = min(skip, line.shipped)
             skip -= passed
@@ -215,10 +224,3 @@ def _came_from(
         if operation.at is None:
             raise InvalidArgument("at", "None", "the location the returned units went to")
         yield Part(StockKey(sku, operation.at, ""), quantity)
-
-
-SALE_RULES: Final[dict[type[Operation], Rule]] = {
-    Sold: Rule(_wants_sold, _sold, demand=quantity_demand),
-    Returned: Rule(_wants_returned, _returned),
-    TakeBack: Rule(_wants_take_back, _take_back),
-}

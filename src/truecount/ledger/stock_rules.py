@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, Final
 
 from truecount.errors import InsufficientStock, InvalidArgument
+from truecount.ledger.bundle_sales import SALE_RULES
 from truecount.ledger.drafts import Short, draft, one_key, quantity_demand, shortage
-from truecount.ledger.sale_rules import SALE_RULES
 from truecount.ledger.supply import (
     Part,
     carried,

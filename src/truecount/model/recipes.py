@@ -161,7 +161,7 @@ def _components(sku: str, recipes: Mapping[str, Recipe]) -> tuple[tuple[str, int
 def _parents_first(sku: str, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
     """Return every SKU in *sku*, itself first, each before its components."""
     finished: dict[str, None] = {}
-    path: dict[str, Iterator[tuple[str, int]]] = {sku: iter(_components(sku, recipes))}
+    path: dict[str, Iterator[tuple[str, int]]] = {sku: reversed(_components(sku, recipes))}
     while path:
         here = next(reversed(path))
         step = next(path[here], None)
@@ -172,5 +172,5 @@ def _parents_first(sku: str, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
             names = list(path)
             raise CyclicRecipe((*names[names.index(step[0]) :], step[0]))
         elif step[0] not in finished:
-            path[step[0]] = iter(_components(step[0], recipes))
+            path[step[0]] = reversed(_components(step[0], recipes))
     return tuple(reversed(finished))

@@ -29,7 +29,15 @@ from truecount.model.operations import (
 )
 from truecount.model.places import State
 from truecount.reservations.lines import current_round, is_given_up
-from truecount.reservations.views import Reservation, decided, seen
+from truecount.reservations.views import (
+    CartCheck,
+    KitLine,
+    Reservation,
+    checked,
+    decided,
+    kit_lines,
+    seen,
+)
 from truecount.write.book import ORDER
 from truecount.write.engine import Engine
 
@@ -58,11 +66,15 @@ class ReservationManager:
         at: str | None = None,
         lot: str | None = None,
         partial: bool = False,
+        kits_apart: bool = False,
         preview: bool = False,
         **words: Unpack[OwnedWords],
     ) -> Reservation:
         """
         Hold units for *reference* until *ttl* (or the policy's) has passed.
+
+        Bundles are taken apart by the recipe in force, all lines together, stocked ones
+        first; each from one location, unless *kits_apart*. The order keeps the recipe.
 
         >>> from truecount import Inventory
         >>> inventory = Inventory()
@@ -73,14 +85,60 @@ class ReservationManager:
         ('held', 3)
 
         Raises:
-            InsufficientStock: Some SKU is short; each is named with its figures and rule.
+            InsufficientStock: Some SKU is short; each is named with its figures and rule, a
+                bundle with the components it lacks.
             AlreadyReserved: The reference has an open reservation.
             UnknownSku, UnknownLocation: Never heard of.
         """
         operation = Reserve(
-            lines, reference=reference, ttl=ttl, at=at, lot=lot, partial=partial, **words
+            lines,
+            reference=reference,
+            ttl=ttl,
+            at=at,
+            lot=lot,
+            partial=partial,
+            kits_apart=kits_apart,
+            **words,
         )
         return decided(self._engine.tenant, self._engine.one(operation, preview=preview))
+
+    def check(self, lines: Lines, *, at: str | None = None, kits_apart: bool = False) -> CartCheck:
+        """
+        Return whether *lines* could be reserved now, all together. Nothing is written.
+
+        It is asked under the locks and by the rules of ``reserve``; but what is free now is
+        held for nobody, so only ``reserve`` can promise it.
+
+        >>> from truecount import Inventory
+        >>> inventory = Inventory()
+        >>> inventory.locations.add("berlin")
+        >>> receipt = inventory.receive("MUG", 5, at="berlin")
+        >>> recipe = inventory.bundles.define("PAIR", {"MUG": 2})
+        >>> inventory.check({"PAIR": 2}).possible, inventory.check({"PAIR": 2, "MUG": 2}).possible
+        (True, False)
+
+        Raises:
+            UnknownSku, UnknownLocation: Never heard of.
+        """
+        operation = Reserve(lines, reference=self._engine.new_id(), at=at, kits_apart=kits_apart)
+        return checked(self._engine.run((operation,), preview=True)[0])
+
+    def kits(self, reference: str) -> tuple[KitLine, ...]:
+        """
+        Return the bundles of an order, with the recipes it was made with.
+
+        How many are promised, left and came back is counted from their components, so
+        parcels and returns may name bundles or components, as they happen.
+
+        Raises:
+            UnknownReference: There is no such order.
+        """
+        with self._engine.read() as reader:
+            order = reader.record(ORDER, reference)
+            lines = reader.lines(reference)
+        if order is None:
+            raise UnknownReference("order", reference)
+        return kit_lines(json.loads(order.body), lines)
 
     def confirm(
         self,

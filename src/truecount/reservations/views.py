@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import attrs
 
-from truecount.errors import InvalidArgument
+from truecount.bundles.netting import capacity
+from truecount.bundles.pinned import added_up, gone, kits_of, outside, split
+from truecount.errors import InsufficientStock, InvalidArgument
 from truecount.model.instants import Instant, optional_datetime, to_datetime
 from truecount.model.lines import NEVER, LineRow
 from truecount.model.names import shown
 from truecount.model.outcomes import Outcome
+from truecount.model.recipes import Recipe
 from truecount.model.stock import StockKey
 from truecount.reservations.lines import status
 from truecount.write.book import line_from
@@ -108,6 +111,86 @@ class Reservation:
         for line in self.lines:
             total[line.sku] = total.get(line.sku, 0) + getattr(line, counter)
         return total
+
+
+@attrs.frozen(kw_only=True)
+class KitLine:
+    """
+    A bundle of an order, counted from what its components did.
+
+    Whole bundles only: five mugs of a set of two are two sets.
+
+    Attributes:
+        sku: The bundle.
+        recipe: What one of it was made of when the order was.
+        round: The round of the reservation, 0 for what was sold without one.
+        open: Bundles still promised.
+        shipped: Bundles that left.
+        delivered: Bundles the customer has: those that left, less what came back.
+        lines: Numbers of the reservation lines that are its.
+    """
+
+    sku: str
+    recipe: Recipe
+    round: int
+    open: int
+    shipped: int
+    delivered: int
+    lines: tuple[int, ...]
+
+    @property
+    def returned(self) -> int:
+        """Bundles that are not whole any more, for what came back."""
+        return self.shipped - self.delivered
+
+
+def kit_lines(order: Mapping[str, Any] | None, lines: Sequence[LineRow]) -> tuple[KitLine, ...]:
+    """Return the bundles of an order as its document and all its lines tell them."""
+    kits = kits_of(order)
+    owned = split(lines, kits)[1]
+    found = []
+    for kit in kits:
+        mine = owned.get(kit.number, [])
+        found.append(
+            KitLine(
+                sku=kit.sku,
+                recipe=kit.bill.recipes[kit.sku],
+                round=kit.round,
+                open=capacity(kit.bill, added_up(mine, "held", "allocated", "picked")),
+                shipped=capacity(kit.bill, gone(kit, mine, order)),
+                delivered=capacity(kit.bill, outside(kit, mine, order)),
+                lines=kit.lines,
+            )
+        )
+    return tuple(found)
+
+
+@attrs.frozen(kw_only=True)
+class CartCheck:
+    """
+    Whether a cart could have been reserved, all its lines together, at that moment.
+
+    Attributes:
+        possible: Whether all of it could.
+        short: What was short, as in ``InsufficientStock.short``: (sku, wanted, available,
+            where, rule), bundles followed by the components they lack.
+        parts: Units that would have been held, by stock key.
+    """
+
+    possible: bool
+    short: tuple[tuple[str, int, int, str, str], ...] = ()
+    parts: Mapping[StockKey, int] = attrs.field(factory=dict)
+
+
+def checked(outcome: Outcome) -> CartCheck:
+    """Return what a preview of a reservation says; raise what is wrong with the call."""
+    if isinstance(outcome.error, InsufficientStock):
+        return CartCheck(possible=False, short=outcome.error.short)
+    parts: dict[StockKey, int] = {}
+    for values in outcome.check().result["lines"]:
+        line = line_from(values)
+        parts[line.key] = parts.get(line.key, 0) + line.held
+    return CartCheck(possible=True, parts=parts)
 
 
 def seen(

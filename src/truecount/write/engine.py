@@ -100,6 +100,10 @@ class Engine:
         """Return the clock's time."""
         return instants.to_instant(self._desk.clock())
 
+    def new_id(self) -> str:
+        """Return an id nothing has yet."""
+        return self._desk.new_id()
+
     def read(self) -> AbstractContextManager[Reader]:
         """Open a consistent read."""
         return self._desk.storage.read(self._desk.tenant, self._host)
