@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_memory, bench_sqlite, bench_start, bench_time
+from benchmarks import bench_bundles, bench_memory, bench_sqlite, bench_start, bench_time
 from benchmarks.by_hand_sqlite import ByHand, connect, stocked
 from benchmarks.harness import Case, Sizes, document, run_case, table
 from truecount import Inventory, SQLiteStorage
@@ -30,6 +30,14 @@ def test_slope_of_as_of_reads_is_measured() -> None:
     rows = bench_time.slope([200])
     assert [(name, entries) for name, entries, _ in rows] == [("memory", 200), ("SQLite", 200)]
     assert all(taken > 0 for _, _, taken in rows)
+
+
+def test_bundles_kept_up_are_measured() -> None:
+    """Reads, refreshes and full recomputes all run, and agree."""
+    found = bench_bundles.measure(bundles=30, components=10, moves=5, repeat=1)
+    assert min(found.read, found.refresh, found.full) > 0
+    assert found.hub >= found.within > 0
+    assert "30, 10" in bench_bundles.table(found)
 
 
 def test_rows_written_by_hand_are_the_rows_truecount_writes(tmp_path: Path) -> None:

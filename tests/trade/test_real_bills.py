@@ -139,30 +139,31 @@ def _in_chunks(inventory: Inventory, operations: list[Any]) -> None:
         inventory.submit(operations[start : start + 1000], together=True)
 
 
-class TestBicycles:
-    @pytest.fixture(scope="class")
-    def factory(self, data_path: Callable[[str], Path]) -> Inventory:
-        """Return the factory: 14 locations, stocked sub-assemblies, four levels."""
-        stock = bicycle_stock(data_path("adventureworks"))
-        inventory = Inventory()
-        inventory.locations.add(*sorted(stock))
-        opened = [
-            Opened(sku, quantity or 1, at=at)
-            for at, units in stock.items()
-            for sku, quantity in units.items()
-        ]
-        _in_chunks(inventory, opened)
-        made = bicycles(data_path("adventureworks"))
-        recipes = {sku: Recipe(sku, 1, tuple(sorted(parts.items()))) for sku, parts in made.items()}
-        bottom_up = sorted(made, key=lambda sku: (bill_of(sku, recipes).depth, sku))
-        for sku in bottom_up:
-            known = dict(made[sku])
-            for part in known:
-                if part not in made and not inventory.stock(sku=part):
-                    inventory.open(part, 1, at="location 1")
-            inventory.bundles.define(sku, known)
-        return inventory
+@pytest.fixture(scope="module")
+def factory(data_path: Callable[[str], Path]) -> Inventory:
+    """Return the factory: 14 locations, stocked sub-assemblies, four levels."""
+    stock = bicycle_stock(data_path("adventureworks"))
+    inventory = Inventory()
+    inventory.locations.add(*sorted(stock))
+    opened = [
+        Opened(sku, quantity or 1, at=at)
+        for at, units in stock.items()
+        for sku, quantity in units.items()
+    ]
+    _in_chunks(inventory, opened)
+    made = bicycles(data_path("adventureworks"))
+    recipes = {sku: Recipe(sku, 1, tuple(sorted(parts.items()))) for sku, parts in made.items()}
+    bottom_up = sorted(made, key=lambda sku: (bill_of(sku, recipes).depth, sku))
+    for sku in bottom_up:
+        known = dict(made[sku])
+        for part in known:
+            if part not in made and not inventory.stock(sku=part):
+                inventory.open(part, 1, at="location 1")
+        inventory.bundles.define(sku, known)
+    return inventory
 
+
+class TestBicycles:
     def test_four_levels_deep(self, factory: Inventory) -> None:
         """A bicycle's wheels, hubs and shells are taken apart down to the metal."""
         assert max(bill.depth for bill in factory.bundles.bills()) == 4

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from truecount.cli.bundles import bundles_app
 from truecount.cli.checking import findings, verify
 from truecount.cli.demo import demo
 from truecount.cli.importing import import_csv
@@ -54,6 +55,7 @@ def truecount(
     """
 
 
+app.add_typer(bundles_app, name="bundles")
 app.add_typer(locations_app, name="locations")
 for _name, _command in (
     ("demo", demo),

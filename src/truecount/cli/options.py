@@ -106,6 +106,7 @@ def _said_here(error: TrueCountError) -> str:
 #: Advice of messages, and what it is on the command line.
 ADVICE: Final = {
     "declare it with locations.add(...)": "declare it with `truecount locations add`",
+    "define it with bundles.define(...)": "define it with `truecount bundles define`",
     "to keep stock in it pass beside=True": "name another file with --db",
     "to read it pass read_only=True": "make it writable, or work on a copy",
     "a location (at=) or a reference": "--at or --reference",

@@ -122,9 +122,10 @@ class _Write:
         self.now = self._now(locked.rows.values())
         generation = locked.records.get(GENERATION)
         version = generation.version if generation else 0
-        if version != desk.settings.generation:
-            desk.settings = read_settings(unit, version, desk.settings)
-        self.book = Book(locked, desk.settings, wants)
+        settings = desk.settings  # Once: a reader of another thread may put others there.
+        if version != settings.generation:
+            settings = desk.settings = read_settings(unit, version, settings)
+        self.book = Book(locked, settings, wants)
         self._read_more()
 
     def _wants(self) -> Wants:
@@ -162,7 +163,7 @@ class _Write:
                 sellable, held, *_ = self.book.rows[key].amounts
                 if not held:
                     continue
-                kept = max(0, self.desk.settings.floor(sku, key.location))
+                kept = max(0, self.book.settings.floor(sku, key.location))
                 spare = sellable - kept  # What is there is taken before a backorder.
                 if spare < quantity:
                     enough[key] = min(held, quantity - spare)

@@ -124,7 +124,10 @@ class Engine:
         known = self._desk.settings
         if known.generation == generation:
             return known
-        return read_settings(reader, generation, known)
+        found = read_settings(reader, generation, known)
+        if self._host is None and generation > known.generation:
+            self._desk.settings = found  # A host's may never be committed.
+        return found
 
     def one(self, operation: Operation, *, preview: bool = False) -> Outcome:
         """
