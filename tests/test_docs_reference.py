@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,17 @@ import pytest
 
 from truecount import Inventory, errors, protocols
 from truecount.ledger import problems
-from truecount.model import instants, names, operations, outcomes, places, policy, quantities
+from truecount.model import (
+    instants,
+    names,
+    operations,
+    outcomes,
+    places,
+    policy,
+    quantities,
+    recipes,
+    settings,
+)
 from truecount.model.kinds import TABLE
 from truecount.model.operation import Operation
 from truecount.model.stock import Figures
@@ -113,6 +124,7 @@ METHODS = {
     "Correct": "correct",
     "Counted": "count",
     "Damaged": "damage",
+    "DefineBundle": "bundles.define",
     "DeliveryClosed": "close_delivery",
     "Disassemble": "disassemble",
     "Expected": "expect",
@@ -124,6 +136,7 @@ METHODS = {
     "Rejected": "reject",
     "Release": "release",
     "Relocate": "relocate",
+    "RemoveBundle": "bundles.remove",
     "Reserve": "reserve",
     "Returned": "record",
     "ReturnedToSupplier": "return_to_supplier",
@@ -246,6 +259,10 @@ def limits() -> str:
          "the sweep goes on with the next transaction"),
         ("locations of which every set is tried when sourcing", str(sourcing.EXACT_MAX),
          "beyond, the location giving most of what is missing comes next"),
+        ("levels below a bundle when it is defined", str(recipes.DEPTH_MAX), "`InvalidArgument`"),
+        ("changed rules told to who missed them, and generations back",
+         f"{settings.JOURNAL_MAX:,} and {settings.JOURNAL_GENERATIONS}",
+         "whoever missed more reads all rules anew"),
         ("restarts of one write", str(apply.ATTEMPTS_MAX), "`Retryable`"),
     )  # fmt: skip
     return table(("limit", "value", "beyond it"), rows)
@@ -308,7 +325,7 @@ def test_every_operation_is_listed() -> None:
     """Each operation callers make is in one of the two tables, under a method that exists."""
     assert sorted(marked("operations.md", "operations")) == [["commands"], ["facts"]]
     assert METHODS.keys() == public_operations().keys()
-    assert all(hasattr(Inventory, method) for method in METHODS.values())
+    assert all(attrgetter(method)(Inventory()) for method in METHODS.values())
 
 
 def test_every_error_is_listed() -> None:

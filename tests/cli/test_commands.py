@@ -206,7 +206,17 @@ def _size(path: Path) -> int:
         return 0
 
 
-COMMANDS = ["demo", "export", "findings", "history", "import", "locations", "restore", "stock"]
+COMMANDS = [
+    "bundles",
+    "demo",
+    "export",
+    "findings",
+    "history",
+    "import",
+    "locations",
+    "restore",
+    "stock",
+]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "sweep", "verify"])

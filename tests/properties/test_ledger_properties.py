@@ -295,7 +295,7 @@ def asked(move: Operation) -> dict[str, int]:
     assert isinstance(move, Relocate | Assemble | Disassemble)
     units = {move.sku: move.quantity}
     if not isinstance(move, Relocate):
-        units |= {sku: each * move.quantity for sku, each in move.components}
+        units |= {sku: each * move.quantity for sku, each in move.components or ()}
     return units
 
 

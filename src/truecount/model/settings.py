@@ -34,7 +34,7 @@ RULE_SPACES: Final = (LOCATION, POLICY, RECIPE)
 #: Names of changed documents the journal keeps: as many as one call can change.
 JOURNAL_MAX: Final = 1000
 #: Generations it keeps them for: a bulk import is not carried along for ever.
-_JOURNAL_GENERATIONS: Final = 16
+JOURNAL_GENERATIONS: Final = 16
 
 
 @attrs.define(eq=False)
@@ -202,7 +202,7 @@ def journal_after(
     if body is not None and body["generation"] >= generation - 1:
         since, changed = body["since"], list(body["changed"])
     changed += [[generation, *name] for name in names]
-    oldest = generation - _JOURNAL_GENERATIONS
+    oldest = generation - JOURNAL_GENERATIONS
     if len(changed) > JOURNAL_MAX:
         oldest = max(oldest, changed[-JOURNAL_MAX - 1][0])
     if oldest > since:
