@@ -531,6 +531,34 @@ class TestFacts:
         assert shop.inventory.stock() == before
         assert shop.inventory.kits("order-1")[0].delivered == 0
 
+    def test_undone_sale_lets_nothing_come_back_twice(self, shop: Shop) -> None:
+        """What came back of a sale that is undone was another one's, whoever it was said of."""
+        inventory = shop.inventory
+        plain, _ = inventory.record(
+            [
+                Sold("MUG", 2, at="berlin", reference="order-1", key="s-1"),
+                Sold("GIFT", 1, at="berlin", reference="order-1", key="s-2"),
+            ]
+        )
+        inventory.take_back("order-1", {"MUG": 2}, at="berlin", key="r-1")
+        inventory.undo(plain.movement_id, reason="wrong order")
+        with pytest.raises(errors.TooMany) as caught:
+            inventory.take_back("order-1", {"GIFT": 1}, at="berlin", key="r-2")
+        assert (caught.value.sku, caught.value.left) == ("GIFT", 0)
+        inventory.take_back("order-1", {"TEA": 1}, at="berlin", key="r-3")
+
+    def test_sale_beyond_an_empty_reservation_is_noted(self, shop: Shop) -> None:
+        """A bundle the order had, and has no more of."""
+        inventory = shop.inventory
+        inventory.reserve({"GIFT": 1}, reference="order-1")
+        inventory.release("order-1")
+        inventory.record([Sold("GIFT", 1, at="berlin", reference="order-1", key="s-1")])
+        note = inventory.history(reference="order-1")[-1].movement.notes[0]
+        assert note == (
+            "beyond_reservation: 1 of GIFT were sold under order-1, "
+            "its reservation still had 0 there"
+        )
+
     def test_sale_of_what_became_a_bundle_is_not_corrected(self, shop: Shop) -> None:
         """What was one movement of one SKU would be another thing now; undoing says so."""
         shop.inventory.receive("CUP", 5, at="berlin")

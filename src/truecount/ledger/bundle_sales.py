@@ -111,7 +111,7 @@ def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
     shelf = inside(operation.at, State.SELLABLE)
     legs += [Leg(key.sku, key.lot, part, shelf, CUSTOMER) for key, part in parts]
     notes = expired_lots(operation, book, now, parts)
-    if left and left < operation.quantity:
+    if left and (kit is not None or any(line.key.sku == operation.sku for line in plain)):
         notes.append(
             f"beyond_reservation: {operation.quantity} of {operation.sku} were sold under "
             f"{operation.reference}, its reservation still had {operation.quantity - left} there"
@@ -245,19 +245,33 @@ def _coming_back(
         left = quantity
         for account in bundles:
             if account.kit is not None and account.kit.sku == sku:
-                whole = min(left, capacity(account.kit.bill, account.outside))
+                shelf = _outside(account, rest, bundles)
+                whole = min(left, capacity(account.kit.bill, shelf))
                 left -= whole
-                for each, units in net(account.kit.bill, whole, account.outside).taken.items():
+                for each, units in net(account.kit.bill, whole, shelf).taken.items():
                     yield _Back(account, each, units, account.back.get(each, 0))
                     account.take(each, units)
         for account in (rest, *bundles):
-            units = min(left, account.outside.get(sku, 0))
+            units = min(left, _outside(account, rest, bundles).get(sku, 0))
             if units > 0:
                 yield _Back(account, sku, units, account.back.get(sku, 0))
                 account.take(sku, units)
                 left -= units
         if left:
             yield sku, left
+
+
+def _outside(account: _Account, rest: _Account, bundles: Sequence[_Account]) -> dict[str, int]:
+    """
+    Return what the customer has of an account, but never more than of the whole order.
+
+    An undone sale may leave its account with more that came back than went.
+    """
+    everywhere = [each.outside for each in (rest, *bundles)]
+    return {
+        sku: min(units, sum([outside.get(sku, 0) for outside in everywhere]))
+        for sku, units in account.outside.items()
+    }
 
 
 def _tallies(reference: str, each: _Back) -> list[Tally]:

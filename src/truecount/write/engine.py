@@ -201,8 +201,10 @@ class Engine:
         if not isinstance(outcome.error, UnknownSku):
             return outcome
         with self.read() as reader:
-            known = (sku for sku, _ in groupby(reader.stock(), lambda item: item[0].sku))
-            near = get_close_matches(outcome.error.sku, list(islice(known, _NEAREST_READ)), n=2)
+            stocked = (sku for sku, _ in groupby(reader.stock(), lambda item: item[0].sku))
+            known = list(islice(stocked, _NEAREST_READ))
+            known += islice(self.settings_in(reader).recipes, _NEAREST_READ)
+            near = get_close_matches(outcome.error.sku, dict.fromkeys(known), n=2)
         return attrs.evolve(outcome, error=UnknownSku(outcome.error.sku, tuple(near)))
 
 
