@@ -72,8 +72,21 @@ if TYPE_CHECKING:
     from truecount.model.quantities import Unit
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
+    from truecount.reconciliation.differ import Difference
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
+    from truecount.reconciliation.mismatches import Mismatch, MismatchKind
+    from truecount.reconciliation.observations import (
+        Count,
+        Formula,
+        Level,
+        Shown,
+        Snapshot,
+        Source,
+    )
+    from truecount.reconciliation.published import Published
+    from truecount.reconciliation.reconciler import Reconciler
     from truecount.reconciliation.register import Dismiss
+    from truecount.reconciliation.report import Reconciliation, Undecided
     from truecount.reservations.views import Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
     from truecount.storage.sqlite import SQLiteStorage
@@ -101,8 +114,14 @@ _HOMES = {
     "truecount.model.quantities": "Unit",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
+    "truecount.reconciliation.differ": "Difference",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
+    "truecount.reconciliation.mismatches": "Mismatch MismatchKind",
+    "truecount.reconciliation.observations": "Count Formula Level Shown Snapshot Source",
+    "truecount.reconciliation.published": "Published",
+    "truecount.reconciliation.reconciler": "Reconciler",
     "truecount.reconciliation.register": "Dismiss",
+    "truecount.reconciliation.report": "Reconciliation Undecided",
     "truecount.reservations.views": "Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
     "truecount.storage.sqlite": "SQLiteStorage",
@@ -135,10 +154,12 @@ __all__ = [
     "Committed",
     "Confirm",
     "Correct",
+    "Count",
     "Counted",
     "Damaged",
     "DeliveryClosed",
     "DeliveryLine",
+    "Difference",
     "Disassemble",
     "Dismiss",
     "Expected",
@@ -147,14 +168,18 @@ __all__ = [
     "Finding",
     "FindingKind",
     "FindingsReport",
+    "Formula",
     "HistoryEntry",
     "Import",
     "Inspected",
     "Inventory",
     "Kind",
     "Leg",
+    "Level",
     "Lost",
     "MemoryStorage",
+    "Mismatch",
+    "MismatchKind",
     "Movement",
     "Opened",
     "Operation",
@@ -163,7 +188,10 @@ __all__ = [
     "Place",
     "Policy",
     "Problem",
+    "Published",
     "Received",
+    "Reconciler",
+    "Reconciliation",
     "Rejected",
     "Release",
     "Relocate",
@@ -176,13 +204,17 @@ __all__ = [
     "Scrapped",
     "Ship",
     "ShortPick",
+    "Shown",
+    "Snapshot",
     "Sold",
+    "Source",
     "State",
     "StockKey",
     "TakeBack",
     "Transfer",
     "TransferLine",
     "TransferOut",
+    "Undecided",
     "Undo",
     "Unit",
     "Verification",

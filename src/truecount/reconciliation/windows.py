@@ -37,7 +37,7 @@ from truecount.model.places import ON_HAND, RESERVED, STATES, State
 from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach
-from truecount.reconciliation.observations import LEDGER, Shown, Source
+from truecount.reconciliation.observations import LEDGER, Formula, Shown, Source
 from truecount.reconciliation.reach import Change, Reach
 from truecount.reconciliation.view import HELD, SELLABLE, newest_first
 
@@ -74,6 +74,7 @@ class Bounds(NamedTuple):
 
 
 _EXACT: Final = Bounds(0, 0)
+_SHOWN_AS_IS: Final = Formula()
 
 
 @attrs.frozen
@@ -100,6 +101,16 @@ class Clocks:
     def of(self, source: str) -> Bounds:
         """Return the bounds of a source; one that nobody described is exact."""
         return self.bounds.get(source, _EXACT)
+
+    def formula(self, source: str) -> Formula:
+        """Return how a source makes the level it shows."""
+        described = self.sources.get(source)
+        return _SHOWN_AS_IS if described is None else described.formula
+
+    def drawn_on(self, source: str) -> frozenset[str] | None:
+        """Return the locations a source draws on, None for all."""
+        described = self.sources.get(source)
+        return None if described is None else described.at
 
     def span(self, source: str, since: Instant, until: Instant) -> Span:
         """Return when what *source* observed from *since* to *until* may really have been."""
