@@ -5,7 +5,7 @@ Rules:
 1. An observation was true at some moment of its interval; nobody knows which. Without an
    interval it is made at the moment of the comparison.
 2. A source states its bounds: how far its clock may be off, how late its reports may come.
-   A source nobody described stamps exactly and reports at once.
+   A source nobody described, by name or as ``"*"``, stamps exactly and reports at once.
 3. Checked at the door: a reversed interval, a naive time, a fraction is refused here; what
    needs the book (a future count, an unknown location) is refused by the comparison.
 """
@@ -31,6 +31,8 @@ SCHEMA: Final = 1
 
 #: Whose clock stamps what the ledger records itself; describe it like any other source.
 LEDGER: Final = "ledger"
+#: Everybody who is not described by name.
+ANYBODY: Final = "*"
 #: Whose clock counts are taken by, unless they say another.
 SHELF: Final = "shelf"
 
@@ -155,7 +157,8 @@ class Source:
 
     Attributes:
         name: What events call ``origin`` and observations ``source``; ``"ledger"`` is the
-            clock of the ledger itself, ``"shelf"`` that of counts.
+            clock of the ledger itself, ``"shelf"`` that of counts, ``"*"`` is everybody who
+            is not described by name.
         skew: How far any of its stamps may be from the true time, either way.
         late: How long after it happened an event of it may be recorded.
         formula: How it makes the level it shows.

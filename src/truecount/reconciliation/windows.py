@@ -37,7 +37,7 @@ from truecount.model.places import ON_HAND, RESERVED, STATES, State
 from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach
-from truecount.reconciliation.observations import LEDGER, Formula, Shown, Source
+from truecount.reconciliation.observations import ANYBODY, LEDGER, Formula, Shown, Source
 from truecount.reconciliation.reach import Change, Reach
 from truecount.reconciliation.view import HELD, SELLABLE, newest_first
 
@@ -99,17 +99,29 @@ class Clocks:
         object.__setattr__(self, "worst", worst)
 
     def of(self, source: str) -> Bounds:
-        """Return the bounds of a source; one that nobody described is exact."""
-        return self.bounds.get(source, _EXACT)
+        """
+        Return the bounds of a source; one that nobody described is exact.
+
+        What the ledger decides happens when it is recorded, so it is only late by its own word.
+        """
+        found = self.bounds.get(source)
+        if found is None:
+            found = self.bounds.get(ANYBODY, _EXACT)
+            return found._replace(late=0) if source == LEDGER else found
+        return found
+
+    def described(self, source: str) -> Source | None:
+        """Return who a source is, if it was described."""
+        return self.sources.get(source) or self.sources.get(ANYBODY)
 
     def formula(self, source: str) -> Formula:
         """Return how a source makes the level it shows."""
-        described = self.sources.get(source)
+        described = self.described(source)
         return _SHOWN_AS_IS if described is None else described.formula
 
     def drawn_on(self, source: str) -> frozenset[str] | None:
         """Return the locations a source draws on, None for all."""
-        described = self.sources.get(source)
+        described = self.described(source)
         return None if described is None else described.at
 
     def span(self, source: str, since: Instant, until: Instant) -> Span:
