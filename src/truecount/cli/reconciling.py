@@ -136,8 +136,8 @@ def reconcile(
         strip=strip,
     )
     times = _times(as_of, until)
-    with ledger(db, tenant, read_only=True) as inventory:
-        with collecting_rarely(), screen.progress("reading") as progress:
+    with ledger(db, tenant, read_only=True) as inventory, collecting_rarely():
+        with screen.progress("reading") as progress:
             rows = rows_of(sheet, progress)
             known = frozenset(inventory.locations)
             seen = seen_in(rows, layout, known, times, source=source if levels else None)

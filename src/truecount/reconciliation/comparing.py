@@ -207,7 +207,7 @@ class _Comparison:
                 at_risk=self.book.at_risk(case, here),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
             )
-            self.tally.mismatches.append(mismatch_of(case, context))
+            self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])
 
 

@@ -322,9 +322,8 @@ class Context(NamedTuple):
     similar: tuple[str, ...] = ()
 
 
-def mismatch_of(case: Case, context: Context) -> Mismatch:
-    """Return a difference as callers see it: its kinds, a sentence, an advice."""
-    kinds = kinds_of(case)
+def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -> Mismatch:
+    """Return a difference as callers see it: its *kinds*, a sentence, an advice."""
     seen = case.seen
     at, lot = place_of(seen)
     stale = stale_since(case) if MismatchKind.STALE_SYNC in kinds else None

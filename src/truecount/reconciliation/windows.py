@@ -83,6 +83,8 @@ class Clocks:
 
     sources: Mapping[str, Source]
     bounds: Mapping[str, Bounds] = attrs.field(init=False)
+    #: Those of a source that was not described by name.
+    otherwise: Bounds = attrs.field(init=False)
     #: The greatest skew and lateness of any source that stamps events.
     worst: Bounds = attrs.field(init=False)
 
@@ -91,24 +93,19 @@ class Clocks:
             name: Bounds(microseconds(source.skew), microseconds(source.late))
             for name, source in self.sources.items()
         }
+        otherwise = bounds.get(ANYBODY, _EXACT)
+        # What the ledger decides happens when it is recorded: it is late by its own word only.
+        bounds.setdefault(LEDGER, otherwise._replace(late=0))
         worst = Bounds(
-            max((each.skew for each in bounds.values()), default=0),
-            max((each.late for each in bounds.values()), default=0),
+            max(each.skew for each in bounds.values()), max(each.late for each in bounds.values())
         )
         object.__setattr__(self, "bounds", bounds)
+        object.__setattr__(self, "otherwise", otherwise)
         object.__setattr__(self, "worst", worst)
 
     def of(self, source: str) -> Bounds:
-        """
-        Return the bounds of a source; one that nobody described is exact.
-
-        What the ledger decides happens when it is recorded, so it is only late by its own word.
-        """
-        found = self.bounds.get(source)
-        if found is None:
-            found = self.bounds.get(ANYBODY, _EXACT)
-            return found._replace(late=0) if source == LEDGER else found
-        return found
+        """Return the bounds of a source; one that nobody described is exact."""
+        return self.bounds.get(source, self.otherwise)
 
     def described(self, source: str) -> Source | None:
         """Return who a source is, if it was described."""
@@ -307,6 +304,8 @@ def _available(reader: Reader, clocks: Clocks, past: Past, key: StockKey, row: S
     """Return what may have been promisable of one key."""
     later = past.later.get(key, ())
     base = past.base[key][SELLABLE]
+    if not later and row.lot_expires_at is None and not past.base[key][HELD]:
+        return reach.point(base)
     changes = {
         event.row.id: (event, change[SELLABLE])
         for event in past.events
