@@ -218,10 +218,10 @@ class TestBadInput:
         assert "counted 45 by kim" in answer.out
 
     @pytest.mark.slow
-    def test_million_unknown_skus_are_reported_within_bounds(self, line: Line) -> None:
-        """A file of another shop is told from mismatches, counted whole, listed in part."""
-        file = counts(line, *(f"X-{n},1,berlin" for n in range(1_000_000)))
+    def test_file_of_another_shop_is_counted_whole_and_listed_in_part(self, line: Line) -> None:
+        """A hundred thousand unknown SKUs are mismatches like others, within bounds."""
+        file = counts(line, *(f"X-{n},1,berlin" for n in range(100_000)))
         answer = line("reconcile", "--counts", file, "--json")
         assert answer.code == 1
-        assert answer.data["kinds"] == {"unknown_sku": 1_000_000}
+        assert answer.data["kinds"] == {"unknown_sku": 100_000}
         assert len(answer.data["mismatches"]) == 10_000
