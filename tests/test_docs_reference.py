@@ -235,15 +235,17 @@ def listed_findings() -> str:
 
 def listed_mismatches() -> str:
     """Return the kinds of mismatch, in the order in which they are tried."""
-    rows = ((f"`{kind.value}`", MEANT[kind], rule.advice) for kind, rule in mismatches.KINDS.items())
+    rows = (
+        (f"`{kind.value}`", MEANT[kind], rule.advice) for kind, rule in mismatches.KINDS.items()
+    )
     return table(("kind", "when", "what to do"), rows)
 
 
 #: When a difference is of a kind, in words.
 MEANT = {
     mismatches.MismatchKind.OVERSOLD: "more is promised than may be, by the book alone",
-    mismatches.MismatchKind.PHANTOM: "fewer were counted than the book can have had",
-    mismatches.MismatchKind.UNRECORDED: "more were counted than the book can have had",
+    mismatches.MismatchKind.PHANTOM: "fewer were counted than the book may have had",
+    mismatches.MismatchKind.UNRECORDED: "more were counted than the book may have had; between two possible values, both",
     mismatches.MismatchKind.RESERVED_AS_AVAILABLE: "the level is the source's formula over what "
     "is on hand",
     mismatches.MismatchKind.STALE_SYNC: "the level was published, or would have been, before",

@@ -108,6 +108,18 @@ class TestCounts:
             assert bool(report.mismatches) is decided
             assert [each.decidable_at for each in report.undecided] == [None] * (not decided)
 
+    def test_count_between_two_possible_values_is_of_both_kinds(self) -> None:
+        """Five or one were there; three is wrong, and nobody can say in which direction."""
+        shop = stocked(MUG=5)
+        since = shop.clock.now
+        shop.clock.tick(MINUTE)
+        shop.inventory.record([Sold("MUG", 4, at="berlin", key="till-1")])
+        until = shop.clock.tick(MINUTE)
+        count = Count("MUG", 3, at="berlin", counted_at=since, counted_until=until)
+        [found] = shop.inventory.reconcile([count]).mismatches
+        assert (found.kinds, found.delta) == ((K.PHANTOM, K.UNRECORDED), (-2, 2))
+        assert "up to 2 in the book are not on the shelf" in found.sentence
+
     def test_picked_units_are_not_on_the_shelf(self) -> None:
         """A count says which states it covers; by default what was picked is not seen."""
         shop = stocked(MUG=5)

@@ -97,10 +97,26 @@ class KindRule(NamedTuple):
     advice: str
 
 
-def _units(case: Case) -> str:
-    """Return by how much it differs, without the sign."""
-    low, high = sorted(map(abs, case.verdict.delta))
-    return str(low) if low == high else f"{low} to {high}"
+def _units(least: int, most: int) -> str:
+    """
+    Return how many units are meant.
+
+    >>> _units(2, 2), _units(2, 5), _units(-1, 5)
+    ('2', '2 to 5', 'up to 5')
+    """
+    if least == most:
+        return str(most)
+    return f"{least} to {most}" if least > 0 else f"up to {most}"
+
+
+def _missing(case: Case) -> str:
+    counted = case.seen.quantity
+    return _units(case.reach.lowest - counted, case.reach.highest - counted)
+
+
+def _surplus(case: Case) -> str:
+    counted = case.seen.quantity
+    return _units(counted - case.reach.highest, counted - case.reach.lowest)
 
 
 def _is_counted(case: Case) -> bool:
@@ -112,11 +128,16 @@ def _is_shown(case: Case) -> bool:
 
 
 def _phantom(case: Case) -> bool:
-    return _is_counted(case) and case.seen.quantity < case.reach.lowest
+    """
+    Return whether fewer were counted than some value the book may have had.
+
+    Between two possible values a count may be too low or too high, and is of both kinds.
+    """
+    return _is_counted(case) and case.seen.quantity < case.reach.highest
 
 
 def _unrecorded(case: Case) -> bool:
-    return _is_counted(case) and case.seen.quantity > case.reach.highest
+    return _is_counted(case) and case.seen.quantity > case.reach.lowest
 
 
 def _reserved_as_available(case: Case) -> bool:
@@ -177,12 +198,12 @@ KINDS: Final[Mapping[MismatchKind, KindRule]] = {
     ),
     MismatchKind.PHANTOM: KindRule(
         _phantom,
-        lambda case: f"{_units(case)} in the book are not on the shelf",
+        lambda case: f"{_missing(case)} in the book are not on the shelf",
         "Look in the places next to it, count again, then let the book follow the count.",
     ),
     MismatchKind.UNRECORDED: KindRule(
         _unrecorded,
-        lambda case: f"{_units(case)} on the shelf are not in the book",
+        lambda case: f"{_surplus(case)} on the shelf are not in the book",
         "Look for the receipt or return that was not recorded; else let the book follow.",
     ),
     MismatchKind.RESERVED_AS_AVAILABLE: KindRule(
