@@ -181,6 +181,18 @@ class TestCounts:
             shop.inventory.count(each.sku, each.observed, at=each.at, counted_at=at)
         assert shop.inventory.reconcile(seen).ok
 
+    def test_recorded_count_agrees_with_itself_however_vague_its_time(self) -> None:
+        """I18 with clocks that are off: what the book learned from a count is no event in it."""
+        shop = stocked(MUG=5)
+        at = shop.clock.now
+        until = shop.clock.tick(MINUTE)
+        shop.clock.tick(10 * MINUTE)
+        seen = [Count("MUG", 3, at="berlin", counted_at=at, counted_until=until)]
+        sources = [Source("shelf", skew=MINUTE)]
+        assert shop.inventory.reconcile(seen, sources=sources).found == 1
+        shop.inventory.count("MUG", 3, at="berlin", counted_at=at)
+        assert shop.inventory.reconcile(seen, sources=sources).ok
+
 
 class TestLevels:
     def test_level_is_made_by_the_formula_of_its_source(self) -> None:

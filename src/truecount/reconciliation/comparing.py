@@ -187,7 +187,7 @@ class _Comparison:
             shows=formula.shows,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
             pushes=self.book.pushes(seen, span.until),
-            path=lambda: self.book.path(here, formula),
+            path=lambda: () if seen.sku in self.book.recipes else self.book.path(here, formula),
             components_agree=self._components_agree(seen.source, seen.sku),
         )
 

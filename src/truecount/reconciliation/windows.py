@@ -12,7 +12,10 @@ Rules:
 4. ``available`` counts holds that have run out, and they run out without a write. A hold that
    had run out before the window counts as sellable throughout; one that runs out inside it
    may count with any number of units it held meanwhile, or with none.
-5. A key that has not moved since the window began is answered from its stock row alone.
+5. A recorded count is no event: its variance is what the book had not heard of, and arose
+   before. Inside the window it is in the base, so what was recorded from an observation
+   agrees with that observation.
+6. A key that has not moved since the window began is answered from its stock row alone.
 
 Invariants:
 I19 The reach holds every value the figure can have had, while the bounds hold.
@@ -31,6 +34,7 @@ import attrs
 
 from truecount.ledger.supply import is_expired
 from truecount.model.instants import Instant, microseconds
+from truecount.model.kinds import Kind
 from truecount.model.lines import NEVER, LineRow
 from truecount.model.movements import Body, MovementRow, decode
 from truecount.model.places import ON_HAND, RESERVED, STATES, State
@@ -243,6 +247,9 @@ def _retold(event: Event) -> Iterator[StockKey]:
             yield key
 
 
+#: Movements that put the book right and say nothing of what happened at their time.
+CORRECTIONS: Final = frozenset({Kind.COUNT.value})
+
 _SEEN: Final = "seen"
 _PERHAPS: Final = "perhaps"
 _NOT_YET: Final = "not yet"
@@ -252,15 +259,16 @@ def _placed(clocks: Clocks, event: Event, span: Span) -> str:
     """Return whether an event was seen, perhaps seen, or not yet there."""
     origin, stamped_here = event.source
     skew, late = clocks.of(origin or LEDGER)
+    earliest = event.stamp - skew
     if stamped_here:
         # The ledger's clock, when the report came in: it happened up to its lateness before.
         skew = clocks.of(LEDGER).skew
-        if event.stamp - late - skew > span.until:
-            return _NOT_YET
-        return _SEEN if event.stamp + skew <= span.since else _PERHAPS
-    if event.stamp - skew > span.until:
+        earliest = event.stamp - skew - late
+    if earliest > span.until:
         return _NOT_YET
-    return _SEEN if event.stamp + skew <= span.since else _PERHAPS
+    if event.stamp + skew <= span.since or event.row.kind in CORRECTIONS:
+        return _SEEN
+    return _PERHAPS
 
 
 def _line_of(clocks: Clocks, event: Event) -> tuple[str, str]:
