@@ -71,6 +71,10 @@ class TestReach:
         """What may be promised of several keys holds every combination of theirs."""
         found = reach.never_netted([reach.reach_of(part) for part in parts])
         assert all(found.holds(netted_numbers(list(each))) for each in product(*parts))
+        first, *rest = map(reach.reach_of, parts)
+        hull = reach.never_netted([first.hull(), *rest])
+        assert (hull.lowest, hull.highest) == (found.lowest, found.highest)
+        assert all(hull.holds(netted_numbers(list(each))) for each in product(*parts))
 
     @given(VALUES, VALUES)
     def test_hull_holds_what_the_set_holds(self, a: frozenset[int], b: frozenset[int]) -> None:

@@ -315,6 +315,21 @@ class TestLevels:
         assert reconcile([Level("etsy", "TEA", 0)]).ok
         assert reconcile([Level("etsy", "TEA", 4)]).mismatches
 
+    def test_expiry_told_anew_since_leaves_both_possible(self) -> None:
+        """What the lot's expiry was then is not known for sure, so neither reading is wrong."""
+        shop = stocked()
+        day = timedelta(days=1)
+        start = shop.clock.now
+        shop.inventory.receive("TEA", 4, at="berlin", lot="L1", lot_expires_at=start + 30 * day)
+        seen_at = shop.clock.tick(2 * day)
+        shop.clock.tick(MINUTE)
+        shop.inventory.receive("TEA", 1, at="berlin", lot="L1", lot_expires_at=start + day)
+        shop.clock.tick(MINUTE)
+        for shown in (4, 0):
+            report = shop.inventory.reconcile([Level("etsy", "TEA", shown, seen_at=seen_at)])
+            assert report.undecided
+        assert shop.inventory.reconcile([Level("etsy", "TEA", 3, seen_at=seen_at)]).mismatches
+
 
 class TestLists:
     def test_complete_list_is_held_to_what_it_lacks(self) -> None:
