@@ -6,13 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_bundles, bench_memory, bench_sqlite, bench_start, bench_time
+from benchmarks import (
+    bench_bundles,
+    bench_memory,
+    bench_reconcile,
+    bench_sqlite,
+    bench_start,
+    bench_time,
+)
 from benchmarks.by_hand_sqlite import ByHand, connect, stocked
 from benchmarks.harness import Case, Sizes, document, run_case, table
 from truecount import Inventory, SQLiteStorage
 
 
-CASES = [*bench_memory.CASES, *bench_sqlite.CASES, *bench_start.CASES]
+CASES = [
+    *bench_memory.CASES,
+    *bench_reconcile.CASES,
+    *bench_sqlite.CASES,
+    *bench_start.CASES,
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -23,6 +35,11 @@ def test_benchmark_runs(case: Case, tmp_path: Path) -> None:
     assert result.ratio > 0
     assert case.name in table([result])
     assert document([result], operations)["results"]
+
+
+def test_every_way_of_joining_finds_the_same() -> None:
+    """The joins that are compared in speed agree on what differs."""
+    bench_reconcile.check(1000)
 
 
 def test_slope_of_as_of_reads_is_measured() -> None:

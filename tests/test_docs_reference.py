@@ -35,7 +35,14 @@ from truecount.model import (
 from truecount.model.kinds import TABLE
 from truecount.model.operation import Operation
 from truecount.model.stock import Figures
-from truecount.reconciliation import findings
+from truecount.reconciliation import (
+    book_side,
+    findings,
+    mismatches,
+    published,
+    reach,
+    report,
+)
 from truecount.reservations import manager, sourcing
 from truecount.write import apply, engine, group
 
@@ -239,6 +246,32 @@ def listed_findings() -> str:
     return table(("kind", "urgency", "what to do", "can be dismissed"), rows)
 
 
+def listed_mismatches() -> str:
+    """Return the kinds of mismatch, in the order in which they are tried."""
+    rows = (
+        (f"`{kind.value}`", MEANT[kind], rule.advice) for kind, rule in mismatches.KINDS.items()
+    )
+    return table(("kind", "when", "what to do"), rows)
+
+
+#: When a difference is of a kind, in words.
+MEANT = {
+    mismatches.MismatchKind.OVERSOLD: "more is promised than may be, by the book alone",
+    mismatches.MismatchKind.PHANTOM: "fewer were counted than the book may have had",
+    mismatches.MismatchKind.UNRECORDED: "more were counted than the book may have had; between two possible values, both",
+    mismatches.MismatchKind.RESERVED_AS_AVAILABLE: "the level is the source's formula over what "
+    "is on hand",
+    mismatches.MismatchKind.STALE_SYNC: "the level was published, or would have been, before",
+    mismatches.MismatchKind.BUNDLE: "a kit's level differs while its components match",
+    mismatches.MismatchKind.FOREIGN_EDIT: "the book still is what was published last, and "
+    "something else is shown",
+    mismatches.MismatchKind.UNKNOWN_SKU: "the ledger never saw the SKU",
+    mismatches.MismatchKind.DUPLICATE_SKU: "a list has the SKU several times",
+    mismatches.MismatchKind.UNLISTED: "a complete list lacks a SKU that should show something",
+    mismatches.MismatchKind.OTHER: "none of the others",
+}
+
+
 def limits() -> str:
     """Return the limits the code has, each read from its constant."""
     rows = (
@@ -263,6 +296,14 @@ def limits() -> str:
         ("changed rules told to who missed them, and generations back",
          f"{settings.JOURNAL_MAX:,} and {settings.JOURNAL_GENERATIONS}",
          "whoever missed more reads all rules anew"),
+        ("levels published that are remembered of each SKU of a source", str(published.KEPT_MAX),
+         "the oldest are forgotten"),
+        ("sums of prefixes that a comparison lists", f"{reach.COMBINATIONS_MAX:,}",
+         "the interval around them is taken, which only leaves more undecided"),
+        ("listed mismatches of each of `unknown_sku`, `duplicate_sku`, `unlisted`",
+         f"{report.LISTED_MAX:,}", "the rest are counted"),
+        ("entries walked back to find when a stale level was right", f"{book_side.PATH_MAX:,}",
+         "it is not called stale"),
         ("restarts of one write", str(apply.ATTEMPTS_MAX), "`Retryable`"),
     )  # fmt: skip
     return table(("limit", "value", "beyond it"), rows)
@@ -274,6 +315,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "kinds": kinds,
     "limits": limits,
     "methods": methods,
+    "mismatches": listed_mismatches,
     "operations": listed_operations,
     "protocol": protocol,
 }

@@ -78,8 +78,21 @@ if TYPE_CHECKING:
     from truecount.model.recipes import Bill, Recipe
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
+    from truecount.reconciliation.differ import Difference
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
+    from truecount.reconciliation.mismatches import Mismatch, MismatchKind
+    from truecount.reconciliation.observations import (
+        Count,
+        Formula,
+        Level,
+        Shown,
+        Snapshot,
+        Source,
+    )
+    from truecount.reconciliation.published import Published
+    from truecount.reconciliation.reconciler import Reconciler
     from truecount.reconciliation.register import Dismiss
+    from truecount.reconciliation.report import Reconciliation, Undecided
     from truecount.reservations.views import CartCheck, KitLine, Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
     from truecount.storage.sqlite import SQLiteStorage
@@ -111,8 +124,14 @@ _HOMES = {
     "truecount.model.recipes": "Bill Recipe",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
+    "truecount.reconciliation.differ": "Difference",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
+    "truecount.reconciliation.mismatches": "Mismatch MismatchKind",
+    "truecount.reconciliation.observations": "Count Formula Level Shown Snapshot Source",
+    "truecount.reconciliation.published": "Published",
+    "truecount.reconciliation.reconciler": "Reconciler",
     "truecount.reconciliation.register": "Dismiss",
+    "truecount.reconciliation.report": "Reconciliation Undecided",
     "truecount.reservations.views": "CartCheck KitLine Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
     "truecount.storage.sqlite": "SQLiteStorage",
@@ -149,11 +168,13 @@ __all__ = [
     "Committed",
     "Confirm",
     "Correct",
+    "Count",
     "Counted",
     "Damaged",
     "DefineBundle",
     "DeliveryClosed",
     "DeliveryLine",
+    "Difference",
     "Disassemble",
     "Dismiss",
     "Expected",
@@ -162,6 +183,7 @@ __all__ = [
     "Finding",
     "FindingKind",
     "FindingsReport",
+    "Formula",
     "HistoryEntry",
     "Import",
     "Inspected",
@@ -169,8 +191,11 @@ __all__ = [
     "Kind",
     "KitLine",
     "Leg",
+    "Level",
     "Lost",
     "MemoryStorage",
+    "Mismatch",
+    "MismatchKind",
     "Movement",
     "Opened",
     "Operation",
@@ -179,9 +204,12 @@ __all__ = [
     "Place",
     "Policy",
     "Problem",
+    "Published",
     "Received",
     "Recipe",
     "RecipeVersion",
+    "Reconciler",
+    "Reconciliation",
     "Rejected",
     "Release",
     "Relocate",
@@ -195,13 +223,17 @@ __all__ = [
     "Scrapped",
     "Ship",
     "ShortPick",
+    "Shown",
+    "Snapshot",
     "Sold",
+    "Source",
     "State",
     "StockKey",
     "TakeBack",
     "Transfer",
     "TransferLine",
     "TransferOut",
+    "Undecided",
     "Undo",
     "Unit",
     "Verification",

@@ -256,6 +256,21 @@ class NotInTransaction(InvalidRequest):
 
 
 @attrs.frozen
+class DuplicateObservation(InvalidRequest):
+    """One observer said two things of one SKU in one comparison; nobody knows which holds."""
+
+    what: str
+    first: int
+    second: int
+
+    def __str__(self) -> str:
+        return (
+            f"cannot compare a second {self.what}: {self.second}, after {self.first}; leave one, "
+            "or name another counter for a recount"
+        )
+
+
+@attrs.frozen
 class InvalidData(InvalidRequest):
     """Data to be read back or imported is not what an export writes."""
 

@@ -20,6 +20,8 @@ from truecount.ledger.stock_ledger import StockLedger, ledger_rules
 from truecount.model.names import shown
 from truecount.protocols.storage import Storage
 from truecount.protocols.system import Clock, IdFactory, Observer
+from truecount.reconciliation.published import PUBLISHED_RULES
+from truecount.reconciliation.reconciler import Reconciler
 from truecount.reconciliation.register import FINDING_RULES, BookFindings
 from truecount.reservations.manager import ReservationManager
 from truecount.reservations.rules import reservation_rules
@@ -29,9 +31,9 @@ from truecount.system import new_id, system_clock
 from truecount.write.engine import Engine
 
 
-class Inventory(StockLedger, ReservationManager, BookFindings):
+class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
     """
-    Stock counts that stay true: ledger, reservations, bundles and findings of one tenant.
+    Stock counts that stay true: the whole library over one ledger of one tenant.
 
     Safe to share between threads: concurrent callers share transactions, each gets its own
     outcome. A joined inventory (``within``) belongs to the thread of its connection.
@@ -75,6 +77,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
                     **reservation_rules(sourcing),
                     **BUNDLE_RULES,
                     **FINDING_RULES,
+                    **PUBLISHED_RULES,
                 },
                 clock=clock,
                 new_id=new_id,
@@ -89,6 +92,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
         StockLedger.__init__(self, engine)
         ReservationManager.__init__(self, engine)
         BookFindings.__init__(self, engine)
+        Reconciler.__init__(self, engine)
         self.bundles = BundleResolver(engine)
         return self
 

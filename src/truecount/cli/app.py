@@ -12,6 +12,7 @@ from truecount.cli.demo import demo
 from truecount.cli.importing import import_csv
 from truecount.cli.moving import export, restore
 from truecount.cli.options import Code, fail
+from truecount.cli.reconciling import reconcile
 from truecount.cli.stock import history, locations_app, stock, sweep
 
 
@@ -63,6 +64,7 @@ for _name, _command in (
     ("findings", findings),
     ("history", history),
     ("import", import_csv),
+    ("reconcile", reconcile),
     ("restore", restore),
     ("stock", stock),
     ("sweep", sweep),

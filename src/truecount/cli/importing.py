@@ -97,19 +97,19 @@ def import_csv(
     """Import a CSV file; the help shown is ``_HELP``."""
     screen = Screen(as_json=as_json)
     path = named(db)
-    sheet = sheet_of(file, encoding, None if delimiter is None else _delimiter(delimiter))
-    said = {**_pairs("--set", constants), **_said(kind=kind, location=location)}
+    sheet = sheet_of(file, encoding, None if delimiter is None else delimiter_of(delimiter))
+    said = {**pairs_of("--set", constants), **_said(kind=kind, location=location)}
     layout = Layout(
         header=sheet.header,
-        places=places_of(sheet.header, _pairs("--map", mapping), said, extra=extra),
+        places=places_of(sheet.header, pairs_of("--map", mapping), said, extra=extra),
         constants=said,
-        timezone=None if timezone is None else _zone(timezone),
+        timezone=None if timezone is None else zone_of(timezone),
         key_prefix=_key_prefix(file.name if key_prefix is None else key_prefix),
-        locations=_declared(path, tenant),
+        locations=declared(path, tenant),
         any_location=create_locations,
         strip=strip,
     )
-    with _collecting_rarely(), screen.progress("checking") as progress:
+    with collecting_rarely(), screen.progress("checking") as progress:
         checked = check(sheet, layout, progress)
     if dry_run or (checked.bad and skip_bad is None):
         _tell_checked(screen, file, checked, layout)
@@ -118,7 +118,7 @@ def import_csv(
     with _maybe(skip_bad, sheet) as rejects, ledger(path, tenant, create=True) as inventory:
         if new:
             inventory.locations.add(*new)
-        with _collecting_rarely(), screen.progress("importing") as progress:
+        with collecting_rarely(), screen.progress("importing") as progress:
             written = write(inventory, sheet, layout, rejects=rejects, progress=progress)
     _tell_written(screen, file, written, new, skip_bad)
     if written.stopped_at is not None:
@@ -130,7 +130,7 @@ def import_csv(
 import_csv.__doc__ = _HELP
 
 
-def _declared(path: Path, tenant: str) -> frozenset[str]:
+def declared(path: Path, tenant: str) -> frozenset[str]:
     """Return the locations of the ledger; a ledger that is not there yet has none."""
     if not path.exists():
         return frozenset()
@@ -139,7 +139,7 @@ def _declared(path: Path, tenant: str) -> frozenset[str]:
 
 
 @contextmanager
-def _collecting_rarely() -> Iterator[None]:
+def collecting_rarely() -> Iterator[None]:
     """
     Look for cycles rarely while the context is open.
 
@@ -172,7 +172,7 @@ def _said(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _pairs(option: str, values: Sequence[str] | None) -> dict[str, str]:
+def pairs_of(option: str, values: Sequence[str] | None) -> dict[str, str]:
     """Return ``COLUMN=VALUE`` options as a mapping."""
     pairs: dict[str, str] = {}
     for value in values or ():
@@ -185,7 +185,8 @@ def _pairs(option: str, values: Sequence[str] | None) -> dict[str, str]:
     return pairs
 
 
-def _delimiter(value: str) -> str:
+def delimiter_of(value: str) -> str:
+    """Return what stands between cells, by its character or a word for it."""
     found = _DELIMITERS.get(value, value)
     if len(found) != 1 or found in '"\r\n':
         words = ", ".join(_DELIMITERS)
@@ -193,7 +194,7 @@ def _delimiter(value: str) -> str:
     return found
 
 
-def _zone(value: str) -> tzinfo:
+def zone_of(value: str) -> tzinfo:
     """Return a time zone by its name or offset."""
     offset = _OFFSET.fullmatch(value)
     try:
@@ -222,15 +223,15 @@ def _key_prefix(value: str) -> str:
 def _tell_checked(screen: Screen, file: Path, checked: Checked, layout: Layout) -> None:
     for problem in checked.problems:
         screen.say(str(problem), style="red", hang=2)
-    _tell_more(screen, checked.bad, len(checked.problems))
+    tell_more(screen, checked.bad, len(checked.problems))
     kinds = ", ".join(f"{count} {name}" for name, count in checked.kinds.items())
     new = sorted(checked.locations - layout.locations)
     if checked.bad:
         verb = "is" if checked.bad == 1 else "are"
-        screen.say(f"{checked.bad} of {_rows(checked.rows)} {verb} bad; nothing was imported")
+        screen.say(f"{checked.bad} of {rows_in(checked.rows)} {verb} bad; nothing was imported")
     else:
         verb = "is" if checked.rows == 1 else "are"
-        screen.say(f"{_rows(checked.rows)} {verb} good ({kinds or 'none'}); nothing was imported")
+        screen.say(f"{rows_in(checked.rows)} {verb} good ({kinds or 'none'}); nothing was imported")
     if new:
         screen.say(f"locations to declare: {', '.join(new)}")
     screen.data(
@@ -240,7 +241,7 @@ def _tell_checked(screen: Screen, file: Path, checked: Checked, layout: Layout) 
             "bad": checked.bad,
             "kinds": checked.kinds,
             "new_locations": new,
-            "problems": _as_data(checked.problems),
+            "problems": as_data(checked.problems),
         }
     )
 
@@ -250,14 +251,14 @@ def _tell_written(
 ) -> None:
     for problem in written.problems:
         screen.say(str(problem), style="red", hang=2)
-    _tell_more(screen, written.found, len(written.problems))
+    tell_more(screen, written.found, len(written.problems))
     if new:
         screen.say(f"declared {', '.join(new)}")
     verb = "was" if written.replayed == 1 else "were"
     known = f", {written.replayed} {verb} there already" if written.replayed else ""
-    screen.say(f"imported {_rows(written.imported)}{known}")
+    screen.say(f"imported {rows_in(written.imported)}{known}")
     if skip_bad is not None:
-        screen.say(f"{_rows(written.rejected)} sorted out into {skip_bad}")
+        screen.say(f"{rows_in(written.rejected)} sorted out into {skip_bad}")
     if written.stopped_at is not None:
         screen.say(
             f"stopped at the chunk that starts at line {written.stopped_at}: nothing of it was "
@@ -265,19 +266,20 @@ def _tell_written(
             style="bold red",
         )
     data: dict[str, Any] = attrs.asdict(written, recurse=False)
-    screen.data(
-        {"file": str(file), **data, "declared": new, "problems": _as_data(written.problems)}
-    )
+    screen.data({"file": str(file), **data, "declared": new, "problems": as_data(written.problems)})
 
 
-def _tell_more(screen: Screen, found: int, listed: int) -> None:
+def tell_more(screen: Screen, found: int, listed: int) -> None:
+    """Say how many problems are not listed."""
     if found > listed:
         screen.say(f"and {found - listed} more")
 
 
-def _rows(count: int) -> str:
+def rows_in(count: int) -> str:
+    """Return a number of rows in words."""
     return f"{count} {'row' if count == 1 else 'rows'}"
 
 
-def _as_data(problems: Sequence[Problem]) -> list[Mapping[str, Any]]:
+def as_data(problems: Sequence[Problem]) -> list[Mapping[str, Any]]:
+    """Return problems as plain data, for JSON."""
     return [problem._asdict() for problem in problems]

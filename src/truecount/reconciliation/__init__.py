@@ -1,7 +1,22 @@
 """
 Where the book and the world disagree, or the book with itself.
 
-``findings``    what a finding is: kinds, urgency, advice, identity (pure)
-``conditions``  what a reader shows that somebody should look at, one rule each (pure)
-``register``    which findings are open, since when, and who was told (pure, and its shell)
+The book alone:
+
+``findings``      what a finding is: kinds, urgency, advice, identity (pure)
+``conditions``    what a reader shows that somebody should look at, one rule each (pure)
+``register``      which findings are open, since when, and who was told (pure, and its shell)
+
+The book and the world:
+
+``observations``  what others saw, and how far they can be trusted (pure)
+``reach``         which values a figure may have shown meanwhile: arithmetic (pure)
+``verdicts``      match, mismatch, undecided until a named time (pure)
+``windows``       the book's side: what was seen for certain, and what perhaps (pure)
+``mismatches``    what kind a difference is, decided by one table (pure)
+``published``     what was last published to each channel: a record (pure)
+``differ``        two lists joined: in order, by hash, or only what moved (pure)
+``comparing``     observations against one reading of the book (pure; ``intake`` before it,
+                  ``book_side`` beside it, ``report`` after it)
+``reconciler``    the shell
 """

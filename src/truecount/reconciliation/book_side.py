@@ -1,0 +1,194 @@
+"""
+What a comparison asks the book: figures then, and what explains a difference. A reader inside.
+
+``comparing`` judges with it; the arithmetic is in ``windows`` and ``reach``.
+
+Complexity: of a figure as ``windows`` says; of a question as its method says.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import groupby, islice
+from operator import sub
+from typing import Final, TypeAlias
+
+import attrs
+
+from truecount.model.instants import Instant
+from truecount.model.stock import Amounts, never_netted
+from truecount.protocols.storage import Reader
+from truecount.reconciliation import reach as reaches
+from truecount.reconciliation.conditions import oversold
+from truecount.reconciliation.mismatches import Case, Was
+from truecount.reconciliation.observations import Count, Formula, Level, Shown
+from truecount.reconciliation.published import Push, published_levels
+from truecount.reconciliation.reach import Reach
+from truecount.reconciliation.view import (
+    EVIDENCE_MAX,
+    SELLABLE,
+    Shelf,
+    View,
+    at_risk,
+    folded,
+    newest_first,
+)
+from truecount.reconciliation.windows import (
+    SUMS,
+    Clocks,
+    Rows,
+    Span,
+    available_reach,
+    past_of,
+    sum_reach,
+    weights_of,
+)
+
+
+#: Entries walked back to find when a level shown was the book's.
+PATH_MAX: Final = 1000
+
+#: Kit to component to quantity for one kit, flattened: no component is itself a kit.
+Recipes: TypeAlias = Mapping[str, Mapping[str, int]]
+
+
+@attrs.define(eq=False)
+class BookSide:
+    """One reading of the book, with the bounds of those who stamp and show."""
+
+    view: View
+    clocks: Clocks
+    recipes: Recipes
+    #: SKUs of the book by what is left without case, spaces and leading zeros; read when asked.
+    _spellings: dict[str, list[str]] | None = attrs.field(default=None, init=False)
+
+    @property
+    def reader(self) -> Reader:
+        """Where the book is read."""
+        return self.view.reader
+
+    # --- figures -----------------------------------------------------------------------
+
+    def reach(self, seen: Count | Level, rows: Rows, span: Span) -> Reach:
+        """Return the values that may have been seen of the keys *rows*."""
+        if isinstance(seen, Count):
+            past = past_of(self.reader, self.clocks, rows, span)
+            return sum_reach(self.clocks, past, weights_of(seen.covers))
+        return self.shown(seen, rows, span, self.clocks.formula(seen.source).shows)
+
+    def shown(self, seen: Level, rows: Rows, span: Span, shows: Shown) -> Reach:
+        """Return what the source may have shown, if it shows the figure *shows*."""
+        found = self._figure(rows, span, shows)
+        recipe = self.recipes.get(seen.sku)
+        if recipe is not None:
+            found = reaches.plus(found, self._buildable(seen, recipe, span, shows))
+        return found.mapped(self.clocks.formula(seen.source))
+
+    def _figure(self, rows: Rows, span: Span, shows: Shown) -> Reach:
+        past = past_of(self.reader, self.clocks, rows, span)
+        if shows is Shown.AVAILABLE:
+            return available_reach(self.reader, self.clocks, past, rows)
+        return sum_reach(self.clocks, past, SUMS[shows])
+
+    def _buildable(self, seen: Level, recipe: Mapping[str, int], span: Span, shows: Shown) -> Reach:
+        """Return how many kits may have been made: the least any component suffices for."""
+        least: Reach | None = None
+        for sku, needed in sorted(recipe.items()):
+            rows = rows_of(seen, list(self.reader.stock(sku)))
+            enough = self._figure(rows, span, shows).mapped(_kits(needed))
+            least = enough if least is None else reaches.smaller(least, enough)
+        return reaches.point(0) if least is None else least
+
+    # --- questions ---------------------------------------------------------------------
+
+    def is_oversold(self, rows: Rows) -> bool:
+        """Return whether more is promised of any key than its policy allows."""
+        return any(True for shelf in self._shelves(rows) for _ in oversold(self.view, shelf))
+
+    def pushes(self, seen: Level, until: Instant) -> tuple[Push, ...]:
+        """Return what was published to a source before it was read, oldest first."""
+        known = published_levels(self.reader, seen.source, seen.sku)
+        return tuple(push for push in known if push.at <= until)
+
+    def _shelves(self, rows: Rows) -> Iterator[Shelf]:
+        for key, row in rows:
+            lines = list(self.reader.open_lines(key)) if any(row.promised) else []
+            expired = sum(line.held for line in lines if line.has_expired(self.view.now))
+            yield Shelf(key, row, lines, expired)
+
+    def at_risk(self, case: Case, rows: Rows) -> tuple[str, ...]:
+        """Return whose promises cannot be kept: the book's own shortage, and what is missing."""
+        missing = -case.verdict.delta[1] if isinstance(case.seen, Count) and case.is_plain else 0
+        shelves = list(self._shelves(rows))
+        free = sum(max(0, shelf.free) for shelf in shelves)
+        short = max(0, missing - free)
+        found = [at_risk(self.view, shelf, short + max(0, -shelf.free)) for shelf in shelves]
+        return tuple(dict.fromkeys(reference for each in found for reference in each))
+
+    def evidence(self, rows: Rows, until: Instant) -> tuple[str, ...]:
+        """Return the newest movements of the keys that had occurred when it was observed."""
+        newest: list[tuple[Instant, str]] = []
+        for key, row in rows:
+            entries = newest_first(self.reader, key, row.version)
+            before = (each for each in entries if each.occurred_at <= until)
+            newest += [
+                (entry.recorded_at, entry.movement_id) for entry in islice(before, EVIDENCE_MAX)
+            ]
+        ids = dict.fromkeys(id_ for _, id_ in sorted(newest))
+        return tuple(ids)[-EVIDENCE_MAX:]
+
+    def path(self, rows: Rows, formula: Formula) -> Iterator[Was]:
+        """
+        Yield the values the source would have shown before, and when each was superseded.
+
+        As the book knew them, the newest first; holds of the past count as they stood. At
+        most ``PATH_MAX`` entries are walked.
+        """
+        figures = {key: row.amounts for key, row in rows}
+        streams = [newest_first(self.reader, key, row.version) for key, row in rows]
+        merged = heapq.merge(*streams, key=lambda entry: entry.recorded_at, reverse=True)
+        entries = islice(merged, PATH_MAX)
+        value = formula(_figure_now(figures.values(), formula.shows))
+        for recorded_at, group in groupby(entries, key=lambda entry: entry.recorded_at):
+            for entry in group:
+                figures[entry.key] = tuple(map(sub, figures[entry.key], entry.change))
+            before = formula(_figure_now(figures.values(), formula.shows))
+            if before != value:
+                value = before
+                yield before, recorded_at
+
+    def similar(self, sku: str) -> tuple[str, ...]:
+        """Return SKUs of the book that differ only by case, spaces or leading zeros."""
+        if self._spellings is None:
+            self._spellings = defaultdict(list)
+            for known, _ in groupby(self.reader.stock(), key=lambda item: item[0].sku):
+                self._spellings[folded(known)].append(known)
+        return tuple(self._spellings.get(folded(sku), ()))
+
+
+def rows_of(seen: Count | Level, rows: Rows) -> Rows:
+    """Return the stock rows an observation speaks of."""
+    if isinstance(seen, Count):
+        return [
+            (key, row)
+            for key, row in rows
+            if key.location == seen.at and seen.lot in {None, key.lot}
+        ]
+    if seen.at is None:
+        return rows
+    return [(key, row) for key, row in rows if key.location in seen.at]
+
+
+def _kits(needed: int) -> Callable[[int], int]:
+    return lambda units: max(0, units) // needed
+
+
+def _figure_now(amounts: Collection[Amounts], shows: Shown) -> int:
+    if shows is Shown.AVAILABLE:
+        return never_netted([each[SELLABLE] for each in amounts])
+    weights = SUMS[shows]
+    return sum(
+        amount * weight for each in amounts for amount, weight in zip(each, weights, strict=True)
+    )

@@ -1,0 +1,227 @@
+"""
+Observations against one reading of the book. Pure: a reader in, a report out.
+
+How it goes::
+
+    intake      every observation looked at, put under its SKU          (typed errors)
+    joined      SKUs of the book and of the observations, side by side  (one pass)
+    book_side   the values the book may have shown                      (reach)
+    judge       match, mismatch, undecided                              (verdict)
+    kinds_of    what a mismatch is                                      (one table)
+
+Rules:
+1. A wrong observation is refused before anything is compared; a difference never raises.
+2. The stock rows are read once, in order, when there is much to compare or a list is
+   complete; for a few SKUs, or those named by ``only``, each is looked up.
+3. Kits are judged last, when it is known whether their components agree.
+
+Complexity: O(stock rows + observations * log(observations)), and for each figure that moved
+in its window what ``windows`` says; memory O(observations + mismatches).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+import attrs
+
+from truecount.errors import InvalidArgument
+from truecount.model import names, quantities
+from truecount.model.instants import Instant, to_datetime
+from truecount.model.settings import Settings
+from truecount.protocols.storage import Reader
+from truecount.reconciliation.book_side import BookSide, Recipes, rows_of
+from truecount.reconciliation.differ import joined
+from truecount.reconciliation.intake import Intake, Item
+from truecount.reconciliation.mismatches import Case, Context, kinds_of, mismatch_of, place_of
+from truecount.reconciliation.observations import Count, Observation, Shown, Source
+from truecount.reconciliation.report import Reconciliation, Tally, Undecided
+from truecount.reconciliation.verdicts import Decision, Verdict, judge
+from truecount.reconciliation.view import View
+from truecount.reconciliation.windows import Clocks, Rows, Span
+
+
+#: SKUs that are looked up one by one; beyond, the stock rows are read once.
+LOOKUPS_MAX: Final = 1000
+
+
+def compare(
+    reader: Reader,
+    settings: Settings,
+    now: Instant,
+    observations: Iterable[Observation],
+    *,
+    sources: Iterable[Source] = (),
+    recipes: Recipes | None = None,
+    only: Collection[str] | None = None,
+) -> Reconciliation:
+    """
+    Compare what was observed with what *reader* shows; nothing is written.
+
+    Args:
+        sources: The bounds of those who stamp and show; others are exact.
+        recipes: Kit to component to quantity, flattened; a kit's level is made of them.
+        only: Judge these SKUs alone: those that may have changed since last time.
+
+    Raises:
+        InvalidRequest: An observation, a source or a recipe is wrong; it says which.
+    """
+    described = list(sources)
+    by_name = {source.name: source for source in described}
+    if len(by_name) != len(described):
+        raise InvalidArgument("sources", "with one name twice", "each source once")
+    for source in described:
+        for location in sorted(source.at or ()):
+            settings.check(location)
+    clocks = Clocks(by_name)
+    intake = Intake(settings, clocks, now)
+    intake.add_all(observations, only)
+    view = View(reader, settings, now, {}, frozenset(), lambda _stem: None)
+    book = BookSide(view, clocks, _checked_recipes(recipes or {}))
+    return _Comparison(book, now, only).run(intake)
+
+
+def _checked_recipes(recipes: Recipes) -> Recipes:
+    for kit, recipe in recipes.items():
+        names.sku(kit)
+        if not recipe:
+            raise InvalidArgument("recipe", f"of {names.shown(kit)} without components", "some")
+        for sku, needed in recipe.items():
+            names.sku(sku)
+            quantities.positive(needed, f"quantity of {names.shown(sku)} in {names.shown(kit)}")
+            if sku in recipes:
+                seen = f"of {names.shown(kit)} with the kit {names.shown(sku)} in it"
+                raise InvalidArgument("recipe", seen, "flattened recipes: components only")
+    return recipes
+
+
+@attrs.define(eq=False)
+class _Comparison:
+    """One comparison on its way."""
+
+    book: BookSide
+    now: Instant
+    only: Collection[str] | None
+    tally: Tally = attrs.field(factory=Tally)
+    #: Verdicts of components, by source and SKU, for the kits they make.
+    components: dict[tuple[str, str], list[Decision]] = attrs.field(factory=dict)
+    needed: frozenset[str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.needed = frozenset(sku for recipe in self.book.recipes.values() for sku in recipe)
+
+    def run(self, intake: Intake) -> Reconciliation:
+        """Judge everything taken in."""
+        kits = []
+        for sku, rows, seen in self._side_by_side(intake):
+            if sku in self.book.recipes:
+                kits.append((sku, rows, seen))
+            else:
+                self._judge_all(sku, rows, seen)
+        for sku, rows, seen in kits:
+            self._judge_all(sku, rows, seen)
+        return self.tally.report(to_datetime(self.now))
+
+    def _side_by_side(self, intake: Intake) -> Iterator[tuple[str, Rows, list[list[Item]]]]:
+        """Yield every SKU that was observed or should have been, with its stock rows."""
+        reader, items = self.book.reader, intake.items
+        if not intake.lists and (self.only is not None or len(items) <= LOOKUPS_MAX):
+            for sku in sorted(items):
+                yield sku, list(reader.stock(sku)), items[sku]
+            return
+        stock = groupby(reader.stock(), key=lambda item: item[0].sku)
+        book = ((sku, list(rows)) for sku, rows in stock)
+        for sku, found, several in joined(book, sorted(items.items())):
+            rows = found or []
+            judged = self.only is None or sku in self.only
+            missing = [
+                [each.none_of(sku)] for each in intake.lists if judged and each.lacks(sku, rows)
+            ]
+            if several or missing:
+                yield sku, rows, [*(several or []), *missing]
+
+    def _judge_all(self, sku: str, rows: Rows, seen: Sequence[Sequence[Item]]) -> None:
+        for several in seen:
+            decision = self._judge(rows, several)
+            if sku in self.needed:
+                self.components.setdefault((several[0].seen.source, sku), []).append(decision)
+
+    def _judge(self, rows: Rows, several: Sequence[Item]) -> Decision:
+        """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
+        item = several[0]
+        seen = item.seen
+        span = self.book.clocks.span(seen.source, item.since, item.until)
+        here = rows_of(seen, rows)
+        reach = self.book.reach(seen, here, span)
+        verdict = judge(seen.quantity, reach, self.book.clocks.decidable_at(span), self.now)
+        is_known = bool(rows) or seen.sku in self.book.recipes
+        if len(several) > 1 or not (is_known or verdict.decidable_at):
+            verdict = verdict._replace(decision=Decision.MISMATCH)
+        if verdict.decision is Decision.UNDECIDED:
+            self.tally.undecided.append(_undecided(item, verdict))
+        elif verdict.decision is Decision.MATCH:
+            self.tally.matches += item.is_listed
+        else:
+            case = Case(
+                seen=seen,
+                verdict=verdict,
+                reach=reach,
+                is_known=is_known,
+                is_listed=item.is_listed,
+                repeated=tuple(each.seen.quantity for each in several) if several[1:] else (),
+                is_oversold=lambda: self.book.is_oversold(here),
+            )
+            self._tell(self._asked(case, here, span), item, here)
+        return verdict.decision
+
+    def _asked(self, case: Case, here: Rows, span: Span) -> Case:
+        """Return the case of a level with what only levels can be asked."""
+        seen = case.seen
+        if isinstance(seen, Count):
+            return case
+        formula = self.book.clocks.formula(seen.source)
+        return attrs.evolve(
+            case,
+            shows=formula.shows,
+            on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
+            pushes=self.book.pushes(seen, span.until),
+            path=lambda: () if seen.sku in self.book.recipes else self.book.path(here, formula),
+            components_agree=self._components_agree(seen.source, seen.sku),
+        )
+
+    def _components_agree(self, source: str, kit: str) -> bool | None:
+        recipe = self.book.recipes.get(kit)
+        if recipe is None:
+            return None
+        said = (each for sku in recipe for each in self.components.get((source, sku), ()))
+        return all(decision is Decision.MATCH for decision in said)
+
+    def _tell(self, case: Case, item: Item, here: Rows) -> None:
+        kinds = kinds_of(case)
+        if not self.tally.is_full(kinds):
+            context = Context(
+                seen_at=(item.since, item.until),
+                evidence=self.book.evidence(here, item.until),
+                at_risk=self.book.at_risk(case, here),
+                similar=() if case.is_known else self.book.similar(case.seen.sku),
+            )
+            self.tally.mismatches.append(mismatch_of(case, kinds, context))
+        self.tally.count(kinds[0], place_of(case.seen)[0])
+
+
+def _undecided(item: Item, verdict: Verdict) -> Undecided:
+    at, lot = place_of(item.seen)
+    until = verdict.decidable_at
+    return Undecided(
+        sku=item.seen.sku,
+        at=at,
+        lot=lot,
+        source=item.seen.source,
+        observed=item.seen.quantity,
+        expected=verdict.expected,
+        delta=verdict.delta,
+        seen_at=(to_datetime(item.since), to_datetime(item.until)),
+        decidable_at=None if until is None else to_datetime(until),
+    )

@@ -1,0 +1,247 @@
+"""
+What came of a comparison: what does not match, what is not decided yet, and how much did. Pure.
+
+Rules:
+1. Every observation is exactly one of match, mismatch, undecided; so is every SKU missing from
+   a complete list that should have shown something.
+2. Nothing is left out silently: of rows the book knows nothing about, the first ``LISTED_MAX``
+   of each kind are listed and all are counted.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, TextIO
+
+import attrs
+
+from truecount.errors import InvalidData
+from truecount.model.instants import iso, to_instant
+from truecount.reconciliation.mismatches import Mismatch, MismatchKind
+
+
+SCHEMA: Final = 1
+
+#: Listed mismatches of a kind that is about rows the book has not got.
+LISTED_MAX: Final = 10_000
+LIMITED: Final = frozenset(
+    {MismatchKind.UNKNOWN_SKU, MismatchKind.DUPLICATE_SKU, MismatchKind.UNLISTED}
+)
+
+#: The columns of the CSV form.
+COLUMNS: Final = (
+    "result",
+    "kind",
+    "sku",
+    "location",
+    "lot",
+    "source",
+    "observed",
+    "expected_low",
+    "expected_high",
+    "delta_low",
+    "delta_high",
+    "seen_from",
+    "seen_until",
+    "decidable_at",
+    "at_risk",
+    "sentence",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Undecided:
+    """
+    An observation nobody can judge yet.
+
+    ``decidable_at`` is when the reports that may explain it must have come; None when the
+    figure moved while it was observed: observe it again when it is quiet.
+    """
+
+    sku: str
+    at: str
+    lot: str
+    source: str
+    observed: int
+    expected: tuple[int, int]
+    delta: tuple[int, int]
+    seen_at: tuple[datetime, datetime]
+    decidable_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, for JSON."""
+        until = self.decidable_at
+        return attrs.asdict(self, recurse=False) | {
+            "expected": list(self.expected),
+            "delta": list(self.delta),
+            "seen_at": [iso(to_instant(each)) for each in self.seen_at],
+            "decidable_at": None if until is None else iso(to_instant(until)),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Undecided:
+        """Return what ``to_dict`` described; a report reads its own."""
+        until = data["decidable_at"]
+        first, last = data["seen_at"]
+        return cls(
+            **dict(data)
+            | {
+                "expected": tuple(data["expected"]),
+                "delta": tuple(data["delta"]),
+                "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
+                "decidable_at": None if until is None else datetime.fromisoformat(until),
+            }
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Reconciliation:
+    """
+    The report of a comparison.
+
+    Attributes:
+        at: When the book was read.
+        mismatches: What the book cannot explain, by kind in the order of the table, then by
+            SKU, location and lot.
+        undecided: What cannot be judged yet, by SKU.
+        matches: Observations that agree.
+        kinds: Mismatches of each kind, those not listed included.
+        locations: Mismatches at each location, "" for those about several.
+    """
+
+    at: datetime
+    mismatches: tuple[Mismatch, ...]
+    undecided: tuple[Undecided, ...]
+    matches: int
+    kinds: Mapping[MismatchKind, int]
+    locations: Mapping[str, int]
+
+    @property
+    def found(self) -> int:
+        """How many mismatches there are, those not listed included."""
+        return sum(self.kinds.values())
+
+    @property
+    def compared(self) -> int:
+        """How many observations were judged: matches, mismatches and undecided ones."""
+        return self.matches + self.found + len(self.undecided)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was observed matches: nothing differs, all is decided."""
+        return not self.found and not self.undecided
+
+    @property
+    def decidable_at(self) -> datetime | None:
+        """When everything that waiting can decide is decidable; None when nothing waits."""
+        return max(
+            (each.decidable_at for each in self.undecided if each.decidable_at), default=None
+        )
+
+    @property
+    def at_risk(self) -> tuple[str, ...]:
+        """References whose promises the mismatches put at risk, each once."""
+        return tuple(dict.fromkeys(ref for each in self.mismatches for ref in each.at_risk))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, for JSON."""
+        return {
+            "schema": SCHEMA,
+            "at": iso(to_instant(self.at)),
+            "matches": self.matches,
+            "found": self.found,
+            "kinds": {kind.value: count for kind, count in self.kinds.items()},
+            "locations": dict(self.locations),
+            "mismatches": [each.to_dict() for each in self.mismatches],
+            "undecided": [each.to_dict() for each in self.undecided],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Reconciliation:
+        """
+        Return the report that ``to_dict`` described.
+
+        Raises:
+            InvalidData: It is not what ``to_dict`` writes.
+        """
+        if data.get("schema") != SCHEMA:
+            raise InvalidData("a report", f"schema {data.get('schema')!r}, expected {SCHEMA}")
+        try:
+            return cls(
+                at=datetime.fromisoformat(data["at"]),
+                mismatches=tuple(map(Mismatch.from_dict, data["mismatches"])),
+                undecided=tuple(map(Undecided.from_dict, data["undecided"])),
+                matches=data["matches"],
+                kinds={MismatchKind(kind): count for kind, count in data["kinds"].items()},
+                locations=dict(data["locations"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidData("a report", f"{type(error).__name__} {error}") from error
+
+    def to_csv(self, stream: TextIO) -> None:
+        """
+        Write one row for each mismatch and each undecided observation, under ``COLUMNS``.
+
+        Open the file with ``encoding="utf-8", newline=""``. Text is written as it is: a SKU
+        that begins with ``=`` is a formula to a spreadsheet.
+        """
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for each in self.mismatches:
+            writer.writerow(
+                [
+                    "mismatch",
+                    each.kind.value,
+                    *_cells(each),
+                    "",
+                    " ".join(each.at_risk),
+                    each.sentence,
+                ]
+            )
+        for one in self.undecided:
+            until = "" if one.decidable_at is None else iso(to_instant(one.decidable_at))
+            writer.writerow(["undecided", "", *_cells(one), until, "", ""])
+
+
+def _cells(each: Mismatch | Undecided) -> list[object]:
+    observed = "" if each.observed is None else each.observed
+    times = [iso(to_instant(moment)) for moment in each.seen_at]
+    where = [each.sku, each.at, each.lot, each.source]
+    return [*where, observed, *each.expected, *each.delta, *times]
+
+
+@attrs.define
+class Tally:
+    """Collects the results of a comparison."""
+
+    matches: int = 0
+    mismatches: list[Mismatch] = attrs.field(factory=list)
+    undecided: list[Undecided] = attrs.field(factory=list)
+    kinds: Counter[MismatchKind] = attrs.field(factory=Counter)
+    locations: Counter[str] = attrs.field(factory=Counter)
+
+    def is_full(self, kinds: Iterable[MismatchKind]) -> bool:
+        """Return whether another mismatch of these kinds is only counted."""
+        return all(kind in LIMITED and self.kinds[kind] >= LISTED_MAX for kind in kinds)
+
+    def count(self, kind: MismatchKind, at: str) -> None:
+        """Count a mismatch."""
+        self.kinds[kind] += 1
+        self.locations[at] += 1
+
+    def report(self, at: datetime) -> Reconciliation:
+        """Return what was collected, in order."""
+        order = {kind: number for number, kind in enumerate(MismatchKind)}
+        return Reconciliation(
+            at=at,
+            mismatches=tuple(
+                sorted(self.mismatches, key=lambda e: (order[e.kind], e.sku, e.at, e.lot, e.source))
+            ),
+            undecided=tuple(sorted(self.undecided, key=lambda e: (e.sku, e.at, e.lot, e.source))),
+            matches=self.matches,
+            kinds={kind: self.kinds[kind] for kind in MismatchKind if self.kinds[kind]},
+            locations=dict(sorted(self.locations.items())),
+        )

@@ -1,0 +1,401 @@
+"""
+The book's side of a comparison: which values a figure may have had while it was observed.
+
+Rules:
+1. An event was certainly seen when its latest possible time is not after the earliest moment
+   of the observation, certainly not when its earliest possible time is after the latest
+   moment. What lies between is in the window; the rest is in the base, or left out.
+2. A source's order is that of its own stamps. What the ledger itself stamped has the
+   ledger's clock. What nobody signed, or was stamped only when a late report came in, has no
+   order: each such event is a source of its own.
+3. One movement is one event, whatever keys of the figure it touches.
+4. ``available`` counts holds that have run out, and they run out without a write. A hold that
+   had run out before the window counts as sellable throughout; one that runs out inside it
+   may count with any number of units it held meanwhile, or with none.
+5. A recorded count is no event: its variance is what the book had not heard of, and arose
+   before. Inside the window it is in the base, so what was recorded from an observation
+   agrees with that observation.
+6. A key that has not moved since the window began is answered from its stock row alone.
+
+Invariants:
+I19 The reach holds every value the figure can have had, while the bounds hold.
+
+Complexity of a figure: O(1) for each quiet key; else O(entries of the key since the window
+began), and for ``available`` the movements of the holds among them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+import attrs
+
+from truecount.ledger.supply import is_expired
+from truecount.model.instants import Instant, microseconds
+from truecount.model.kinds import Kind
+from truecount.model.lines import NEVER, LineRow
+from truecount.model.movements import Body, MovementRow, decode
+from truecount.model.places import ON_HAND, RESERVED, STATES, State
+from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow, plus
+from truecount.protocols.storage import Reader
+from truecount.reconciliation import reach
+from truecount.reconciliation.observations import ANYBODY, LEDGER, Formula, Shown, Source
+from truecount.reconciliation.reach import Change, Reach
+from truecount.reconciliation.view import HELD, SELLABLE, newest_first
+
+
+#: How each state counts towards a figure that is a plain sum.
+Weights: TypeAlias = tuple[int, ...]
+Rows: TypeAlias = Sequence[tuple[StockKey, StockRow]]
+
+
+def weights_of(states: Iterable[State]) -> Weights:
+    """
+    Return how each state counts towards the sum of *states*.
+
+    >>> weights_of([State.SELLABLE, State.DAMAGED])
+    (1, 0, 0, 0, 0, 1, 0, 0)
+    """
+    counted = frozenset(states)
+    return tuple(int(state in counted) for state in STATES)
+
+
+#: Figures that are sums; ``available`` is not, because nothing of it is netted.
+SUMS: Final[Mapping[Shown, Weights]] = {
+    Shown.ON_HAND: weights_of(ON_HAND),
+    Shown.UNRESERVED: weights_of(ON_HAND - RESERVED),
+    Shown.PROSPECTIVE: weights_of((ON_HAND - RESERVED) | {State.INCOMING}),
+}
+
+
+class Bounds(NamedTuple):
+    """How far the stamps of a source may be off, and its reports be late: microseconds."""
+
+    skew: Instant
+    late: Instant
+
+
+_EXACT: Final = Bounds(0, 0)
+_SHOWN_AS_IS: Final = Formula()
+
+
+@attrs.frozen
+class Clocks:
+    """The bounds of every source that was described."""
+
+    sources: Mapping[str, Source]
+    bounds: Mapping[str, Bounds] = attrs.field(init=False)
+    #: Those of a source that was not described by name.
+    otherwise: Bounds = attrs.field(init=False)
+    #: The greatest skew and lateness of any source that stamps events.
+    worst: Bounds = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        bounds = {
+            name: Bounds(microseconds(source.skew), microseconds(source.late))
+            for name, source in self.sources.items()
+        }
+        otherwise = bounds.get(ANYBODY, _EXACT)
+        # What the ledger decides happens when it is recorded: it is late by its own word only.
+        bounds.setdefault(LEDGER, otherwise._replace(late=0))
+        worst = Bounds(
+            max(each.skew for each in bounds.values()), max(each.late for each in bounds.values())
+        )
+        object.__setattr__(self, "bounds", bounds)
+        object.__setattr__(self, "otherwise", otherwise)
+        object.__setattr__(self, "worst", worst)
+
+    def of(self, source: str) -> Bounds:
+        """Return the bounds of a source; one that nobody described is exact."""
+        return self.bounds.get(source, self.otherwise)
+
+    def described(self, source: str) -> Source | None:
+        """Return who a source is, if it was described."""
+        return self.sources.get(source) or self.sources.get(ANYBODY)
+
+    def formula(self, source: str) -> Formula:
+        """Return how a source makes the level it shows."""
+        described = self.described(source)
+        return _SHOWN_AS_IS if described is None else described.formula
+
+    def drawn_on(self, source: str) -> frozenset[str] | None:
+        """Return the locations a source draws on, None for all."""
+        described = self.described(source)
+        return None if described is None else described.at
+
+    def span(self, source: str, since: Instant, until: Instant) -> Span:
+        """Return when what *source* observed from *since* to *until* may really have been."""
+        skew = self.of(source).skew
+        return Span(since - skew, until + skew)
+
+    def decidable_at(self, span: Span) -> Instant:
+        """Return when the ledger's clock shows that all reports about *span* have come."""
+        return span.until + self.worst.late + self.of(LEDGER).skew
+
+
+class Span(NamedTuple):
+    """True times between which an observation was made, both included."""
+
+    since: Instant
+    until: Instant
+
+
+class Event(NamedTuple):
+    """An event that may or may not have been seen: whose, its stamp, what it changed."""
+
+    source: tuple[str, bool]
+    stamp: Instant
+    changes: tuple[tuple[StockKey, Amounts], ...]
+    row: MovementRow
+
+
+@attrs.frozen
+class Past:
+    """
+    The keys of a figure around the time they were observed.
+
+    Attributes:
+        base: What each key had before every event of the window.
+        events: The events that may or may not have been seen.
+        later: Every entry that is not in the base, late ones of the window included.
+        retold: Keys whose lot was given another expiry since.
+    """
+
+    span: Span
+    base: Mapping[StockKey, Amounts]
+    events: Sequence[Event]
+    later: Mapping[StockKey, Sequence[EntryRow]]
+    retold: frozenset[StockKey] = frozenset()
+
+
+def past_of(reader: Reader, clocks: Clocks, rows: Rows, span: Span) -> Past:
+    """Return the *rows* of a figure as they may have been within *span*."""
+    earliest = span.since - clocks.worst.skew
+    base: dict[StockKey, Amounts] = {}
+    later: dict[StockKey, Sequence[EntryRow]] = {}
+    for key, row in rows:
+        base[key], entries = _before(reader, key, row, earliest)
+        if entries:
+            later[key] = entries
+    if not later:
+        return Past(span, base, (), later)
+    events: list[Event] = []
+    retold: set[StockKey] = set()
+    left: dict[StockKey, list[EntryRow]] = {key: [] for key in later}
+    for event, entries in _movements(reader, later):
+        placed = _placed(clocks, event, span)
+        retold.update(_retold(event))
+        if placed == _SEEN:
+            for key, change in event.changes:
+                base[key] = plus(base[key], change)
+            continue
+        for entry in entries:
+            left[entry.key].append(entry)
+        if placed == _PERHAPS:
+            events.append(event)
+    return Past(span, base, events, left, frozenset(retold))
+
+
+def _before(
+    reader: Reader, key: StockKey, row: StockRow, instant: Instant
+) -> tuple[Amounts, list[EntryRow]]:
+    """Return the figures of a key as of *instant*, and the entries that occurred after it."""
+    if row.horizon <= instant:
+        return row.amounts, []
+    amounts: Amounts = (0, 0, 0, 0, 0, 0, 0, 0)
+    newer: list[EntryRow] = []
+    for entry in newest_first(reader, key, row.version):
+        if entry.horizon <= instant:
+            amounts = entry.after
+            break
+        newer.append(entry)
+    after = []
+    for entry in reversed(newer):
+        if entry.occurred_at <= instant:
+            amounts = plus(amounts, entry.change)
+        else:
+            after.append(entry)
+    return amounts, after
+
+
+def _movements(
+    reader: Reader, later: Mapping[StockKey, Sequence[EntryRow]]
+) -> Iterator[tuple[Event, list[EntryRow]]]:
+    """Yield the movements behind entries, each with those of its entries that are here."""
+    entries: dict[str, list[EntryRow]] = defaultdict(list)
+    for several in later.values():
+        for entry in several:
+            entries[entry.movement_id].append(entry)
+    for _, row in reader.movements(list(entries)):
+        here = entries[row.id]
+        changes = tuple((entry.key, entry.change) for entry in here)
+        stamped_here = row.occurred_at == row.recorded_at
+        yield Event((row.origin or "", stamped_here), row.occurred_at, changes, row), here
+
+
+def _retold(event: Event) -> Iterator[StockKey]:
+    """Yield the keys whose lot the event gave another expiry than it had."""
+    if '"expiries"' not in event.row.body:
+        return
+    told: dict[tuple[str, str], set[Instant]] = defaultdict(set)
+    for sku, lot, instant in decode(event.row.body).expiries:
+        told[sku, lot].add(instant)
+    for key, _ in event.changes:
+        if len(told[key.sku, key.lot]) > 1:
+            yield key
+
+
+#: Movements that put the book right and say nothing of what happened at their time.
+CORRECTIONS: Final = frozenset({Kind.COUNT.value})
+
+_SEEN: Final = "seen"
+_PERHAPS: Final = "perhaps"
+_NOT_YET: Final = "not yet"
+
+
+def _placed(clocks: Clocks, event: Event, span: Span) -> str:
+    """Return whether an event was seen, perhaps seen, or not yet there."""
+    origin, stamped_here = event.source
+    skew, late = clocks.of(origin or LEDGER)
+    earliest = event.stamp - skew
+    if stamped_here:
+        # The ledger's clock, when the report came in: it happened up to its lateness before.
+        skew = clocks.of(LEDGER).skew
+        earliest = event.stamp - skew - late
+    if earliest > span.until:
+        return _NOT_YET
+    if event.stamp + skew <= span.since or event.row.kind in CORRECTIONS:
+        return _SEEN
+    return _PERHAPS
+
+
+def _line_of(clocks: Clocks, event: Event) -> tuple[str, str]:
+    """Return the name of the source whose order an event has; its own where it has none."""
+    origin, stamped_here = event.source
+    unordered = clocks.of(origin or LEDGER).late > 0 if stamped_here else not origin
+    return (origin, event.row.id if unordered else str(stamped_here))
+
+
+# --- figures ----------------------------------------------------------------------------
+
+
+def sum_reach(clocks: Clocks, past: Past, weights: Weights) -> Reach:
+    """Return what the weighted sum of all states of all keys may have been."""
+    base = sum(_weighed(amounts, weights) for amounts in past.base.values())
+    changes = (
+        (event, sum(_weighed(change, weights) for _, change in event.changes))
+        for event in past.events
+    )
+    return reach.reached(base, _by_source(clocks, changes))
+
+
+def _weighed(amounts: Amounts, weights: Weights) -> int:
+    return sum(amount * weight for amount, weight in zip(amounts, weights, strict=True))
+
+
+def _by_source(clocks: Clocks, changes: Iterable[tuple[Event, int]]) -> list[list[Change]]:
+    sources: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    for event, change in changes:
+        if change:
+            sources[_line_of(clocks, event)].append((event.stamp, change))
+    return list(sources.values())
+
+
+def available_reach(reader: Reader, clocks: Clocks, past: Past, rows: Rows) -> Reach:
+    """Return what may have been promisable of all keys together; nothing is netted."""
+    return reach.never_netted([_available(reader, clocks, past, key, row) for key, row in rows])
+
+
+def _available(reader: Reader, clocks: Clocks, past: Past, key: StockKey, row: StockRow) -> Reach:
+    """Return what may have been promisable of one key."""
+    later = past.later.get(key, ())
+    base = past.base[key][SELLABLE]
+    if not later and row.lot_expires_at is None and not past.base[key][HELD]:
+        return reach.point(base)
+    changes = {
+        event.row.id: (event, change[SELLABLE])
+        for event in past.events
+        for touched, change in event.changes
+        if touched == key
+    }
+    doubtful: list[Reach] = []
+    skew = clocks.of(LEDGER).skew
+    if past.base[key][HELD] or any(entry.change[HELD] for entry in later):
+        for hold in _holds(reader, key, row, later):
+            if hold.expires_at > past.span.until + skew:
+                continue
+            held = hold.units - sum(hold.changes.values())
+            inside = {id_: by for id_, by in hold.changes.items() if id_ in changes}
+            if hold.expires_at + skew <= past.span.since:
+                base += held
+                for id_, by in inside.items():
+                    event, change = changes[id_]
+                    changes[id_] = (event, change + by)
+            else:
+                parts = ((changes[id_][0], by) for id_, by in inside.items())
+                while_held = reach.reached(held, _by_source(clocks, parts))
+                doubtful.append(reach.either(reach.point(0), while_held))
+    found = reach.reached(base, _by_source(clocks, changes.values()))
+    for each in doubtful:
+        found = reach.plus(found, each)
+    spoilt = found.mapped(lambda units: min(0, units))
+    if key in past.retold:
+        return reach.either(found, spoilt)
+    if not is_expired(row, past.span.until + skew):
+        return found
+    return spoilt if is_expired(row, past.span.since - skew) else reach.either(found, spoilt)
+
+
+class Hold(NamedTuple):
+    """A reservation line that held units of a key at some time since the window began."""
+
+    expires_at: Instant
+    #: What it holds now, and what each later movement changed of that.
+    units: int
+    changes: Mapping[str, int]
+
+
+def _holds(
+    reader: Reader, key: StockKey, row: StockRow, later: Iterable[EntryRow]
+) -> Iterator[Hold]:
+    """Yield the lines that hold units of a key now, or held some before a later entry."""
+    changes: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    acting = [entry.movement_id for entry in later if entry.change[HELD]]
+    for _, movement in reader.movements(acting):
+        if movement.reference is not None:
+            for number, by in _held_by_line(decode(movement.body), key).items():
+                changes[movement.reference, number][movement.id] = by
+    lines = {
+        (line.reference, line.number): line
+        for line in (reader.open_lines(key) if row.held else ())
+        if line.held
+    }
+    for reference in sorted({reference for reference, _ in changes}):
+        for line in reader.lines(reference):
+            if (reference, line.number) in changes:
+                lines[reference, line.number] = line
+    for name, line in lines.items():
+        yield Hold(_expiry(reader, line), line.held, changes.get(name, {}))
+
+
+def _held_by_line(body: Body, key: StockKey) -> dict[int, int]:
+    """Return by how much a movement changed what each of its lines holds of *key*."""
+    held: dict[int, int] = defaultdict(int)
+    for leg in body.legs:
+        for place, sign in ((leg.source, -1), (leg.target, 1)):
+            if place.name == "held" and (leg.sku, place.location, leg.lot) == key and leg.line:
+                held[leg.line] += sign * leg.quantity
+    return {number: by for number, by in held.items() if by}
+
+
+def _expiry(reader: Reader, line: LineRow) -> Instant:
+    """Return when a hold ran out or will; a line that was confirmed has forgotten it."""
+    if line.expires_at != NEVER:
+        return line.expires_at
+    for _, movement in reader.movements_of(line.reference):
+        for opening in decode(movement.body).opened:
+            if opening.number == line.number:
+                return opening.expires_at
+    return NEVER
