@@ -170,8 +170,8 @@ class UnknownBundle(InvalidRequest):
 
     def __str__(self) -> str:
         return (
-            f"cannot find bundle {self.sku!r}: it has no recipe; define it with "
-            f"bundles.define(...){_nearest(self.nearest)}"
+            f"cannot find bundle {self.sku!r}: it has no recipe; "
+            f"define it with bundles.define(...){_nearest(self.nearest)}"
         )
 
 

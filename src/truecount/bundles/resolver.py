@@ -190,12 +190,12 @@ class BundleResolver:
         >>> from truecount import Inventory
         >>> inventory = Inventory()
         >>> inventory.locations.add("berlin")
-        >>> for sku, quantity in (("MUG", 7), ("TEA", 3)):
+        >>> for sku, quantity in (("MUG", 9), ("TEA", 3)):
         ...     receipt = inventory.receive(sku, quantity, at="berlin")
         >>> recipe = inventory.bundles.define("GIFT-SET", {"MUG": 2, "TEA": 1})
         >>> found = inventory.availability(["MUG", "GIFT-SET"])
         >>> found["MUG"].available, found["GIFT-SET"].available, found["GIFT-SET"].limited_by
-        (7, 3, 'TEA')
+        (9, 3, 'TEA')
 
         Complexity: O(keys of the SKUs and of their components, each read once).
         """
