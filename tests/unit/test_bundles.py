@@ -344,6 +344,15 @@ class TestReserving:
         assert shop.inventory.reserve({"GIFT": 4}, reference="cart-2").status == "held"
         assert shop.movements()[-2:] == ["expire", "reserve"]
 
+    def test_holds_are_reclaimed_for_all_lines_together(self, shop: Shop) -> None:
+        """A set and single mugs that need the same two holds reclaim each of them once."""
+        shop.inventory.reserve({"MUG": 5}, reference="cart-1", ttl=MINUTE)
+        shop.inventory.reserve({"MUG": 3}, reference="cart-2", ttl=MINUTE)
+        shop.clock.tick(2 * MINUTE)
+        cart = shop.inventory.reserve({"GIFT": 2, "MUG": 4}, reference="cart-3")
+        assert cart.quantity("held") == {"MUG": 8, "TEA": 2}
+        assert shop.movements()[-3:] == ["expire", "expire", "reserve"]
+
     def test_lot_that_is_named_means_the_sku_itself(self, shop: Shop) -> None:
         """A lot of packed sets is sold as such; nothing is taken apart for it."""
         shop.inventory.receive("GIFT", 2, at="berlin", lot="L-1")
@@ -414,6 +423,21 @@ class TestOrders:
         inventory.release("order-1", {"MUG": 2}, key="k-4")
         inventory.ship("order-1")
         assert inventory.kits("order-1")[0].delivered == 1
+
+    def test_bundles_are_shipped_whole_from_where_they_are(self) -> None:
+        """Those picked as a whole first; else those of a place that has all of one."""
+        shop = gift_shop(berlin={"MUG": 2, "TEA": 1}, hamburg={"MUG": 4, "TEA": 2})
+        inventory = shop.inventory
+        inventory.reserve({"GIFT": 3}, reference="order-1")
+        inventory.confirm("order-1")
+        inventory.pick("order-1", {"GIFT": 1}, at="hamburg", key="k-1")
+        inventory.ship("order-1", {"GIFT": 1}, key="p-1")
+        assert inventory.figures("MUG", at="hamburg").on_hand == 2
+        inventory.short_pick("order-1", {"TEA": 1}, at="berlin", key="k-2")
+        inventory.ship("order-1", {"GIFT": 1}, key="p-2")
+        assert inventory.figures("MUG", at="hamburg").on_hand == 0
+        assert inventory.figures("MUG", at="berlin").allocated == 2
+        shop.check()
 
     def test_amending_sets_the_number_of_bundles(self, shop: Shop) -> None:
         """More, fewer, none; and units of a component as such are another line."""
@@ -511,6 +535,15 @@ class TestFacts:
         note = inventory.history(reference="order-1")[-1].movement.notes[0]
         assert note.startswith("beyond_reservation: 3 of GIFT")
         assert [kit.delivered for kit in inventory.kits("order-1")] == [2, 1]
+
+    def test_what_is_sold_beyond_an_order_is_what_the_bundle_is_now(self, shop: Shop) -> None:
+        """The order's own by the recipe it pinned, the rest by the one in force."""
+        inventory = shop.inventory
+        inventory.reserve({"GIFT": 1}, reference="order-1")
+        inventory.bundles.define("GIFT", {"TEA": 1})
+        inventory.record([Sold("GIFT", 2, at="berlin", reference="order-1", key="s-1")])
+        assert (inventory.figures("MUG").on_hand, inventory.figures("TEA").on_hand) == (7, 2)
+        assert [kit.recipe.version for kit in inventory.kits("order-1")] == [1, 2]
 
     def test_return_of_a_bundle_nobody_ordered_is_its_components(self, shop: Shop) -> None:
         """The order tells nothing, so the recipe does."""

@@ -94,7 +94,7 @@ def _one_place_each(
     for location, lines in here.items():
         owed = _owed(cart, serve(lines, cart.bills, shelves[location]))
         needs = [Share(sku, location, units) for sku, units in _summed(owed).items()]
-        granted += _taken(cart, needs, owed, book, now)
+        granted += _taken(needs, owed, book, now)
     return _grant(cart, granted, short, _lacks(cart, served))
 
 
@@ -123,7 +123,7 @@ def _from_anywhere(
         if (found := {sku: units for sku, units in shelf.items() if units})
     }
     shares = shares_of(_summed(owed), offers, cart.at, book.settings, policies)
-    granted = list(_taken(cart, shares, owed, book, now))
+    granted = list(_taken(shares, owed, book, now))
     short = {sku: units - served.lines.get(sku, 0) for sku, units in cart.wanted.items()}
     lacks = {
         sku: tuple([Lack(each, *figures, cart.at or "") for each, figures in sorted(found.items())])
@@ -154,12 +154,11 @@ def _summed(owed: _Owed) -> dict[str, int]:
 
 
 def _taken(
-    cart: Cart, shares: Sequence[Share], owed: _Owed, book: Book, now: Instant
+    shares: Sequence[Share], owed: _Owed, book: Book, now: Instant
 ) -> Iterator[tuple[str, Part]]:
     """Yield parts lot by lot, each with the line it is for; *owed* is used up."""
-    made = {sku for bill in cart.bills.values() for sku in bill.recipes}
     for sku, location, quantity in shares:
-        floor = 0 if sku in made else book.settings.floor(sku, location)
+        floor = book.settings.floor(sku, location)
         for key, units in take(book, now, sku, location, quantity, floor=floor):
             left = units
             for owner, mine in owed.items():

@@ -3,7 +3,8 @@ Parcels: which units of which lines an act means that names SKUs. Pure.
 
 Rules:
 1. A bundle of the order means its own lines, taken as bundles are: stocked ones first, then
-   components; those of one place before those of several.
+   components; those picked as a whole before others, those of one place before those of
+   several.
 2. Any other SKU means units of plain lines, then of bundles, in the order of the lines.
 3. What bundles are is what the order pinned, whatever they are by now.
 
@@ -141,35 +142,46 @@ class _Pile:
         self.left = {(line.number, state): _in(line, state) for line in lines for state in states}
 
     def bundles(self, kit: Kit, quantity: int) -> list[Portion] | Missing:
-        """Take bundles, place by place, then what is left of them from all places together."""
+        """Take whole bundles, state by state and place by place, then those of several places."""
         lines, left = self.owned[kit.sku], quantity
         found: list[Portion] = []
-        places = dict.fromkeys(line.key.location for line in lines)
-        for here in (*([line for line in lines if line.key.location == p] for p in places), lines):
-            shelf = self._shelf(here)
+        for here, states in self._piles(lines):
+            shelf = self._shelf(here, states)
             whole = min(left, capacity(kit.bill, shelf))
             for sku, units in net(kit.bill, whole, shelf).taken.items():
-                found += self._take(here, sku, units)
+                found += self._take(here, sku, units, states)
             left -= whole
         return Missing(kit.sku, quantity, quantity - left) if left else found
+
+    def _piles(
+        self, lines: Sequence[LineRow]
+    ) -> Iterator[tuple[Sequence[LineRow], tuple[State, ...]]]:
+        """Yield where bundles are looked for, in order: lines, and states of their units."""
+        places = dict.fromkeys(line.key.location for line in lines)
+        for number in range(1, len(self.states) + 1):
+            for place in places:
+                yield [line for line in lines if line.key.location == place], self.states[:number]
+        yield lines, self.states
 
     def units(self, sku: str, quantity: int) -> list[Portion] | Missing:
         """Take units of a component: plain ones first, then those of bundles."""
         lines = [*self.plain, *(line for mine in self.owned.values() for line in mine)]
-        found = list(self._take(lines, sku, quantity))
+        found = list(self._take(lines, sku, quantity, self.states))
         had = sum(portion.quantity for portion in found)
         return Missing(sku, quantity, had) if had < quantity else found
 
-    def _shelf(self, lines: Iterable[LineRow]) -> dict[str, int]:
+    def _shelf(self, lines: Iterable[LineRow], states: tuple[State, ...]) -> dict[str, int]:
         shelf: dict[str, int] = {}
         for line in lines:
-            units = sum([self.left[line.number, state] for state in self.states])
+            units = sum([self.left[line.number, state] for state in states])
             shelf[line.key.sku] = shelf.get(line.key.sku, 0) + units
         return shelf
 
-    def _take(self, lines: Iterable[LineRow], sku: str, quantity: int) -> Iterator[Portion]:
+    def _take(
+        self, lines: Iterable[LineRow], sku: str, quantity: int, states: tuple[State, ...]
+    ) -> Iterator[Portion]:
         mine = [line for line in lines if line.key.sku == sku]
-        for state in self.states:
+        for state in states:
             for line in mine:
                 part = min(quantity, self.left[line.number, state])
                 if part:
