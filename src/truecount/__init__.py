@@ -27,6 +27,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from truecount import errors
+    from truecount.explaining.evidence import evidence_of
+    from truecount.explaining.explain import explain
+    from truecount.explaining.facts import Candidate, Discrepancy, Evidence
+    from truecount.explaining.priors import CauseKind, Certainty, Priors
+    from truecount.explaining.results import Explanation, Explanations
     from truecount.inventory import Inventory
     from truecount.ledger.exchange import Export, Import
     from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
@@ -81,6 +86,11 @@ if TYPE_CHECKING:
 
 #: Where each name lives; a module is loaded when one of its names is first asked for.
 _HOMES = {
+    "truecount.explaining.evidence": "evidence_of",
+    "truecount.explaining.explain": "explain",
+    "truecount.explaining.facts": "Candidate Discrepancy Evidence",
+    "truecount.explaining.priors": "CauseKind Certainty Priors",
+    "truecount.explaining.results": "Explanation Explanations",
     "truecount.inventory": "Inventory",
     "truecount.ledger.exchange": "Export Import",
     "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
@@ -132,6 +142,9 @@ __all__ = [
     "Amend",
     "Arrived",
     "Assemble",
+    "Candidate",
+    "CauseKind",
+    "Certainty",
     "Committed",
     "Confirm",
     "Correct",
@@ -140,8 +153,12 @@ __all__ = [
     "DeliveryClosed",
     "DeliveryLine",
     "Disassemble",
+    "Discrepancy",
     "Dismiss",
+    "Evidence",
     "Expected",
+    "Explanation",
+    "Explanations",
     "Export",
     "Figures",
     "Finding",
@@ -162,6 +179,7 @@ __all__ = [
     "Pick",
     "Place",
     "Policy",
+    "Priors",
     "Problem",
     "Received",
     "Rejected",
@@ -187,4 +205,6 @@ __all__ = [
     "Unit",
     "Verification",
     "errors",
+    "evidence_of",
+    "explain",
 ]
