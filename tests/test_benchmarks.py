@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_memory, bench_sqlite, bench_start, bench_time
+from benchmarks import bench_explain, bench_memory, bench_sqlite, bench_start, bench_time
 from benchmarks.by_hand_sqlite import ByHand, connect, stocked
 from benchmarks.harness import Case, Sizes, document, run_case, table
 from truecount import Inventory, SQLiteStorage
 
 
-CASES = [*bench_memory.CASES, *bench_sqlite.CASES, *bench_start.CASES]
+CASES = [*bench_explain.CASES, *bench_memory.CASES, *bench_sqlite.CASES, *bench_start.CASES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

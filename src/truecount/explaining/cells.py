@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -23,7 +24,7 @@ import attrs
 from truecount.errors import InvalidArgument
 from truecount.explaining.facts import Candidate, Discrepancy, Evidence
 from truecount.explaining.priors import CauseKind, Priors
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, made
 
 
 #: The least typical range of a difference, in units.
@@ -71,11 +72,8 @@ class Cell:
     entries: tuple[Entry, ...]
     #: Of sources' logs, not in the book.
     unbooked: tuple[Entry, ...]
-
-    @property
-    def key(self) -> StockKey:
-        """What its figure is kept for."""
-        return self.discrepancy.key
+    #: What its figure is kept for.
+    key: StockKey
 
 
 class Sizes:
@@ -89,18 +87,24 @@ class Sizes:
     """
 
     def __init__(self, cells: Iterable[Cell], candidates: Iterable[Candidate]) -> None:
-        self._own = {cell.index: Counter([each.change for each in cell.entries]) for cell in cells}
+        self._own = {
+            cell.index: (Counter([each.change for each in cell.entries]), len(cell.entries))
+            for cell in cells
+        }
         self._all = Counter([change for each in candidates for _, change in each.effects])
         self._total = self._all.total()
         self._scales: Counter[tuple[bool, int]] = Counter()
+        self._known: dict[int, float] = {}
         for size, times in self._all.items():
             self._scales[size > 0, size.bit_length()] += times
 
     def chance(self, cell: int, size: int) -> float:
         """Return the chance that a movement of *cell* has *size*. O(1)."""
-        shop = self._shop(size)
-        own = self._own[cell]
-        return (own[size] + _OWN_SIZES * shop) / (own.total() + _OWN_SIZES)
+        shop = self._known.get(size)
+        if shop is None:
+            shop = self._known[size] = self._shop(size)
+        own, total = self._own[cell]
+        return (own.get(size, 0) + _OWN_SIZES * shop) / (total + _OWN_SIZES)
 
     def _shop(self, size: int) -> float:
         scale, bits = abs(size), size.bit_length()
@@ -148,14 +152,27 @@ class Case:
         """Return the weight of one of *sites* at which a kind of cause may have struck."""
         return self.priors.weights[kind] / sites * self.odds(kind, site)
 
-    def atoms(self, kind: CauseKind, cell: Cell, sites: Sequence[Site]) -> Iterable[Atom]:
+    def atoms(self, kind: CauseKind, cell: Cell, sites: Sequence[Site]) -> list[Atom]:
         """Return *sites* of one cell as atoms that share the prior of *kind*."""
-        for site in sites:
-            if site.change:
-                effects = ((cell.index, site.change),)
-                weight = self.weight(kind, site.id, len(sites))
-                if weight:
-                    yield Atom(kind, site.id, effects, weight, site.movements, site.note)
+        prior = self.priors.weights[kind]
+        if not prior or not sites:
+            return []
+        even, index = prior / len(sites), cell.index
+        return [
+            made(
+                Atom,
+                (
+                    kind,
+                    id_,
+                    ((index, change),),
+                    even * self.odds(kind, id_) if self.signs else even,
+                    movements,
+                    note,
+                ),
+            )
+            for id_, change, movements, note in sites
+            if change
+        ]
 
     def neighbour(self, cell: Cell, key: StockKey) -> Cell | None:
         """Return the mismatch at *key* that was seen with *cell*, if there is one."""
@@ -221,23 +238,22 @@ def _moved(
 
 
 def _cell(index: int, each: Discrepancy, entries: Iterable[Entry], evidence: Evidence) -> Cell:
-    within = [entry for entry in entries if _is_within(each, entry.candidate, evidence)]
-    return Cell(
-        index,
-        each,
-        tuple([entry for entry in within if entry.candidate.booked]),
-        tuple([entry for entry in within if not entry.candidate.booked]),
-    )
-
-
-def _is_within(each: Discrepancy, candidate: Candidate, evidence: Evidence) -> bool:
-    """Return whether a candidate occurred, or was recorded, in the bracket of a mismatch."""
     first = each.after and each.after - evidence.slack
     last = each.observed_at and each.observed_at + evidence.slack
-    return any(
-        (first is None or at > first) and (last is None or at <= last)
-        for at in (candidate.occurred_at, candidate.recorded_at)
-    )
+    booked: list[Entry] = []
+    unbooked: list[Entry] = []
+    for entry in entries:
+        candidate = entry.candidate
+        if is_within(candidate.occurred_at, first, last) or is_within(
+            candidate.recorded_at, first, last
+        ):
+            (booked if candidate.booked else unbooked).append(entry)
+    return Cell(index, each, tuple(booked), tuple(unbooked), each.key)
+
+
+def is_within(at: datetime, first: datetime | None, last: datetime | None) -> bool:
+    """Return whether a moment lies in (first, last], where None has no end."""
+    return (first is None or at > first) and (last is None or at <= last)
 
 
 def _range(deltas: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ for a reversed sign; "a multiple of the unit" for a wrong unit of measure.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from truecount.explaining.cells import Atom, Case, Cell, Entry, Site
@@ -20,44 +20,47 @@ from truecount.explaining.digits import slipped, swapped
 from truecount.explaining.facts import Candidate, Evidence
 from truecount.explaining.priors import CauseKind
 from truecount.model.kinds import Kind
+from truecount.model.stock import made
 
 
 #: What leaves for customers, and may come back.
 _OUTGOING: Final = frozenset({Kind.SHIP, Kind.SOLD})
 
 #: True value of an entry, for each way in which one entry can be wrong.
-_Rule = Callable[[Entry, Evidence, str], Iterable[int]]
+_Rule = Callable[[Entry, Evidence, str], Sequence[int]]
 
 
-def _sign(entry: Entry, _evidence: Evidence, _sku: str) -> Iterator[int]:
-    if entry.candidate.keyed:
-        yield -entry.change
+def _sign(entry: Entry, _evidence: Evidence, _sku: str) -> Sequence[int]:
+    return (-entry.change,) if entry.candidate.keyed else ()
 
 
-def _transposed(entry: Entry, _evidence: Evidence, _sku: str) -> Iterator[int]:
-    if entry.candidate.keyed:
-        yield from _signed(entry.change, swapped(abs(entry.change)))
+def _transposed(entry: Entry, _evidence: Evidence, _sku: str) -> Sequence[int]:
+    return _typed(entry, swapped)
 
 
-def _slip(entry: Entry, _evidence: Evidence, _sku: str) -> Iterator[int]:
-    if entry.candidate.keyed:
-        yield from _signed(entry.change, slipped(abs(entry.change)))
+def _slip(entry: Entry, _evidence: Evidence, _sku: str) -> Sequence[int]:
+    return _typed(entry, slipped)
 
 
-def _signed(change: int, numbers: Iterable[int]) -> list[int]:
-    return [number if change > 0 else -number for number in numbers]
+def _typed(entry: Entry, mistyped: Callable[[int], list[int]]) -> Sequence[int]:
+    """Return what an entry may have been if its number was mistyped, with its sign."""
+    if not entry.candidate.keyed:
+        return ()
+    sign = 1 if entry.change > 0 else -1
+    return [sign * number for number in mistyped(abs(entry.change))]
 
 
-def _unit(entry: Entry, evidence: Evidence, sku: str) -> Iterator[int]:
+def _unit(entry: Entry, evidence: Evidence, sku: str) -> Sequence[int]:
+    found = []
     for factor in evidence.factors.get(sku, ()):
-        yield entry.change * factor
+        found.append(entry.change * factor)
         if entry.change % factor == 0:
-            yield entry.change // factor
+            found.append(entry.change // factor)
+    return found
 
 
-def _not_put_back(entry: Entry, _evidence: Evidence, _sku: str) -> Iterator[int]:
-    if entry.change < 0 and entry.candidate.kind in _OUTGOING:
-        yield 0
+def _not_put_back(entry: Entry, _evidence: Evidence, _sku: str) -> Sequence[int]:
+    return (0,) if entry.change < 0 and entry.candidate.kind in _OUTGOING else ()
 
 
 RULES: Final[Mapping[CauseKind, _Rule]] = {
@@ -71,36 +74,61 @@ RULES: Final[Mapping[CauseKind, _Rule]] = {
 
 def entry_atoms(case: Case, cell: Cell) -> Iterator[Atom]:
     """Yield every cause that one entry of *cell* may be. O(entries)."""
-    sku = cell.discrepancy.sku
+    sku, effects = cell.key.sku, _Effects(cell.index)
+    named = [((entry.candidate.id,), (entry.change,)) for entry in cell.entries]
     for kind, rule in RULES.items():
-        sites = [
-            Site(
-                entry.candidate.id,
-                true - entry.change,
-                (entry.candidate.id,),
-                (entry.change, true),
-            )
-            for entry in cell.entries
-            for true in rule(entry, case.evidence, sku)
+        truths = [rule(entry, case.evidence, sku) for entry in cell.entries]
+        sites = sum(map(len, truths))
+        if not sites or not case.priors.weights[kind]:
+            continue
+        even = case.priors.weights[kind] / sites
+        found = [
+            made(Atom, (kind, ids[0], effects[true - note[0]], even, ids, note))
+            for (ids, note), each in zip(named, truths, strict=True)
+            for true in each
+            if true != note[0]
         ]
-        found = case.atoms(kind, cell, sites)
-        yield from _taken_back(case, found, cell) if kind is CauseKind.NOT_PUT_BACK else found
+        if kind is CauseKind.NOT_PUT_BACK:
+            found = _taken_back(case, found, cell)
+        yield from found if not case.signs else _looked_up(case, found)
     yield from _duplicates(case, cell)
     yield from _in_flight(case, cell)
     yield from _unbooked(case, cell)
 
 
-def _taken_back(case: Case, atoms: Iterable[Atom], cell: Cell) -> Iterator[Atom]:
+class _Effects(dict[int, tuple[tuple[int, int], ...]]):
+    """Effects on one cell, each made once: many entries would change it by the same."""
+
+    def __init__(self, cell: int) -> None:
+        super().__init__()
+        self._cell = cell
+
+    def __missing__(self, change: int) -> tuple[tuple[int, int], ...]:
+        self[change] = found = ((self._cell, change),)
+        return found
+
+
+def _looked_up(case: Case, atoms: Iterable[Atom]) -> Iterator[Atom]:
+    """Weigh each cause by what was looked up about it."""
+    for atom in atoms:
+        yield atom._replace(weight=atom.weight * case.odds(atom.kind, atom.site))
+
+
+def _taken_back(case: Case, atoms: list[Atom], cell: Cell) -> list[Atom]:
     """Weigh each sale by whether another system knows that its order came back."""
     known = case.evidence.taken_back
+    if known is None:
+        return atoms
     references = {entry.candidate.id: entry.candidate.reference for entry in cell.entries}
+    found = []
     for atom in atoms:
         reference = references[atom.site]
-        if known is None or reference is None or _is_signed(case, atom):
-            yield atom
-        else:
+        if reference is not None and not _is_signed(case, atom):
             odds = case.priors.odds(found=reference in known)
-            yield atom._replace(weight=atom.weight * odds)
+            found.append(atom._replace(weight=atom.weight * odds))
+        else:
+            found.append(atom)
+    return found
 
 
 def _is_signed(case: Case, atom: Atom) -> bool:

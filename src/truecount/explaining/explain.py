@@ -86,7 +86,8 @@ def explain(
     common = fits(whole, View(evidence))
     shared = [_fit_of(each, common) for each in found]
     parts = [_part(each, fit) for each, fit in zip(found, shared, strict=True)]
-    case = case_of([part for part in parts if part is not None], evidence, priors)
+    left = [part for part in parts if part is not None]
+    case = whole if left == found else case_of(left, evidence, priors)
     solved = iter(_solved(case))
     speaker = sentences.Speaker(case, {each.id: each for each in evidence.candidates})
     explained = []
@@ -147,6 +148,7 @@ def _by_common_cause(each: Discrepancy, fit: Fit, causes: tuple[Cause, ...]) -> 
         discrepancy=each,
         verdict=found,
         hypotheses=(best,),
+        ways=(1 + fit.rivals, 0, 0),
         rivals=fit.rivals,
         truncated=False,
         sentence=sentences.answer(each, found, best, fit.rivals),
@@ -169,13 +171,24 @@ def _pool(case: Case, cell: Cell, others: Around, *, logged: bool) -> Pool:
     looked = case.signs.get((CauseKind.MISSING, "", cell.key), False if logged else None)
     unseen = case.priors.weights[CauseKind.MISSING] * case.priors.odds(found=looked)
 
-    def rests(left: int) -> tuple[Atom, ...]:
-        effects = ((cell.index, left),)
-        nothing = Atom(CauseKind.UNEXPLAINED, "", effects, case.unexplained(left), ())
-        weight = unseen * case.sizes.chance(cell.index, left)
-        return (Atom(CauseKind.MISSING, "", effects, weight, ()), nothing) if weight else (nothing,)
+    return pool_of(atoms, _Rests(case, cell.index, unseen), case.priors.further)
 
-    return pool_of(atoms, rests, case.priors.further)
+
+@attrs.frozen(eq=False)
+class _Rests:
+    """An event nobody saw, and no explanation: they fit any difference of one figure."""
+
+    case: Case
+    cell: int
+    #: The weight of an event nobody saw, before its size is looked at.
+    unseen: float
+
+    def weights(self, left: int) -> tuple[float, float]:
+        return self.unseen * self.case.sizes.chance(self.cell, left), self.case.unexplained(left)
+
+    def atom(self, left: int, number: int) -> Atom:
+        kind = (CauseKind.MISSING, CauseKind.UNEXPLAINED)[number]
+        return Atom(kind, "", ((self.cell, left),), self.weights(left)[number], ())
 
 
 def _explanation(
@@ -185,7 +198,7 @@ def _explanation(
     best = solved.hypotheses[0]
     kinds = [atom.kind for atom in best.atoms]
     counted = all(atom.site for atom in best.atoms)
-    rivals = max(0, solved.ways - 1) if counted else solved.ways
+    rivals = max(0, sum(solved.ways[: len(best.atoms)]) - counted)
     found = verdict(
         best.probability,
         explained=kinds != [CauseKind.UNEXPLAINED],
@@ -199,6 +212,7 @@ def _explanation(
         discrepancy=each,
         verdict=found,
         hypotheses=hypotheses,
+        ways=solved.ways,
         rivals=rivals,
         truncated=solved.truncated,
         sentence=sentences.answer(each, found, hypotheses[0], rivals),

@@ -8,10 +8,10 @@ leaves every figure of the component a remainder, and the remainders are indepen
     weight(choice) = product of weights of the causes chosen
                    x product over figures of the total of all sets that make up its remainder
 
-Components are kept small: spanning causes are taken by their odds, the strongest first, and
-one that would make a component exceed ``SPAN_MAX`` causes stays outside. It still competes
-at each of its figures, against that figure's solved component, so it is a rival there; only
-its competition with causes two figures away is left out.
+Components are kept small: spanning causes are taken by their odds, the strongest first. One
+that is unlikely, or would make a component exceed ``SPAN_MAX`` causes, stays outside. It
+still competes at each of its figures, against that figure's solved component, so it is a
+rival there; only its competition with causes two figures away is left out.
 
 Invariants:
 E5  The hypotheses of one figure have probabilities that add up to at most 1, the rest being
@@ -32,7 +32,9 @@ from truecount.explaining.pool import BUDGET, SIZE_MAX, Pool, Sum
 
 
 #: Spanning causes of one component; each choice of them is looked at.
-SPAN_MAX: Final = 10
+SPAN_MAX: Final = 6
+#: Spanning causes less likely than this, beside their figures' own, stay outside.
+_ODDS_MIN: Final = 0.01
 #: Choices whose share is smaller are counted, but none of their sets is listed.
 _SHARE_MIN: Final = 1e-9
 
@@ -48,13 +50,17 @@ class Solved(NamedTuple):
     """What may have made one figure differ, the most probable first."""
 
     hypotheses: tuple[Weighed, ...]
-    #: How many sets of causes make up the difference exactly.
-    ways: int
+    #: How many sets of one, two and three causes make up the difference exactly.
+    ways: tuple[int, int, int]
     truncated: bool
 
 
 class _Choice(NamedTuple):
-    """Spanning causes taken to be true, what they leave of each figure, and its weight."""
+    """
+    Spanning causes taken to be true, and what they leave of each figure they touch.
+
+    ``weight`` is relative to that of none of them.
+    """
 
     atoms: tuple[Atom, ...]
     sums: dict[int, Sum | None]
@@ -92,13 +98,18 @@ class Joint:
         found = self.pools[cell].sum_of(left, SIZE_MAX - touching)
         return found, found.total * scale * (further if touching else 1.0)
 
-    def odds(self, atom: Atom) -> float:
-        """Return the weight of one spanning cause over that of its figures without it."""
-        ratio = atom.weight
-        for cell, _ in atom.effects:
-            alone = self.pools[cell].sum_of(self.left(cell, ())).total
-            ratio *= self.sum_of(cell, (atom,))[1] / alone
-        return ratio
+    def alone(self, cell: int) -> Sum:
+        """Return the sets for a cell's whole difference."""
+        return self.pools[cell].sum_of(self.case.cells[cell].discrepancy.delta)
+
+    def choice(self, atoms: tuple[Atom, ...]) -> _Choice:
+        """Return a choice of spanning causes, weighed against none of them."""
+        ratio = prod(atom.weight for atom in atoms)
+        sums: dict[int, Sum | None] = {}
+        for cell in {cell for atom in atoms for cell, _ in atom.effects}:
+            sums[cell], total = self.sum_of(cell, atoms)
+            ratio *= total / self.alone(cell).total
+        return _Choice(atoms, sums, ratio)
 
 
 def solve(case: Case, pools: Sequence[Pool], spanning: Sequence[Atom]) -> list[Solved]:
@@ -112,7 +123,7 @@ def solve(case: Case, pools: Sequence[Pool], spanning: Sequence[Atom]) -> list[S
     joint = Joint(case, pools, outside)
     solved: dict[int, Solved] = {}
     for cells, atoms in components:
-        choices, truncated = _choices(joint, cells, atoms)
+        choices, truncated = _choices(joint, atoms)
         for cell in cells:
             solved[cell] = _solved(joint, cell, choices, truncated=truncated)
     return [solved[cell.index] for cell in case.cells]
@@ -127,12 +138,13 @@ def _components(
     inside: dict[int, list[Atom]] = {index: [] for index in owner}
     outside: dict[int, list[Atom]] = defaultdict(list)
     odds = sorted(
-        ((joint.odds(atom), number) for number, atom in enumerate(spanning)), reverse=True
+        ((joint.choice((atom,)).weight, number) for number, atom in enumerate(spanning)),
+        reverse=True,
     )
     for ratio, number in odds:
         atom = spanning[number]
         roots = list(dict.fromkeys(owner[cell] for cell, _ in atom.effects))
-        if ratio == 0 or sum(len(inside[root]) for root in roots) >= SPAN_MAX:
+        if ratio < _ODDS_MIN or sum(len(inside[root]) for root in roots) >= SPAN_MAX:
             for cell, _ in atom.effects:
                 outside[cell].append(atom)
             continue
@@ -146,18 +158,15 @@ def _components(
     return [(members[root], inside[root]) for root in members], outside
 
 
-def _choices(
-    joint: Joint, cells: Sequence[int], atoms: Sequence[Atom]
-) -> tuple[list[_Choice], bool]:
+def _choices(joint: Joint, atoms: Sequence[Atom]) -> tuple[list[_Choice], bool]:
     """Return each choice of spanning causes that leaves every figure possible."""
     choices: list[_Choice] = []
     for number, chosen in enumerate(_subsets(atoms)):
         if number == BUDGET:
             return choices, True
-        sums = {cell: joint.sum_of(cell, chosen) for cell in cells}
-        weight = prod(atom.weight for atom in chosen) * prod(total for _, total in sums.values())
-        if weight:
-            choices.append(_Choice(chosen, {cell: sums[cell][0] for cell in cells}, weight))
+        choice = joint.choice(chosen)
+        if choice.weight:
+            choices.append(choice)
     return choices, False
 
 
@@ -180,15 +189,14 @@ def _subsets(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
 def _solved(joint: Joint, cell: int, choices: Sequence[_Choice], *, truncated: bool) -> Solved:
     """Return one figure's hypotheses out of the choices of its component."""
     weights: dict[tuple[Atom, ...], float] = defaultdict(float)
-    ways: dict[tuple[Atom, ...], int] = {}
+    ways: dict[tuple[Atom, ...], tuple[int, int, int]] = {}
     total = sum(choice.weight for choice in choices)
-    alone = next((choice.weight for choice in choices if not choice.atoms), 0.0)
     for choice in choices:
         touching = tuple(
             [atom for atom in choice.atoms if any(place == cell for place, _ in atom.effects)]
         )
-        found = choice.sums[cell]
-        ways[touching] = 1 if found is None else found.ways
+        found = choice.sums[cell] if touching else joint.alone(cell)
+        ways[touching] = _ways(touching, found)
         truncated = truncated or (found is not None and found.truncated)
         if choice.weight < _SHARE_MIN * total:
             continue
@@ -199,15 +207,24 @@ def _solved(joint: Joint, cell: int, choices: Sequence[_Choice], *, truncated: b
             share = choice.weight * listed.weight / found.total
             weights[touching + listed.atoms] += share
     for atom in joint.outside.get(cell, ()):
-        weight = joint.odds(atom) * alone
-        found, _ = joint.sum_of(cell, (atom,))
-        ways[atom,] = 1 if found is None else found.ways
+        choice = joint.choice((atom,))
+        found, weight = choice.sums[cell], choice.weight
+        ways[atom,] = _ways((atom,), found)
         total += weight
         if found is None:
             weights[atom,] += weight
     ordered = sorted(weights.items(), key=lambda item: (-item[1], _order(item[0])))
     hypotheses = tuple([Weighed(weight / total, atoms) for atoms, weight in ordered])
-    return Solved(hypotheses, sum(ways.values()), truncated)
+    one, two, three = (sum(column) for column in zip(*ways.values(), strict=True))
+    return Solved(hypotheses, (one, two, three), truncated)
+
+
+def _ways(spanning: tuple[Atom, ...], found: Sum | None) -> tuple[int, int, int]:
+    """Return how many sets there are with these spanning causes, by size."""
+    before = [0] * len(spanning)
+    counts = [*before, *found.ways] if found else [*before[1:], 1]
+    one, two, three, *_ = [*counts, 0, 0, 0]
+    return one, two, three
 
 
 def _order(atoms: tuple[Atom, ...]) -> tuple[tuple[str, str], ...]:

@@ -18,10 +18,11 @@ E4  ``total`` is the weight of all sets, the unlisted ones too; a listed set nev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappush, heappushpop
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import attrs
 
@@ -37,6 +38,8 @@ _CHANGES_MAX: Final = math.isqrt(2 * BUDGET) - 1
 SIZE_MAX: Final = 3
 #: Atoms of one group that can be in a listed set of several.
 _HEADS: Final = 6
+#: Sets lighter than this share of the heaviest are weighed and counted, but not listed.
+_LISTED_FROM: Final = 1e-3
 
 
 class Listed(NamedTuple):
@@ -47,10 +50,10 @@ class Listed(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """All sets with one sum."""
+    """All sets with one sum; ``ways`` counts those of one, two and three atoms."""
 
     total: float
-    ways: int
+    ways: tuple[int, int, int]
     listed: tuple[Listed, ...]
     truncated: bool
 
@@ -74,20 +77,28 @@ class Group(NamedTuple):
         return max(0.0, self.p1**3 - 3 * self.p1 * self.p2 + 2 * self.p3) / 6, triples
 
 
-def group(atoms: Iterable[Atom]) -> Group:
+def group(atoms: list[Atom]) -> Group:
     """Return *atoms* as a group."""
+    if len(atoms) == 1:
+        weight = atoms[0].weight
+        return Group((atoms[0],), weight, weight**2, weight**3)
     ordered = sorted(atoms, key=lambda atom: (-atom.weight, atom.kind, atom.site))
     weights = [atom.weight for atom in ordered]
-    return Group(
-        tuple(ordered),
-        sum(weights),
-        sum(weight**2 for weight in weights),
-        sum(weight**3 for weight in weights),
-    )
+    squares = [weight * weight for weight in weights]
+    cubes = [weight * square for weight, square in zip(weights, squares, strict=True)]
+    return Group(tuple(ordered), sum(weights), sum(squares), sum(cubes))
 
 
-#: The rests that fit a difference.
-Rests = Callable[[int], Sequence[Atom]]
+class Rests(Protocol):
+    """What fits any difference."""
+
+    def weights(self, left: int) -> Sequence[float]:
+        """Return the weight of each rest that fits a difference of *left*."""
+        ...
+
+    def atom(self, left: int, number: int) -> Atom:
+        """Return one of these rests."""
+        ...
 
 
 @attrs.frozen(eq=False)
@@ -112,8 +123,12 @@ class Pool:
         return known
 
     def _search(self, target: int, size_max: int) -> Sum:
-        best = _Best()
-        total, ways = 0.0, 0
+        best = Best()
+        total = 0.0
+        for number, weight in enumerate(self.rests.weights(target)):
+            total += weight
+            best.put(weight, (self.rests.atom(target, number),))
+        ways = [0, 0, 0]
         truncated = size_max == SIZE_MAX and len(self.groups) > _CHANGES_MAX
         for size in range(1, size_max + 1):
             scale = self.further ** (size - 1)
@@ -122,31 +137,32 @@ class Pool:
                 weight, many = _weigh(chosen)
                 if many:
                     total += weight * scale
-                    ways += many
+                    ways[size - 1] += many
                     best.add(chosen, scale)
-        total += self._with_rest(target, size_max, best)
-        return Sum(total, ways, best.sorted(), truncated)
+        if size_max > 1:
+            total += self._beside_rests(target, best)
+        return Sum(total, (ways[0], ways[1], ways[2]), best.sorted(), truncated)
 
     def _heaviest(self) -> dict[int, Group]:
         """Return the groups that triples are looked for in when there are too many."""
         ordered = sorted(self.groups, key=lambda change: (-self.groups[change].p1, change))
         return {change: self.groups[change] for change in ordered[:_CHANGES_MAX]}
 
-    def _with_rest(self, target: int, size_max: int, best: _Best) -> float:
-        """Return the weight of all sets with a rest in them: it alone, or beside one atom."""
+    def _beside_rests(self, target: int, best: Best) -> float:
+        """Return the weight of all sets of one atom and a rest."""
         total = 0.0
-        for rest in self.rests(target):
-            total += rest.weight
-            best.put(rest.weight, (rest,))
-        if size_max > 1:
-            for change, atoms in self.groups.items():
-                if change == target:
-                    continue
-                for rest in self.rests(target - change):
-                    scale = self.further * rest.weight
-                    total += scale * atoms.p1
-                    for atom in atoms.atoms[:_HEADS]:
-                        best.put(scale * atom.weight, (atom, rest))
+        for change, atoms in self.groups.items():
+            left = target - change
+            if left == 0:
+                continue
+            weights = self.rests.weights(left)
+            total += self.further * sum(weights) * atoms.p1
+            for number, weight in enumerate(weights):
+                scale = self.further * weight
+                for atom in atoms.atoms[:_HEADS]:
+                    if not best.takes(scale * atom.weight):
+                        break
+                    best.put(scale * atom.weight, (atom, self.rests.atom(left, number)))
         return total
 
 
@@ -186,11 +202,13 @@ def _triples(groups: dict[int, Group], target: int) -> Iterator[_Chosen]:
     for place, low in enumerate(changes):
         if 3 * low > target:
             break
-        for middle in changes[place:]:
-            high = target - low - middle
-            if high < middle:
-                break
-            if high > highest or high not in groups:
+        rest = target - low
+        # The highest of the three is at most the highest of all, and not below the middle.
+        first = bisect_left(changes, rest - highest, place)
+        last = bisect_right(changes, rest // 2, first)
+        for middle in changes[first:last]:
+            high = rest - middle
+            if high not in groups:
                 continue
             three = (low, middle, high)
             yield tuple([(groups[each], three.count(each)) for each in dict.fromkeys(three)])
@@ -208,33 +226,42 @@ def _weigh(chosen: _Chosen) -> tuple[float, int]:
     return weight, many
 
 
-class _Best:
-    """The heaviest sets seen so far, LISTED_MAX of them."""
+class Best:
+    """The heaviest sets seen so far: LISTED_MAX of them, none far lighter than the first."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, tuple[tuple[str, str], ...], tuple[Atom, ...]]] = []
+        self._heap: list[tuple[float, int, tuple[Atom, ...]]] = []
+        self._least = 0.0
+        self._seen = 0
+
+    def takes(self, weight: float) -> bool:
+        """Return whether a set of *weight* would be kept."""
+        return weight > self._least
 
     def put(self, weight: float, atoms: tuple[Atom, ...]) -> None:
-        """Keep one set if it is among the heaviest."""
-        if len(self._heap) == LISTED_MAX and weight < self._heap[0][0]:
+        """Keep one set if it is among the heaviest; of equals the first."""
+        if weight <= self._least:
             return
-        item = (weight, tuple((atom.kind.value, atom.site) for atom in atoms), atoms)
+        self._seen += 1
+        item = (weight, -self._seen, atoms)
         if len(self._heap) < LISTED_MAX:
             heappush(self._heap, item)
         else:
             heappushpop(self._heap, item)
+            self._least = max(self._least, self._heap[0][0])
+        self._least = max(self._least, weight * _LISTED_FROM)
 
     def add(self, chosen: _Chosen, scale: float) -> None:
         """Keep the heaviest sets of a combination of groups."""
-        if len(chosen) == 1 and chosen[0][1] == 1:
-            for atom in chosen[0][0].atoms[:LISTED_MAX]:
-                self.put(scale * atom.weight, (atom,))
-            return
         bound = scale
         for members, size in chosen:
             for atom in members.atoms[:size]:
                 bound *= atom.weight
-        if len(self._heap) == LISTED_MAX and bound < self._heap[0][0]:
+        if not self.takes(bound):
+            return
+        if len(chosen) == 1 and chosen[0][1] == 1:
+            for atom in chosen[0][0].atoms[:LISTED_MAX]:
+                self.put(scale * atom.weight, (atom,))
             return
         for atoms in _sets(chosen):
             weight = scale
@@ -244,7 +271,7 @@ class _Best:
 
     def sorted(self) -> tuple[Listed, ...]:
         """Return them, the heaviest first."""
-        ordered = sorted(self._heap, key=lambda item: (-item[0], item[1]))
+        ordered = sorted(self._heap, key=lambda item: (-item[0], -item[1]))
         return tuple([Listed(weight, atoms) for weight, _, atoms in ordered])
 
 

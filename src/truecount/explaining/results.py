@@ -99,9 +99,11 @@ class Explanation:
     Attributes:
         discrepancy: The figure, and by how much it differs.
         verdict: How far the best hypothesis may be trusted.
-        hypotheses: The most probable ones, the best first, at most 20; one of them may be
-            that there is no explanation.
-        rivals: How many other sets of causes make up the difference as exactly.
+        hypotheses: The most probable ones, the best first, at most 20 and none a thousandth
+            as probable as it; one of them may be that there is no explanation.
+        ways: How many sets of one, two and three causes make up the difference exactly.
+            An event that nobody saw fits anything, so sets with one do not count.
+        rivals: How many of them are other sets, of no more causes than the best.
         truncated: The search was cut short, so there may be more.
         sentence: The answer, for whoever keeps the shop.
     """
@@ -109,6 +111,7 @@ class Explanation:
     discrepancy: Discrepancy
     verdict: Certainty
     hypotheses: tuple[Hypothesis, ...]
+    ways: tuple[int, int, int]
     rivals: int
     truncated: bool
     sentence: str
@@ -139,6 +142,7 @@ class Explanation:
             "discrepancy": _discrepancy_to_dict(self.discrepancy),
             "verdict": self.verdict.value,
             "hypotheses": [hypothesis.to_dict() for hypothesis in self.hypotheses],
+            "ways": list(self.ways),
             "rivals": self.rivals,
             "truncated": self.truncated,
             "sentence": self.sentence,
@@ -151,6 +155,7 @@ class Explanation:
             discrepancy=_discrepancy_from_dict(data["discrepancy"]),
             verdict=Certainty(data["verdict"]),
             hypotheses=tuple(Hypothesis.from_dict(each) for each in data["hypotheses"]),
+            ways=tuple(data["ways"]),
             rivals=data["rivals"],
             truncated=data["truncated"],
             sentence=data["sentence"],

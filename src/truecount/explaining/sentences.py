@@ -37,9 +37,16 @@ class Speaker:
 
     case: Case
     movements: Mapping[str, Candidate]
+    _said: dict[Atom, Cause] = attrs.field(factory=dict)
 
     def cause(self, atom: Atom) -> Cause:
         """Return an atom as callers see it."""
+        known = self._said.get(atom)
+        if known is None:
+            known = self._said[atom] = self._cause(atom)
+        return known
+
+    def _cause(self, atom: Atom) -> Cause:
         effects = tuple([(self.case.cells[cell].key, change) for cell, change in atom.effects])
         return Cause(
             kind=atom.kind,
@@ -76,7 +83,8 @@ def _missing(speaker: Speaker, atom: Atom) -> str:
 
 def _booked_for(reason: str) -> Callable[[Speaker, Atom], str]:
     def say(speaker: Speaker, atom: Atom) -> str:
-        booked, true = atom.note
+        (booked,) = atom.note
+        true = booked + atom.effects[0][1]
         return f"{speaker.movement(atom)} is booked as {booked:+d} but was {true:+d}: {reason}"
 
     return say

@@ -30,15 +30,23 @@ def spanning_atoms(case: Case) -> list[Atom]:
 
 
 def _misplaced(case: Case) -> Iterator[Atom]:
-    for cell in case.cells:
-        for kind, keys in (
-            (CauseKind.WRONG_SKU, _other_skus(case, cell)),
-            (CauseKind.WRONG_LOCATION, _other_locations(case, cell)),
-        ):
-            for key in keys:
+    looked = {kind for (kind, _, _), found in case.signs.items() if found}
+    for kind, others in (
+        (CauseKind.WRONG_SKU, _other_skus),
+        (CauseKind.WRONG_LOCATION, _other_locations),
+    ):
+        keys = {cell.index: others(case, cell) for cell in case.cells}
+        sites = {cell.index: len(cell.entries) * len(keys[cell.index]) for cell in case.cells}
+        for cell in case.cells:
+            for key in keys[cell.index]:
                 other = case.neighbour(cell, key)
-                if other is not None:
-                    yield from _between(case, kind, cell, other)
+                if other is not None and (kind in looked or _is_opposite(cell, other)):
+                    places = sites[cell.index] + sites[other.index]
+                    yield from _between(case, kind, cell, other, places)
+
+
+def _is_opposite(cell: Cell, other: Cell) -> bool:
+    return cell.discrepancy.delta == -other.discrepancy.delta
 
 
 def _other_skus(case: Case, cell: Cell) -> list[StockKey]:
@@ -53,25 +61,16 @@ def _other_locations(case: Case, cell: Cell) -> list[StockKey]:
     return [cell.key._replace(location=location) for location in sorted(others)]
 
 
-def _between(case: Case, kind: CauseKind, cell: Cell, other: Cell) -> Iterator[Atom]:
-    """Yield each entry of *cell* that may belong to *other*."""
-    sites = _sites(case, kind, cell) + _sites(case, kind, other)
+def _between(case: Case, kind: CauseKind, cell: Cell, other: Cell, sites: int) -> Iterator[Atom]:
+    """Yield each entry of *cell* that may belong to *other*, one of *sites* places."""
+    opposite = _is_opposite(cell, other)
     for entry in cell.entries:
-        settled = (
-            cell.discrepancy.delta == -entry.change,
-            other.discrepancy.delta == entry.change,
-        )
-        if all(settled) or case.is_found(kind, entry.candidate.id):
+        settles = opposite and cell.discrepancy.delta == -entry.change
+        if settles or case.is_found(kind, entry.candidate.id):
             weight = case.weight(kind, entry.candidate.id, sites)
             effects = ((cell.index, -entry.change), (other.index, entry.change))
             if weight:
                 yield Atom(kind, entry.candidate.id, effects, weight, (entry.candidate.id,))
-
-
-def _sites(case: Case, kind: CauseKind, cell: Cell) -> int:
-    """Return at how many places an entry of *cell* could have gone wrong this way."""
-    others = _other_skus if kind is CauseKind.WRONG_SKU else _other_locations
-    return len(cell.entries) * len(others(case, cell))
 
 
 # --- kits ---------------------------------------------------------------------------------
