@@ -73,25 +73,23 @@ def fits(case: Case, view: View) -> dict[str, Fit]:
     for source, levels in rows.items():
         wrong = [level for level in levels if level.shown != level.expected]
         if len(wrong) >= FIXED_MIN:
-            fit = _best(
-                case, _by_formula(view, source, levels), _by_time(source, levels, timelines)
-            )
+            by_time, moments = _by_time(source, levels, timelines)
+            fit = _best(case, _by_formula(view, source, levels), by_time, moments)
             if fit is not None:
                 found[source] = fit
     return found
 
 
-def _best(case: Case, by_formula: Sequence[Fit], by_time: Sequence[Fit]) -> Fit | None:
+def _best(case: Case, by_formula: Sequence[Fit], by_time: Fit, moments: int) -> Fit | None:
     """Return the most probable of the accepted fits, weighed against all and accident."""
-    tried = {CauseKind.WRONG_FORMULA: len(by_formula), CauseKind.STALE_PUSH: len(by_time)}
-    accepted = _distinct([fit for fit in (*by_formula, *by_time) if _is_accepted(fit)])
+    tried = {CauseKind.WRONG_FORMULA: len(by_formula), CauseKind.STALE_PUSH: moments}
+    accepted = _distinct([fit for fit in (*by_formula, by_time) if _is_accepted(fit)])
     if not accepted:
         return None
     most = max(len(fit.fixed) for fit in accepted)
     accepted = [fit for fit in accepted if len(fit.fixed) == most]
     weights = [case.weight(fit.kind, fit.source, tried[fit.kind]) for fit in accepted]
-    mismatches = accepted[0].mismatches
-    accident = math.comb(mismatches, most) * float(2 * case.range + 1) ** -most
+    accident = _accident(accepted[0].mismatches, most, case.range)
     probabilities = normalized([*weights, accident])
     probability, number = max((p, -n) for n, p in enumerate(probabilities[:-1]))
     return attrs.evolve(accepted[-number], probability=probability, rivals=len(accepted) - 1)
@@ -102,11 +100,19 @@ def _is_accepted(fit: Fit) -> bool:
     return fixed >= FIXED_MIN and fixed >= SHARE_MIN * fit.mismatches
 
 
+def _accident(mismatches: int, fixed: int, spread: int) -> float:
+    """Return the chance that so many of the mismatches fit by accident; in logarithms."""
+    ways = math.lgamma(mismatches + 1) - math.lgamma(fixed + 1)
+    ways -= math.lgamma(mismatches - fixed + 1)
+    return math.exp(min(0.0, ways - fixed * math.log(2 * spread + 1)))
+
+
 def _distinct(found: Iterable[Fit]) -> list[Fit]:
     """Return fits that say different things; of equal ones the first."""
-    return list({tuple(sorted(fit.says.items())): fit for fit in reversed(list(found))}.values())[
-        ::-1
-    ]
+    distinct: dict[tuple[tuple[StockKey, int], ...], Fit] = {}
+    for fit in found:
+        distinct.setdefault(tuple(sorted(fit.says.items())), fit)
+    return list(distinct.values())
 
 
 # --- a wrong formula --------------------------------------------------------------------
@@ -182,11 +188,11 @@ def _shown_since(level: Level, changes: _Timeline) -> _Timeline:
 
 def _by_time(
     source: str, levels: Sequence[Level], timelines: Mapping[StockKey, _Timeline]
-) -> list[Fit]:
+) -> tuple[Fit, int]:
     """
-    Return one fit for each moment the book changed: everything shown as it was then.
+    Return the moment at which the book was most as it is shown, and how many were tried.
 
-    A sweep over the moments counts how many levels fit at each; only the best is spelled out.
+    A sweep over the moments the book changed counts how many levels fit at each.
     """
     shown = {level.key: _shown_since(level, timelines[level.key]) for level in levels}
     score: dict[datetime, int] = defaultdict(int)
@@ -217,8 +223,7 @@ def _by_time(
         says=says,
         expected={level.key: level.expected for level in levels},
     )
-    # Each moment was tried; the others say less, so they are only counted.
-    return [fit, *[attrs.evolve(fit, fixed=frozenset()) for _ in moments[1:]]]
+    return fit, len(moments)
 
 
 def _at(history: _Timeline, moment: datetime) -> int:

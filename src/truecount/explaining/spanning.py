@@ -81,26 +81,18 @@ def _kits(case: Case) -> Iterator[Atom]:
     if not case.evidence.recipes:
         return
     uses = Counter(part for parts in case.evidence.recipes.values() for part in parts)
-    shelves = dict.fromkeys(
-        (cell.discrepancy.channel, cell.key._replace(sku="", lot=""), cell.discrepancy.observed_at)
-        for cell in case.cells
-    )
+    differing = {cell.key.sku for cell in case.cells}
+    shelves: dict[tuple[str, str], dict[str, Cell]] = {}
+    for cell in case.cells:
+        if not cell.key.lot:
+            shelf = shelves.setdefault((cell.discrepancy.channel, cell.key.location), {})
+            shelf.setdefault(cell.key.sku, cell)
     for kit, recipe in case.evidence.recipes.items():
-        for channel, shelf, observed_at in shelves:
-            cells = [
-                _cell_at(case, channel, shelf._replace(sku=part), observed_at) for part in recipe
-            ]
-            parts = [cell for cell in cells if cell is not None]
-            if len(parts) == len(recipe):
-                sites = max(uses[part] for part in recipe)
-                yield from _fits(case, kit, recipe, parts, sites)
-
-
-def _cell_at(case: Case, channel: str, key: StockKey, observed_at: object) -> Cell | None:
-    for index in case.places.get((channel, key), ()):
-        if case.cells[index].discrepancy.observed_at == observed_at:
-            return case.cells[index]
-    return None
+        if differing.issuperset(recipe):
+            for shelf in shelves.values():
+                if all(part in shelf for part in recipe):
+                    parts = [shelf[part] for part in recipe]
+                    yield from _fits(case, kit, recipe, parts, max(uses[part] for part in recipe))
 
 
 def _fits(
