@@ -88,8 +88,11 @@ class Shop:
         return Event(self.name(), kind, sku, location, size, at, kind is not Kind.SOLD)
 
     def pick(self, suits: Callable[[Event], bool] = lambda _: True) -> Event:
-        """Return one of the events, any with equal chance."""
-        return self.luck.choice([event for event in self.happened if suits(event)])
+        """Return one of the events nothing went wrong with yet, any with equal chance."""
+        booked = set(self.booked)
+        return self.luck.choice(
+            [event for event in self.happened if event in booked and suits(event)]
+        )
 
     def book_as(self, event: Event, **words: object) -> None:
         """Put an event into the book otherwise than it happened."""
