@@ -69,6 +69,7 @@ class Shop:
         self.booked = list(self.happened)
         self.lost: dict[StockKey, int] = {}
         self.unseen: set[str] = set()
+        self.never_booked: set[StockKey] = set()
 
     def name(self) -> str:
         """Return an id that says nothing about when it was given."""
@@ -156,7 +157,7 @@ class Shop:
             elif kind is CauseKind.KIT_NOT_EXPLODED:
                 sites = [(kit, None) for kit in RECIPES]
             for site, key in sites:
-                true = Planted(kind, site) in planted and (key is None or key in self.deltas())
+                true = key in self.never_booked if key else Planted(kind, site) in planted
                 yield Sign(kind, site, self.luck.random() < (hit if true else false), key)
 
 
@@ -165,7 +166,9 @@ class Shop:
 
 def _missing(shop: Shop) -> str:
     """It happened, and was never booked."""
-    shop.booked.remove(shop.pick())
+    event = shop.pick()
+    shop.booked.remove(event)
+    shop.never_booked.add(StockKey(event.sku, event.location))
     return ""
 
 
