@@ -149,11 +149,13 @@ class Shop:
     def noisy_signs(
         self, *planted: Planted, hit: float = 0.9, false: float = 0.02
     ) -> Iterator[Sign]:
-        """Yield one noisy bit about each cause at each site, wrong as often as stated."""
-        for kind in CauseKind:
-            sites: list[tuple[str, StockKey | None]] = [(event.id, None) for event in self.booked]
+        """Yield one noisy bit about each cause at each site that differs."""
+        differing = self.deltas()
+        asked = [e.id for e in self.booked if StockKey(e.sku, e.location) in differing]
+        for kind in PLANT:
+            sites: list[tuple[str, StockKey | None]] = [(id_, None) for id_ in asked]
             if kind is CauseKind.MISSING:
-                sites = [("", StockKey(sku, place)) for sku in SKUS for place in LOCATIONS]
+                sites = [("", key) for key in differing]
             elif kind is CauseKind.KIT_NOT_EXPLODED:
                 sites = [(kit, None) for kit in RECIPES]
             for site, key in sites:

@@ -142,6 +142,29 @@ _TEMPLATES: Final[Mapping[CauseKind, Callable[[Speaker, Atom], str]]] = {
 }
 
 
+#: Each kind of cause in general, for those who configure priors.
+MEANING: Final[Mapping[CauseKind, str]] = {
+    CauseKind.MISSING: "an event is not in the book",
+    CauseKind.DUPLICATE: "an event is in the book twice",
+    CauseKind.IN_FLIGHT: "only one side had seen it at the moment of the observation",
+    CauseKind.STALE_PUSH: "an old level is still shown",
+    CauseKind.WRONG_FORMULA: "a channel shows another figure than it should",
+    CauseKind.NOT_PUT_BACK: "cancelled or returned, and not put back in the book",
+    CauseKind.KIT_NOT_EXPLODED: "a kit moved, its components did not",
+    CauseKind.UNIT: "another unit of measure: pieces for cases, or the reverse",
+    CauseKind.WRONG_SKU: "booked on a SKU that is easily mistaken for the right one",
+    CauseKind.WRONG_LOCATION: "booked at another location",
+    CauseKind.TRANSPOSED: "two neighbouring digits swapped in typing",
+    CauseKind.SIGN: "plus for minus, or minus for plus, in typing",
+    CauseKind.SLIP: "a zero too many or too few in typing",
+    CauseKind.HALF_BOOKED: "a transfer arrived, and nobody said so",
+    CauseKind.HOLD: "a promise counted as sold, or given back twice",
+    CauseKind.OLD_BOOK: "a count compared with a book from before it",
+    CauseKind.LOST_UPDATE: "a push overwrote what moved while it was under way",
+    CauseKind.UNEXPLAINED: "none of these: theft, breakage, a miscount",
+}
+
+
 def difference(each: Discrepancy) -> str:
     """
     Return a discrepancy in words.
