@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from math import prod
 
 import attrs
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.worlds import LOCATIONS, PLANT, RECIPES, SKUS, Shop, plant
-from truecount.explaining.cells import Atom
+from truecount.explaining.cells import Atom, case_of
 from truecount.explaining.coincidence import listed, ways
 from truecount.explaining.explain import explain
-from truecount.explaining.facts import Evidence
+from truecount.explaining.facts import Discrepancy, Evidence
+from truecount.explaining.joint import Joint, solve
 from truecount.explaining.pool import Pool, pool_of
-from truecount.explaining.priors import CauseKind, Certainty
+from truecount.explaining.priors import CauseKind, Certainty, Priors
 from truecount.explaining.results import Explanations
 from truecount.model.stock import StockKey
 
@@ -93,6 +94,107 @@ def test_pool_weighs_and_counts_every_set(
     for each in answer.listed:
         assert sum(atom.effects[0][1] for atom in each.atoms) == target
     assert not answer.truncated
+
+
+class OneRest:
+    """One rest fits everything, with one weight."""
+
+    def __init__(self, cell: int) -> None:
+        self.cell = cell
+
+    def weights(self, left: int) -> Sequence[float]:
+        """Return its weight."""
+        return (0.01,)
+
+    def atom(self, left: int, number: int) -> Atom:
+        """Return it."""
+        return Atom(CauseKind.UNEXPLAINED, "", ((self.cell, left),), 0.01, ())
+
+
+CHANGES = st.integers(-4, 4).filter(bool)
+WEIGHTS = st.floats(0.05, 0.5)
+SINGLES = st.lists(st.tuples(st.integers(0, 1), CHANGES, WEIGHTS), max_size=5)
+SPANNING = st.lists(st.tuples(CHANGES, CHANGES, WEIGHTS), max_size=3)
+
+
+def chances_by_brute_force(
+    deltas: tuple[int, int], atoms: list[Atom], further: float
+) -> list[dict[frozenset[tuple[str, str]], float]]:
+    """Return the chance of each set of causes at both figures, by trying all sets of atoms."""
+    found: list[dict[frozenset[tuple[str, str]], float]] = [{}, {}]
+    total = 0.0
+    for size in range(len(atoms) + 1):
+        for chosen in combinations(atoms, size):
+            for rests in product((False, True), repeat=2):
+                weight = prod(atom.weight for atom in chosen)
+                for cell, rest in enumerate(rests):
+                    here = [atom for atom in chosen if any(c == cell for c, _ in atom.effects)]
+                    spans = sum(len(atom.effects) > 1 for atom in here)
+                    left = deltas[cell] - sum(
+                        change for atom in here for c, change in atom.effects if c == cell
+                    )
+                    weight *= further ** max(0, len(here) + rest - 1) * (0.01 if rest else 1)
+                    # A rest stands alone or beside one cause of this figure's own.
+                    alone = len(here) - spans
+                    fits = alone + spans + rest <= 3 and alone + 2 * rest <= 3
+                    # Own causes are only looked for where spanning ones leave something.
+                    own = sum(
+                        change
+                        for atom in here
+                        for c, change in atom.effects
+                        if c == cell and len(atom.effects) == 1
+                    )
+                    needed = left + own != 0 or alone + rest == 0
+                    if (left != 0) != rest or not fits or not needed:
+                        weight = 0.0
+                total += weight
+                for cell, rest in enumerate(rests):
+                    names = {
+                        (atom.kind.value, atom.site)
+                        for atom in chosen
+                        if any(c == cell for c, _ in atom.effects)
+                    } | ({("unexplained", "")} if rest else set())
+                    key = frozenset(names)
+                    found[cell][key] = found[cell].get(key, 0.0) + weight
+    return [{key: weight / total for key, weight in each.items()} for each in found]
+
+
+@given(SINGLES, SPANNING, CHANGES, CHANGES)
+def test_joint_solution_equals_brute_force(
+    singles: list[tuple[int, int, float]],
+    spanning: list[tuple[int, int, float]],
+    first: int,
+    second: int,
+) -> None:
+    """Two figures and all their causes: every chance is that of trying all sets."""
+    own = [
+        Atom(CauseKind.DUPLICATE, f"s{n}", ((cell, change),), weight, ())
+        for n, (cell, change, weight) in enumerate(singles)
+    ]
+    shared = [
+        Atom(CauseKind.WRONG_SKU, f"x{n}", ((0, one), (1, two)), weight, ())
+        for n, (one, two, weight) in enumerate(spanning)
+    ]
+    case = case_of(
+        [
+            Discrepancy(sku="A", location="berlin", delta=first),
+            Discrepancy(sku="B", location="berlin", delta=second),
+        ],
+        Evidence(),
+        Priors(further=0.5),
+    )
+    pools = [
+        pool_of([atom for atom in own if atom.effects[0][0] == cell], OneRest(cell), 0.5)
+        for cell in (0, 1)
+    ]
+    expected = chances_by_brute_force((first, second), [*own, *shared], 0.5)
+    inside = [atom for atom in shared if Joint(case, pools, {}).choice((atom,)).weight >= 0.01]
+    # An unlikely one competes at each figure alone; that is an approximation.
+    assume(len(inside) == len(shared))
+    for cell, solved in enumerate(solve(case, pools, shared)):
+        for hypothesis in solved.hypotheses:
+            names = frozenset((atom.kind.value, atom.site) for atom in hypothesis.atoms)
+            assert hypothesis.probability == pytest.approx(expected[cell][names])
 
 
 SEEDS = st.integers(0, 2**32)

@@ -104,6 +104,20 @@ class TestFormulas:
         [common] = explain(found, Evidence(levels=levels, figures=book)).common
         assert common.detail == "berlin only"
 
+    def test_all_locations_instead_of_one_are_found(self) -> None:
+        """The channel sells from one warehouse, and shows what both have."""
+        book = {}
+        for number, sku in enumerate(SKUS):
+            book[StockKey(sku, "berlin")] = Figures(sellable=number, available=number)
+            book[StockKey(sku, "hamburg")] = Figures(sellable=5, available=5)
+        levels = [
+            Level(source="etsy", sku=sku, location="berlin", shown=number + 5, expected=number)
+            for number, sku in enumerate(SKUS)
+        ]
+        found = [Discrepancy(sku=sku, location="berlin", delta=5, channel="etsy") for sku in SKUS]
+        [common] = explain(found, Evidence(levels=levels, figures=book)).common
+        assert common.detail == "all locations"
+
     def test_four_in_five_are_enough_and_the_rest_is_explained_alone(self) -> None:
         """Rows with a second trouble keep what the formula leaves of their difference."""
         found, evidence = shown_as(FORMULAS["in units of a pack"], spoilt=4)

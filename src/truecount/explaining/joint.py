@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from truecount.explaining.cells import Atom, Case
-from truecount.explaining.pool import BUDGET, SIZE_MAX, Pool, Sum
+from truecount.explaining.pool import SIZE_MAX, Pool, Sum
 
 
 #: Spanning causes of one component; each choice of them is looked at.
@@ -123,9 +123,9 @@ def solve(case: Case, pools: Sequence[Pool], spanning: Sequence[Atom]) -> list[S
     joint = Joint(case, pools, outside)
     solved: dict[int, Solved] = {}
     for cells, atoms in components:
-        choices, truncated = _choices(joint, atoms)
+        choices = _choices(joint, atoms)
         for cell in cells:
-            solved[cell] = _solved(joint, cell, choices, truncated=truncated)
+            solved[cell] = _solved(joint, cell, choices)
     return [solved[cell.index] for cell in case.cells]
 
 
@@ -158,16 +158,10 @@ def _components(
     return [(members[root], inside[root]) for root in members], outside
 
 
-def _choices(joint: Joint, atoms: Sequence[Atom]) -> tuple[list[_Choice], bool]:
+def _choices(joint: Joint, atoms: Sequence[Atom]) -> list[_Choice]:
     """Return each choice of spanning causes that leaves every figure possible."""
-    choices: list[_Choice] = []
-    for number, chosen in enumerate(_subsets(atoms)):
-        if number == BUDGET:
-            return choices, True
-        choice = joint.choice(chosen)
-        if choice.weight:
-            choices.append(choice)
-    return choices, False
+    found = [joint.choice(chosen) for chosen in _subsets(atoms)]
+    return [choice for choice in found if choice.weight]
 
 
 def _subsets(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
@@ -186,11 +180,12 @@ def _subsets(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
         level = following
 
 
-def _solved(joint: Joint, cell: int, choices: Sequence[_Choice], *, truncated: bool) -> Solved:
+def _solved(joint: Joint, cell: int, choices: Sequence[_Choice]) -> Solved:
     """Return one figure's hypotheses out of the choices of its component."""
     weights: dict[tuple[Atom, ...], float] = defaultdict(float)
     ways: dict[tuple[Atom, ...], tuple[int, int, int]] = {}
     total = sum(choice.weight for choice in choices)
+    truncated = False
     for choice in choices:
         touching = tuple(
             [atom for atom in choice.atoms if any(place == cell for place, _ in atom.effects)]
