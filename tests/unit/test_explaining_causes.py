@@ -298,6 +298,17 @@ class TestSeveralFigures:
             "no number of kits fits both"
         )
 
+    def test_one_component_of_three_makes_no_kit(self) -> None:
+        """A number that fits less than half of the components is a coincidence."""
+        others = [StockKey(sku, "berlin") for sku in ("TEA", "BOX")]
+        evidence = Evidence(candidates=ORDINARY, recipes={"SET": {"MUG": 2, "TEA": 3, "BOX": 5}})
+        found = explain([differs(-6), differs(-7, others[0]), differs(-1, others[1])], evidence)
+        for each in found:
+            for hypothesis in each.hypotheses:
+                assert all(c.kind is not CauseKind.KIT_NOT_EXPLODED for c in hypothesis.causes)
+        fitting = explain([differs(-6), differs(-9, others[0]), differs(-15, others[1])], evidence)
+        assert {each.causes[0].kind for each in fitting} == {CauseKind.KIT_NOT_EXPLODED}
+
     def test_kit_booked_on_the_kit(self) -> None:
         """The kit itself left the book instead of its components."""
         tea, kit = StockKey("TEA", "berlin"), StockKey("SET", "berlin")
@@ -337,6 +348,19 @@ class TestHonesty:
         assert found.verdict is Certainty.UNEXPLAINED
         assert found.causes[0].kind is CauseKind.UNEXPLAINED
         assert "count it again" in found.sentence
+
+    def test_half_an_explanation_is_never_confident(self) -> None:
+        """However sure the cause is, what it leaves over has none."""
+        priors = Priors({CauseKind.MISSING: 0, CauseKind.DUPLICATE: 1_000}, further=0.9)
+        evidence = Evidence(candidates=[entry("d1", -7)])
+        found = explain([differs(9)], evidence, priors=priors)[0]
+        assert [cause.kind for cause in found.causes] == [
+            CauseKind.DUPLICATE,
+            CauseKind.UNEXPLAINED,
+        ]
+        assert found.probability > 0.9
+        assert found.verdict is Certainty.LIKELY
+        assert "2 units remain without an explanation" in found.sentence
 
     def test_coincidences_are_counted(self) -> None:
         """Sixty sales of small sizes: every pair that fits is counted, none is believed."""

@@ -237,3 +237,26 @@ class TestOldPush:
         spoilt = Evidence(candidates=evidence.candidates, levels=levels)
         answers = explain(found[:-1], spoilt)
         assert answers.common == ()
+
+    def test_agreeing_row_narrows_the_moment(self) -> None:
+        """Among the moments that fit all mismatches, one that an agreeing row allows is taken."""
+        found, evidence = self.shop(seen=4)
+        coming_and_going = [
+            Candidate(
+                id=f"x{change}",
+                kind="adjust",
+                effects={StockKey("X", "berlin"): change},
+                occurred_at=NOON + at,
+                recorded_at=NOON + at,
+            )
+            for change, at in (
+                (-5, timedelta(hours=3, minutes=40)),
+                (5, timedelta(hours=6)),
+            )
+        ]
+        wider = Evidence(
+            candidates=[*evidence.candidates, *coming_and_going],
+            levels=[*evidence.levels, Level(source="etsy", sku="X", shown=9, expected=9)],
+        )
+        [common] = explain(found, wider).common
+        assert common.detail == "2026-03-02 15:40 UTC"
