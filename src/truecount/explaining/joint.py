@@ -74,7 +74,7 @@ class Joint:
     case: Case
     pools: Sequence[Pool]
     #: For each cell the spanning causes that touch it and belong to no component.
-    outside: Mapping[int, list[Atom]]
+    outside: Mapping[int, list[_Choice]]
 
     def left(self, cell: int, atoms: Sequence[Atom]) -> int:
         """Return what *atoms* leave of a cell's difference."""
@@ -131,22 +131,19 @@ def solve(case: Case, pools: Sequence[Pool], spanning: Sequence[Atom]) -> list[S
 
 def _components(
     joint: Joint, spanning: Sequence[Atom]
-) -> tuple[list[tuple[list[int], list[Atom]]], dict[int, list[Atom]]]:
+) -> tuple[list[tuple[list[int], list[Atom]]], dict[int, list[_Choice]]]:
     """Return cells joined by spanning causes, and the causes left outside, for each cell."""
     owner = {cell.index: cell.index for cell in joint.case.cells}
     members = {index: [index] for index in owner}
     inside: dict[int, list[Atom]] = {index: [] for index in owner}
-    outside: dict[int, list[Atom]] = defaultdict(list)
-    odds = sorted(
-        ((joint.choice((atom,)).weight, number) for number, atom in enumerate(spanning)),
-        reverse=True,
-    )
-    for ratio, number in odds:
-        atom = spanning[number]
+    outside: dict[int, list[_Choice]] = defaultdict(list)
+    singly = [joint.choice((atom,)) for atom in spanning]
+    for choice in sorted(singly, key=lambda each: each.weight, reverse=True):
+        [atom] = choice.atoms
         roots = list(dict.fromkeys(owner[cell] for cell, _ in atom.effects))
-        if ratio < _ODDS_MIN or sum(len(inside[root]) for root in roots) >= SPAN_MAX:
+        if choice.weight < _ODDS_MIN or sum(len(inside[root]) for root in roots) >= SPAN_MAX:
             for cell, _ in atom.effects:
-                outside[cell].append(atom)
+                outside[cell].append(choice)
             continue
         first, *others = roots
         for root in others:
@@ -201,13 +198,12 @@ def _solved(joint: Joint, cell: int, choices: Sequence[_Choice]) -> Solved:
         for listed in found.listed:
             share = choice.weight * listed.weight / found.total
             weights[touching + listed.atoms] += share
-    for atom in joint.outside.get(cell, ()):
-        choice = joint.choice((atom,))
-        found, weight = choice.sums[cell], choice.weight
-        ways[atom,] = _ways((atom,), found)
-        total += weight
+    for choice in joint.outside.get(cell, ()):
+        found = choice.sums[cell]
+        ways[choice.atoms] = _ways(choice.atoms, found)
+        total += choice.weight
         if found is None:
-            weights[atom,] += weight
+            weights[choice.atoms] += choice.weight
     ordered = sorted(weights.items(), key=lambda item: (-item[1], _order(item[0])))
     hypotheses = tuple([Weighed(weight / total, atoms) for atoms, weight in ordered])
     one, two, three = (sum(column) for column in zip(*ways.values(), strict=True))

@@ -28,6 +28,7 @@ import attrs
 
 from truecount.explaining.cells import Atom
 from truecount.explaining.coincidence import LISTED_MAX
+from truecount.model.stock import made
 
 
 #: Combinations of changes that the search for triples of one cell may look at.
@@ -81,7 +82,8 @@ def group(atoms: list[Atom]) -> Group:
     """Return *atoms* as a group."""
     if len(atoms) == 1:
         weight = atoms[0].weight
-        return Group((atoms[0],), weight, weight**2, weight**3)
+        square = weight * weight
+        return made(Group, ((atoms[0],), weight, square, weight * square))
     ordered = sorted(atoms, key=lambda atom: (-atom.weight, atom.kind, atom.site))
     weights = [atom.weight for atom in ordered]
     squares = [weight * weight for weight in weights]
