@@ -33,6 +33,7 @@ RANKS: Mapping[str, int] = {
     "ledger": 5,
     "reservations": 6,
     "reconciliation": 6,
+    "explaining": 6,
     "storage": 7,
     "hosts": 8,
     "channels": 8,
@@ -53,7 +54,9 @@ ADAPTERS: Mapping[str, frozenset[str]] = {
 }
 
 # Packages whose answers depend on their arguments alone.
-PURE = frozenset({"model", "write", "ledger", "reservations", "bundles", "reconciliation"})
+PURE = frozenset(
+    {"model", "write", "ledger", "reservations", "bundles", "reconciliation", "explaining"}
+)
 IMPURE = frozenset(
     {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"}
     | {"shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time"}

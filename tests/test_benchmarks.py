@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import (
     bench_bundles,
+    bench_explain,
     bench_memory,
     bench_reconcile,
     bench_sqlite,
@@ -20,6 +21,7 @@ from truecount import Inventory, SQLiteStorage
 
 
 CASES = [
+    *bench_explain.CASES,
     *bench_memory.CASES,
     *bench_reconcile.CASES,
     *bench_sqlite.CASES,

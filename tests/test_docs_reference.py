@@ -20,6 +20,7 @@ import attrs
 import pytest
 
 from truecount import Inventory, errors, protocols
+from truecount.explaining import priors, sentences
 from truecount.ledger import problems
 from truecount.model import (
     instants,
@@ -199,7 +200,8 @@ def listed_operations(nature: str) -> str:
 def listed_errors(base: str) -> str:
     """Return the errors below a branch of the tree."""
     branch: type[Any] = getattr(errors, base)
-    own: list[type[Any]] = branch.__subclasses__()
+    # What attrs replaced by a class with slots lives on until it is collected.
+    own: list[type[Any]] = [kind for kind in branch.__subclasses__() if attrs.has(kind)]
     rows = (
         (
             f"`{kind.__name__}`",
@@ -272,6 +274,15 @@ MEANT = {
 }
 
 
+def causes() -> str:
+    """Return the kinds of causes, with their default priors and an example in words."""
+    rows = (
+        (f"`{kind.value}`", f"{weight:g}", sentences.MEANING[kind])
+        for kind, weight in priors.DEFAULTS.items()
+    )
+    return table(("kind", "prior", "what went wrong"), rows)
+
+
 def limits() -> str:
     """Return the limits the code has, each read from its constant."""
     rows = (
@@ -310,6 +321,7 @@ def limits() -> str:
 
 
 TABLES: dict[str, Callable[..., str]] = {
+    "causes": causes,
     "errors": listed_errors,
     "findings": listed_findings,
     "kinds": kinds,

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from truecount.bundles.availability import Availability
     from truecount.bundles.index import BundleIndex
     from truecount.bundles.resolver import RecipeVersion
+    from truecount.explaining.evidence import evidence_of
+    from truecount.explaining.explain import explain
+    from truecount.explaining.facts import Candidate, Discrepancy, Evidence
+    from truecount.explaining.priors import CauseKind, Certainty, Priors
+    from truecount.explaining.results import Explanation, Explanations
     from truecount.inventory import Inventory
     from truecount.ledger.exchange import Export, Import
     from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
@@ -103,6 +108,11 @@ _HOMES = {
     "truecount.bundles.availability": "Availability",
     "truecount.bundles.index": "BundleIndex",
     "truecount.bundles.resolver": "RecipeVersion",
+    "truecount.explaining.evidence": "evidence_of",
+    "truecount.explaining.explain": "explain",
+    "truecount.explaining.facts": "Candidate Discrepancy Evidence",
+    "truecount.explaining.priors": "CauseKind Certainty Priors",
+    "truecount.explaining.results": "Explanation Explanations",
     "truecount.inventory": "Inventory",
     "truecount.ledger.exchange": "Export Import",
     "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
@@ -164,7 +174,10 @@ __all__ = [
     "Availability",
     "Bill",
     "BundleIndex",
+    "Candidate",
     "CartCheck",
+    "CauseKind",
+    "Certainty",
     "Committed",
     "Confirm",
     "Correct",
@@ -176,8 +189,12 @@ __all__ = [
     "DeliveryLine",
     "Difference",
     "Disassemble",
+    "Discrepancy",
     "Dismiss",
+    "Evidence",
     "Expected",
+    "Explanation",
+    "Explanations",
     "Export",
     "Figures",
     "Finding",
@@ -203,6 +220,7 @@ __all__ = [
     "Pick",
     "Place",
     "Policy",
+    "Priors",
     "Problem",
     "Published",
     "Received",
@@ -238,4 +256,6 @@ __all__ = [
     "Unit",
     "Verification",
     "errors",
+    "evidence_of",
+    "explain",
 ]

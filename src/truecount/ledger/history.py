@@ -111,7 +111,7 @@ def amounts_as_of(reader: Reader, key: StockKey, moment: Moment) -> Amounts:
         known = None
         if moment.known_at is not None:
             limit = to_instant(instants.moment(moment.known_at, "known_at"))
-            known = _last_version(reader, key, lambda entry: entry.recorded_at <= limit)
+            known = last_version(reader, key, lambda entry: entry.recorded_at <= limit)
         return reader.as_of(key, to_instant(moment.time), known)
     if moment.version is not None:
         return _at_version(reader, key, quantities.natural(moment.version, "version"))
@@ -124,7 +124,7 @@ def _at_version(reader: Reader, key: StockKey, version: int) -> Amounts:
         return NOTHING
     entry = next(reader.entries(key, version - 1), None)
     if entry is None:
-        newest = _last_version(reader, key, lambda _entry: True)
+        newest = last_version(reader, key, lambda _entry: True)
         raise InvalidArgument("version", str(version), f"at most {newest}, the newest")
     return entry.after
 
@@ -134,10 +134,10 @@ def _version_at_position(reader: Reader, key: StockKey, position: int) -> int:
         found = next(reader.movements([entry.movement_id]))[0]
         return found is not None and found <= position
 
-    return _last_version(reader, key, numbered)
+    return last_version(reader, key, numbered)
 
 
-def _last_version(reader: Reader, key: StockKey, holds: Callable[[EntryRow], bool]) -> int:
+def last_version(reader: Reader, key: StockKey, holds: Callable[[EntryRow], bool]) -> int:
     """Return the last version whose entry *holds*, true for a prefix. O(log n) probes."""
     low, high = 0, 1
     while (entry := next(reader.entries(key, high - 1), None)) is not None and holds(entry):
