@@ -105,7 +105,7 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """
-    Compare the ledger with a file of counts, or of another system's levels.
+    Compare the ledger with what was counted, or shown elsewhere.
 
     Each row is compared with the ledger as of its own time (column occurred_at, or --as-of),
     so what happened since does not matter. Writes nothing to the ledger. Exit code 1 while
