@@ -173,7 +173,7 @@ class _Comparison:
                 repeated=tuple(each.seen.quantity for each in several) if several[1:] else (),
                 is_oversold=lambda: self.book.is_oversold(here),
             )
-            self._tell(self._asked(case, here, span), item, here)
+            self._tell(self._asked(case, here, span), item, here, span)
         return verdict.decision
 
     def _asked(self, case: Case, here: Rows, span: Span) -> Case:
@@ -198,7 +198,7 @@ class _Comparison:
         said = (each for sku in recipe for each in self.components.get((source, sku), ()))
         return all(decision is Decision.MATCH for decision in said)
 
-    def _tell(self, case: Case, item: Item, here: Rows) -> None:
+    def _tell(self, case: Case, item: Item, here: Rows, span: Span) -> None:
         kinds = kinds_of(case)
         if not self.tally.is_full(kinds):
             context = Context(
@@ -206,6 +206,7 @@ class _Comparison:
                 evidence=self.book.evidence(here, item.until),
                 at_risk=self.book.at_risk(case, here),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
+                basis=self.book.basis(case, here, span),
             )
             self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])

@@ -1,0 +1,178 @@
+"""
+From a report to a plan: what is done about each mismatch, decided by tables. Pure.
+
+Rules:
+1. A count is followed by the book; a level is not, unless the caller says that its source is
+   right (``follow``): the book is what other systems follow.
+2. Only a difference known to the unit, at one key, is written. Anything else is looked at.
+3. A count that is no longer the newest of its key is left out: the newer one stands.
+4. Lines of one key go oldest first, and a later one knows those before it, because they put
+   part of its difference right. What contradicts another observation of the same time is
+   looked at: nobody knows which of them is right.
+
+Who calls whom: ``Reconciliation.plan`` calls :func:`plan_of`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from truecount.errors import InvalidArgument
+from truecount.model import names
+from truecount.model.instants import to_instant
+from truecount.reconciliation.findings import when
+from truecount.reconciliation.mismatches import Mismatch, MismatchKind
+from truecount.reconciliation.plan import Left, Plan
+from truecount.reconciliation.plan_lines import Action, PlanLine
+
+
+if TYPE_CHECKING:
+    from truecount.reconciliation.report import Reconciliation, Undecided
+
+
+#: What is done about a level that differs; look at what is not named. A count has its own way.
+OUTSIDE: Final[Mapping[MismatchKind, Action]] = {
+    MismatchKind.OVERSOLD: Action.PUBLISH,
+    MismatchKind.RESERVED_AS_AVAILABLE: Action.PUBLISH,
+    MismatchKind.STALE_SYNC: Action.PUBLISH,
+    MismatchKind.BUNDLE: Action.PUBLISH,
+    MismatchKind.UNLISTED: Action.LIST,
+}
+_COUNTED: Final = frozenset({MismatchKind.PHANTOM, MismatchKind.UNRECORDED})
+#: Nothing was seen that the book could follow.
+_NO_QUANTITY: Final = frozenset(
+    {MismatchKind.UNKNOWN_SKU, MismatchKind.DUPLICATE_SKU, MismatchKind.UNLISTED}
+)
+
+_MOVED: Final = "it moved while it was observed, so by how much it differs is not known"
+_WHERE: Final = "which lot or component the difference belongs to is not known; count each"
+_FORMULA: Final = "its level does not tell the units of one location, so nothing can be followed"
+_CONTRADICTED: Final = "somebody else saw another difference at the same time; look again"
+_TWICE: Final = "the same difference was seen by another observer, whose line it is"
+
+
+def plan_of(report: Reconciliation, follow: Iterable[str] = ()) -> Plan:
+    """
+    Return what to do about the mismatches of *report*.
+
+    Args:
+        follow: Sources whose levels are right, so that the book is adjusted to them.
+
+    Complexity: O(mismatches * log(mismatches)).
+    """
+    if isinstance(follow, str):
+        raise InvalidArgument("follow", names.shown(follow), "a set of sources")
+    followed = frozenset(map(names.origin, follow))
+    left = [*_undecided(report.undecided), *_only_counted(report)]
+    written: list[PlanLine] = []
+    outside: list[PlanLine] = []
+    for mismatch in report.mismatches:
+        line = _line(mismatch, followed)
+        if isinstance(line, Left):
+            left.append(line)
+        else:
+            (written if line.is_written else outside).append(line)
+    chained, looked_at = _chained(written, left)
+    return Plan(
+        at=report.at,
+        compared=report.compared,
+        lines=(*chained, *looked_at, *outside),
+        left=tuple(left),
+    )
+
+
+def _line(mismatch: Mismatch, followed: frozenset[str]) -> PlanLine | Left:
+    kinds = set(mismatch.kinds)
+    is_counted = bool(kinds & _COUNTED)
+    if not is_counted and (kinds & _NO_QUANTITY or mismatch.source not in followed):
+        action = OUTSIDE.get(mismatch.kind, Action.LOOK)
+        return _made(mismatch, action, mismatch.advice if action is Action.LOOK else "")
+    basis = mismatch.basis
+    if basis is None:
+        moved = mismatch.delta[0] != mismatch.delta[1]
+        return _made(mismatch, Action.LOOK, _MOVED if moved else _WHERE if is_counted else _FORMULA)
+    if basis.recounted_at is not None:
+        newer = f"a newer count stands, of {when(to_instant(basis.recounted_at))}"
+        return Left(mismatch.sku, mismatch.at, mismatch.source, newer)
+    return _made(mismatch, Action.COUNT if is_counted and basis.is_exact else Action.ADJUST)
+
+
+def _made(mismatch: Mismatch, action: Action, why: str = "") -> PlanLine:
+    return PlanLine(
+        action=action,
+        kind=mismatch.kind,
+        sku=mismatch.sku,
+        at=mismatch.at,
+        source=mismatch.source,
+        observed=mismatch.observed,
+        expected=mismatch.expected,
+        delta=mismatch.delta,
+        seen_at=mismatch.seen_at,
+        at_risk=mismatch.at_risk,
+        why=why,
+        basis=None if action is Action.LOOK else mismatch.basis,
+    )
+
+
+# --- several lines of one key -----------------------------------------------------------
+
+
+def _chained(written: list[PlanLine], left: list[Left]) -> tuple[list[PlanLine], list[PlanLine]]:
+    """Return lines in the order they are written, and those that contradict each other."""
+    by_key: dict[tuple[str, str, str], list[PlanLine]] = defaultdict(list)
+    for line in written:
+        by_key[line.key].append(line)
+    chained: list[PlanLine] = []
+    looked_at: list[PlanLine] = []
+    for key in sorted(by_key):
+        before: list[str] = []
+        for together in _by_time(by_key[key]):
+            first, *others = together
+            if len({line.delta for line in together}) > 1:
+                looked_at += (_contradicted(line) for line in together)
+                continue
+            left += (Left(line.sku, line.at, line.source, _TWICE) for line in others)
+            line = attrs.evolve(first, after=tuple(before))
+            chained.append(line)
+            before.append(line.id)
+    return chained, looked_at
+
+
+def _by_time(lines: Iterable[PlanLine]) -> Iterator[list[PlanLine]]:
+    """Yield the lines of one key, oldest first, those dated alike together."""
+    dated: dict[int, list[PlanLine]] = defaultdict(list)
+    for line in lines:
+        if line.basis is not None:
+            dated[to_instant(line.basis.as_of)].append(line)
+    for instant in sorted(dated):
+        yield dated[instant]
+
+
+def _contradicted(line: PlanLine) -> PlanLine:
+    return attrs.evolve(line, action=Action.LOOK, why=_CONTRADICTED, basis=None)
+
+
+# --- what has no line -------------------------------------------------------------------
+
+
+def _undecided(several: Iterable[Undecided]) -> Iterator[Left]:
+    for each in several:
+        until = each.decidable_at
+        reason = (
+            "it moved while it was observed; observe it again when it is quiet"
+            if until is None
+            else f"undecided until {when(to_instant(until))}"
+        )
+        yield Left(each.sku, each.at, each.source, reason)
+
+
+def _only_counted(report: Reconciliation) -> Iterator[Left]:
+    """Yield how many mismatches of a kind the report counted and did not list."""
+    listed = Counter(mismatch.kind for mismatch in report.mismatches)
+    for kind, count in report.kinds.items():
+        if count > listed[kind]:
+            yield Left("", "", kind.value, "the report only counts them", count - listed[kind])
