@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from truecount.model.quantities import Unit
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
+    from truecount.reconciliation.basis import Basis
+    from truecount.reconciliation.breaker import Breaker
     from truecount.reconciliation.differ import Difference
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
     from truecount.reconciliation.mismatches import Mismatch, MismatchKind
@@ -83,9 +85,13 @@ if TYPE_CHECKING:
         Snapshot,
         Source,
     )
+    from truecount.reconciliation.plan import LeftOut, Plan
+    from truecount.reconciliation.plan_lines import PlanAction, PlanLine
+    from truecount.reconciliation.preview import LinePreview, PlanPreview
     from truecount.reconciliation.published import Published
     from truecount.reconciliation.reconciler import Reconciler
     from truecount.reconciliation.register import Dismiss
+    from truecount.reconciliation.repairs import Repaired
     from truecount.reconciliation.report import Reconciliation, Undecided
     from truecount.reservations.views import Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
@@ -114,13 +120,19 @@ _HOMES = {
     "truecount.model.quantities": "Unit",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
+    "truecount.reconciliation.basis": "Basis",
+    "truecount.reconciliation.breaker": "Breaker",
     "truecount.reconciliation.differ": "Difference",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
     "truecount.reconciliation.mismatches": "Mismatch MismatchKind",
     "truecount.reconciliation.observations": "Count Formula Level Shown Snapshot Source",
+    "truecount.reconciliation.plan": "LeftOut Plan",
+    "truecount.reconciliation.plan_lines": "PlanAction PlanLine",
+    "truecount.reconciliation.preview": "LinePreview PlanPreview",
     "truecount.reconciliation.published": "Published",
     "truecount.reconciliation.reconciler": "Reconciler",
     "truecount.reconciliation.register": "Dismiss",
+    "truecount.reconciliation.repairs": "Repaired",
     "truecount.reconciliation.report": "Reconciliation Undecided",
     "truecount.reservations.views": "Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
@@ -151,6 +163,8 @@ __all__ = [
     "Amend",
     "Arrived",
     "Assemble",
+    "Basis",
+    "Breaker",
     "Committed",
     "Confirm",
     "Correct",
@@ -174,8 +188,10 @@ __all__ = [
     "Inspected",
     "Inventory",
     "Kind",
+    "LeftOut",
     "Leg",
     "Level",
+    "LinePreview",
     "Lost",
     "MemoryStorage",
     "Mismatch",
@@ -186,6 +202,10 @@ __all__ = [
     "Outcome",
     "Pick",
     "Place",
+    "Plan",
+    "PlanAction",
+    "PlanLine",
+    "PlanPreview",
     "Policy",
     "Problem",
     "Published",
@@ -195,6 +215,7 @@ __all__ = [
     "Rejected",
     "Release",
     "Relocate",
+    "Repaired",
     "Reservation",
     "ReservationLine",
     "Reserve",

@@ -20,6 +20,8 @@ from truecount.protocols.system import Clock, IdFactory, Observer
 from truecount.reconciliation.published import PUBLISHED_RULES
 from truecount.reconciliation.reconciler import Reconciler
 from truecount.reconciliation.register import FINDING_RULES, BookFindings
+from truecount.reconciliation.repairing import repair_rules
+from truecount.reconciliation.repairs import Repairs
 from truecount.reservations.manager import ReservationManager
 from truecount.reservations.rules import reservation_rules
 from truecount.reservations.sourcing import Sourcing
@@ -28,9 +30,9 @@ from truecount.system import new_id, system_clock
 from truecount.write.engine import Engine
 
 
-class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
+class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repairs):
     """
-    Stock counts that stay true: ledger, reservations, findings and comparisons of one tenant.
+    Stock counts that stay true: ledger, reservations, findings, comparisons, repairs.
 
     Safe to share between threads: concurrent callers share transactions, each gets its own
     outcome. A joined inventory (``within``) belongs to the thread of its connection.
@@ -66,14 +68,16 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
             raise InvalidArgument(
                 "storage", shown(storage), f"a storage, for example SQLiteStorage({str(storage)!r})"
             )
+        ledger = ledger_rules()
         self._over(
             Engine(
                 MemoryStorage() if storage is None else storage,
                 {
-                    **ledger_rules(),
+                    **ledger,
                     **reservation_rules(sourcing),
                     **FINDING_RULES,
                     **PUBLISHED_RULES,
+                    **repair_rules(ledger),
                 },
                 clock=clock,
                 new_id=new_id,
@@ -89,6 +93,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
         ReservationManager.__init__(self, engine)
         BookFindings.__init__(self, engine)
         Reconciler.__init__(self, engine)
+        Repairs.__init__(self, engine)
         return self
 
     @property

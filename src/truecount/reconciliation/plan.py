@@ -26,7 +26,7 @@ from truecount.model import names, quantities
 from truecount.model.instants import iso, moment, to_instant
 from truecount.model.movements import encode
 from truecount.reconciliation.mismatches import MismatchKind
-from truecount.reconciliation.plan_lines import Action, PlanLine
+from truecount.reconciliation.plan_lines import PlanAction, PlanLine
 from truecount.reconciliation.preview import Costs, PlanPreview, preview_of
 
 
@@ -34,7 +34,7 @@ SCHEMA: Final = 1
 _DIGEST: Final = 8
 
 
-class Left(NamedTuple):
+class LeftOut(NamedTuple):
     """What a plan has no line for, and why; ``number`` of them alike."""
 
     sku: str
@@ -52,7 +52,7 @@ def _lines(value: Iterable[PlanLine]) -> tuple[PlanLine, ...]:
     return lines
 
 
-def _left(value: Iterable[Left]) -> tuple[Left, ...]:
+def _left(value: Iterable[LeftOut]) -> tuple[LeftOut, ...]:
     left = tuple(value)
     for each in left:
         quantities.positive(each.number, "number")
@@ -75,7 +75,7 @@ class Plan:
     at: datetime = attrs.field(converter=moment)
     compared: int = attrs.field(converter=quantities.natural)
     lines: tuple[PlanLine, ...] = attrs.field(converter=_lines)
-    left: tuple[Left, ...] = attrs.field(default=(), converter=_left)
+    left: tuple[LeftOut, ...] = attrs.field(default=(), converter=_left)
 
     def __attrs_post_init__(self) -> None:
         words = encode(
@@ -98,7 +98,7 @@ class Plan:
         self,
         *,
         kinds: Collection[MismatchKind | str] | None = None,
-        actions: Collection[Action | str] | None = None,
+        actions: Collection[PlanAction | str] | None = None,
         skus: Collection[str] | None = None,
         locations: Collection[str] | None = None,
         sources: Collection[str] | None = None,
@@ -124,7 +124,7 @@ class Plan:
                 raise InvalidArgument("id", names.shown(id_), "the id of a line of this plan")
         chosen: list[tuple[str, Collection[str] | None]] = [
             ("kind", _members(MismatchKind, kinds, "kind")),
-            ("action", _members(Action, actions, "action")),
+            ("action", _members(PlanAction, actions, "action")),
             ("sku", _several(skus, "skus")),
             ("at", _several(locations, "locations")),
             ("source", _several(sources, "sources")),
@@ -176,7 +176,7 @@ class Plan:
                 at=datetime.fromisoformat(data["at"]),
                 compared=data["compared"],
                 lines=tuple(map(PlanLine.from_dict, data["lines"])),
-                left=tuple(Left(*each) for each in data["left"]),
+                left=tuple(LeftOut(*each) for each in data["left"]),
             )
             stored = data["id"]
         except InvalidData:

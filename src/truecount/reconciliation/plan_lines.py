@@ -44,7 +44,7 @@ from truecount.reconciliation.mismatches import KINDS, MismatchKind
 _DIGEST: Final = 8
 
 
-class Action(StrEnum):
+class PlanAction(StrEnum):
     """What is done about a mismatch."""
 
     COUNT = "count"
@@ -55,7 +55,7 @@ class Action(StrEnum):
 
 
 #: What ``repair`` writes; the rest is done outside.
-WRITTEN: Final = frozenset({Action.COUNT, Action.ADJUST})
+WRITTEN: Final = frozenset({PlanAction.COUNT, PlanAction.ADJUST})
 
 
 def _interval(value: Iterable[int]) -> tuple[int, int]:
@@ -97,7 +97,7 @@ class PlanLine:
     """
 
     id: str = attrs.field(init=False)
-    action: Action = attrs.field(converter=Action)
+    action: PlanAction = attrs.field(converter=PlanAction)
     kind: MismatchKind = attrs.field(converter=MismatchKind)
     sku: str = attrs.field(converter=names.sku)
     at: str = attrs.field(converter=_place)
@@ -197,7 +197,7 @@ def _check_written(line: PlanLine) -> None:
     moment(line.basis.as_of, "as_of")
     for _, version in line.basis.versions:
         quantities.natural(version, "version")
-    if line.action is Action.COUNT:
+    if line.action is PlanAction.COUNT:
         quantities.natural(-1 if line.observed is None else line.observed, "observed")
 
 
@@ -205,17 +205,19 @@ def _as_of(line: PlanLine) -> str:
     return "" if line.basis is None else when(to_instant(line.basis.as_of))
 
 
-_SAYS: Final[Mapping[Action, Callable[[PlanLine], str]]] = {
-    Action.COUNT: lambda line: (
+_SAYS: Final[Mapping[PlanAction, Callable[[PlanLine], str]]] = {
+    PlanAction.COUNT: lambda line: (
         f"the book follows the count of {line.observed} as of {_as_of(line)} ({line.delta[0]:+d})"
     ),
-    Action.ADJUST: lambda line: (
+    PlanAction.ADJUST: lambda line: (
         f"the book changes by {line.delta[0]:+d} as of {_as_of(line)}, "
         f"{line.source} had {line.observed}"
     ),
-    Action.PUBLISH: lambda line: (
+    PlanAction.PUBLISH: lambda line: (
         f"publish its level to {line.source} again, it shows {line.observed}"
     ),
-    Action.LIST: lambda line: f"list it at {line.source}",
-    Action.LOOK: lambda line: f"look at it ({line.kind.value.replace('_', ' ')}): {line.why}",
+    PlanAction.LIST: lambda line: f"list it at {line.source}",
+    PlanAction.LOOK: lambda line: (
+        f"look at it ({line.kind.value.replace('_', ' ')})" + f": {line.why}" * bool(line.why)
+    ),
 }

@@ -26,8 +26,8 @@ from truecount.model import names
 from truecount.model.instants import to_instant
 from truecount.reconciliation.findings import when
 from truecount.reconciliation.mismatches import Mismatch, MismatchKind
-from truecount.reconciliation.plan import Left, Plan
-from truecount.reconciliation.plan_lines import Action, PlanLine
+from truecount.reconciliation.plan import LeftOut, Plan
+from truecount.reconciliation.plan_lines import PlanAction, PlanLine
 
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 #: What is done about a level that differs; look at what is not named. A count has its own way.
-OUTSIDE: Final[Mapping[MismatchKind, Action]] = {
-    MismatchKind.OVERSOLD: Action.PUBLISH,
-    MismatchKind.RESERVED_AS_AVAILABLE: Action.PUBLISH,
-    MismatchKind.STALE_SYNC: Action.PUBLISH,
-    MismatchKind.BUNDLE: Action.PUBLISH,
-    MismatchKind.UNLISTED: Action.LIST,
+OUTSIDE: Final[Mapping[MismatchKind, PlanAction]] = {
+    MismatchKind.OVERSOLD: PlanAction.PUBLISH,
+    MismatchKind.RESERVED_AS_AVAILABLE: PlanAction.PUBLISH,
+    MismatchKind.STALE_SYNC: PlanAction.PUBLISH,
+    MismatchKind.BUNDLE: PlanAction.PUBLISH,
+    MismatchKind.UNLISTED: PlanAction.LIST,
 }
 _COUNTED: Final = frozenset({MismatchKind.PHANTOM, MismatchKind.UNRECORDED})
 #: Nothing was seen that the book could follow.
@@ -72,7 +72,7 @@ def plan_of(report: Reconciliation, follow: Iterable[str] = ()) -> Plan:
     outside: list[PlanLine] = []
     for mismatch in report.mismatches:
         line = _line(mismatch, followed)
-        if isinstance(line, Left):
+        if isinstance(line, LeftOut):
             left.append(line)
         else:
             (written if line.is_written else outside).append(line)
@@ -85,23 +85,24 @@ def plan_of(report: Reconciliation, follow: Iterable[str] = ()) -> Plan:
     )
 
 
-def _line(mismatch: Mismatch, followed: frozenset[str]) -> PlanLine | Left:
+def _line(mismatch: Mismatch, followed: frozenset[str]) -> PlanLine | LeftOut:
     kinds = set(mismatch.kinds)
     is_counted = bool(kinds & _COUNTED)
     if not is_counted and (kinds & _NO_QUANTITY or mismatch.source not in followed):
-        action = OUTSIDE.get(mismatch.kind, Action.LOOK)
-        return _made(mismatch, action, mismatch.advice if action is Action.LOOK else "")
+        return _made(mismatch, OUTSIDE.get(mismatch.kind, PlanAction.LOOK))
     basis = mismatch.basis
     if basis is None:
         moved = mismatch.delta[0] != mismatch.delta[1]
-        return _made(mismatch, Action.LOOK, _MOVED if moved else _WHERE if is_counted else _FORMULA)
+        return _made(
+            mismatch, PlanAction.LOOK, _MOVED if moved else _WHERE if is_counted else _FORMULA
+        )
     if basis.recounted_at is not None:
         newer = f"a newer count stands, of {when(to_instant(basis.recounted_at))}"
-        return Left(mismatch.sku, mismatch.at, mismatch.source, newer)
-    return _made(mismatch, Action.COUNT if is_counted and basis.is_exact else Action.ADJUST)
+        return LeftOut(mismatch.sku, mismatch.at, mismatch.source, newer)
+    return _made(mismatch, PlanAction.COUNT if is_counted and basis.is_exact else PlanAction.ADJUST)
 
 
-def _made(mismatch: Mismatch, action: Action, why: str = "") -> PlanLine:
+def _made(mismatch: Mismatch, action: PlanAction, why: str = "") -> PlanLine:
     return PlanLine(
         action=action,
         kind=mismatch.kind,
@@ -114,14 +115,14 @@ def _made(mismatch: Mismatch, action: Action, why: str = "") -> PlanLine:
         seen_at=mismatch.seen_at,
         at_risk=mismatch.at_risk,
         why=why,
-        basis=None if action is Action.LOOK else mismatch.basis,
+        basis=None if action is PlanAction.LOOK else mismatch.basis,
     )
 
 
 # --- several lines of one key -----------------------------------------------------------
 
 
-def _chained(written: list[PlanLine], left: list[Left]) -> tuple[list[PlanLine], list[PlanLine]]:
+def _chained(written: list[PlanLine], left: list[LeftOut]) -> tuple[list[PlanLine], list[PlanLine]]:
     """Return lines in the order they are written, and those that contradict each other."""
     by_key: dict[tuple[str, str, str], list[PlanLine]] = defaultdict(list)
     for line in written:
@@ -135,7 +136,7 @@ def _chained(written: list[PlanLine], left: list[Left]) -> tuple[list[PlanLine],
             if len({line.delta for line in together}) > 1:
                 looked_at += (_contradicted(line) for line in together)
                 continue
-            left += (Left(line.sku, line.at, line.source, _TWICE) for line in others)
+            left += (LeftOut(line.sku, line.at, line.source, _TWICE) for line in others)
             line = attrs.evolve(first, after=tuple(before))
             chained.append(line)
             before.append(line.id)
@@ -153,13 +154,13 @@ def _by_time(lines: Iterable[PlanLine]) -> Iterator[list[PlanLine]]:
 
 
 def _contradicted(line: PlanLine) -> PlanLine:
-    return attrs.evolve(line, action=Action.LOOK, why=_CONTRADICTED, basis=None)
+    return attrs.evolve(line, action=PlanAction.LOOK, why=_CONTRADICTED, basis=None)
 
 
 # --- what has no line -------------------------------------------------------------------
 
 
-def _undecided(several: Iterable[Undecided]) -> Iterator[Left]:
+def _undecided(several: Iterable[Undecided]) -> Iterator[LeftOut]:
     for each in several:
         until = each.decidable_at
         reason = (
@@ -167,12 +168,12 @@ def _undecided(several: Iterable[Undecided]) -> Iterator[Left]:
             if until is None
             else f"undecided until {when(to_instant(until))}"
         )
-        yield Left(each.sku, each.at, each.source, reason)
+        yield LeftOut(each.sku, each.at, each.source, reason)
 
 
-def _only_counted(report: Reconciliation) -> Iterator[Left]:
+def _only_counted(report: Reconciliation) -> Iterator[LeftOut]:
     """Yield how many mismatches of a kind the report counted and did not list."""
     listed = Counter(mismatch.kind for mismatch in report.mismatches)
     for kind, count in report.kinds.items():
         if count > listed[kind]:
-            yield Left("", "", kind.value, "the report only counts them", count - listed[kind])
+            yield LeftOut("", "", kind.value, "the report only counts them", count - listed[kind])
