@@ -61,6 +61,7 @@ class Basis:
         versions: Each lot seen, and the version its key had when the book was read.
         all_lots: Whether every lot at the location was seen.
         recounted_at: When a newer count that stands was taken; None for none.
+        agreed_at: When somebody counted it no earlier and agreed with the book; None for never.
         on_hand: Units of the lot that were physically there when the book was read.
         sellable: Units of it that were sellable.
     """
@@ -72,6 +73,7 @@ class Basis:
     versions: tuple[tuple[str, int], ...]
     all_lots: bool
     recounted_at: datetime | None
+    agreed_at: datetime | None = None
     on_hand: int
     sellable: int
 
@@ -79,29 +81,51 @@ class Basis:
         """Return by how much *change*, a number for each state, moves what was seen."""
         return _covered(self.covers, change)
 
+    def _counts(self) -> dict[str, datetime | None]:
+        return {name: getattr(self, name) for name in _COUNTS}
+
+    def agreeing(self, counts: Iterable[tuple[Count, Span]], at: str, skew: Instant) -> Basis:
+        """
+        Return it with the newest of *counts*, which matched, that a repair would disturb.
+
+        Args:
+            skew: How far the ledger's clock may be off.
+        """
+        instant = to_instant(self.as_of)
+        disturbed = [
+            span.until
+            for count, span in counts
+            if count.at == at
+            and (self.all_lots or count.lot in {None, self.lot})
+            and span.until >= instant - skew
+        ]
+        newest = max(disturbed, default=None)
+        return attrs.evolve(self, agreed_at=optional_datetime(newest))
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
-        until = self.recounted_at
         return attrs.asdict(self, recurse=False) | {
             "covers": sorted(self.covers),
             "as_of": iso(to_instant(self.as_of)),
             "versions": [list(each) for each in self.versions],
-            "recounted_at": None if until is None else iso(to_instant(until)),
+            **{name: each and iso(to_instant(each)) for name, each in self._counts().items()},
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Basis:
         """Return what ``to_dict`` described; a mismatch and a plan line read their own."""
-        until = data["recounted_at"]
         return cls(
             **dict(data)
             | {
                 "covers": frozenset(map(State, data["covers"])),
                 "as_of": datetime.fromisoformat(data["as_of"]),
                 "versions": tuple((str(lot), int(version)) for lot, version in data["versions"]),
-                "recounted_at": None if until is None else datetime.fromisoformat(until),
+                **{n: data[n] and datetime.fromisoformat(data[n]) for n in _COUNTS},
             }
         )
+
+
+_COUNTS: Final = ("recounted_at", "agreed_at")
 
 
 def basis_of(

@@ -35,8 +35,15 @@ from truecount.protocols.storage import Reader
 from truecount.reconciliation.book_side import BookSide, Recipes, rows_of
 from truecount.reconciliation.differ import joined
 from truecount.reconciliation.intake import Intake, Item
-from truecount.reconciliation.mismatches import Case, Context, kinds_of, mismatch_of, place_of
-from truecount.reconciliation.observations import Count, Observation, Shown, Source
+from truecount.reconciliation.mismatches import (
+    Case,
+    Context,
+    Mismatch,
+    kinds_of,
+    mismatch_of,
+    place_of,
+)
+from truecount.reconciliation.observations import LEDGER, Count, Observation, Shown, Source
 from truecount.reconciliation.report import Reconciliation, Tally, Undecided
 from truecount.reconciliation.verdicts import Decision, Verdict, judge
 from truecount.reconciliation.view import View
@@ -143,16 +150,34 @@ class _Comparison:
                 yield sku, rows, [*(several or []), *missing]
 
     def _judge_all(self, sku: str, rows: Rows, seen: Sequence[Sequence[Item]]) -> None:
+        first = len(self.tally.mismatches)
+        agreed: list[tuple[Count, Span]] = []
         for several in seen:
             decision = self._judge(rows, several)
+            item = several[0]
             if sku in self.needed:
-                self.components.setdefault((several[0].seen.source, sku), []).append(decision)
+                self.components.setdefault((item.seen.source, sku), []).append(decision)
+            if decision is Decision.MATCH and isinstance(item.seen, Count):
+                agreed.append((item.seen, self._span(item)))
+        if agreed:
+            found = self.tally.mismatches[first:]
+            self.tally.mismatches[first:] = [self._not_disturbing(each, agreed) for each in found]
+
+    def _not_disturbing(self, each: Mismatch, agreed: Sequence[tuple[Count, Span]]) -> Mismatch:
+        """Return a mismatch that says whether its repair would disturb what agrees."""
+        if each.basis is None:
+            return each
+        skew = self.book.clocks.of(LEDGER).skew
+        return attrs.evolve(each, basis=each.basis.agreeing(agreed, each.at, skew))
+
+    def _span(self, item: Item) -> Span:
+        return self.book.clocks.span(item.seen.source, item.since, item.until)
 
     def _judge(self, rows: Rows, several: Sequence[Item]) -> Decision:
         """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
         item = several[0]
         seen = item.seen
-        span = self.book.clocks.span(seen.source, item.since, item.until)
+        span = self._span(item)
         here = rows_of(seen, rows)
         reach = self.book.reach(seen, here, span)
         verdict = judge(seen.quantity, reach, self.book.clocks.decidable_at(span), self.now)

@@ -5,7 +5,7 @@ Rules:
 1. A count is followed by the book; a level is not, unless the caller says that its source is
    right (``follow``): the book is what other systems follow.
 2. Only a difference known to the unit, at one key, is written. Anything else is looked at.
-3. A count that is no longer the newest of its key is left out: the newer one stands.
+3. What a newer count has answered is left out: one that stands, or one that agrees.
 4. Lines of one key go oldest first, and a later one knows those before it, because they put
    part of its difference right. What contradicts another observation of the same time is
    looked at: nobody knows which of them is right.
@@ -47,6 +47,12 @@ _COUNTED: Final = frozenset({MismatchKind.PHANTOM, MismatchKind.UNRECORDED})
 _NO_QUANTITY: Final = frozenset(
     {MismatchKind.UNKNOWN_SKU, MismatchKind.DUPLICATE_SKU, MismatchKind.UNLISTED}
 )
+
+#: What answers a difference better than writing it would: fields of a basis, in words.
+_ANSWERED: Final = {
+    "recounted_at": "a newer count stands, of {}",
+    "agreed_at": "a count of {} agrees with the book, and would not any more",
+}
 
 _MOVED: Final = "it moved while it was observed, so by how much it differs is not known"
 _WHERE: Final = "which lot or component the difference belongs to is not known; count each"
@@ -96,9 +102,11 @@ def _line(mismatch: Mismatch, followed: frozenset[str]) -> PlanLine | LeftOut:
         return _made(
             mismatch, PlanAction.LOOK, _MOVED if moved else _WHERE if is_counted else _FORMULA
         )
-    if basis.recounted_at is not None:
-        newer = f"a newer count stands, of {when(to_instant(basis.recounted_at))}"
-        return LeftOut(mismatch.sku, mismatch.at, mismatch.source, newer)
+    for said, at in _ANSWERED.items():
+        counted_at = getattr(basis, said)
+        if counted_at is not None:
+            answer = at.format(when(to_instant(counted_at)))
+            return LeftOut(mismatch.sku, mismatch.at, mismatch.source, answer)
     return _made(mismatch, PlanAction.COUNT if is_counted and basis.is_exact else PlanAction.ADJUST)
 
 
