@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import attrs
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import (
@@ -23,7 +20,6 @@ from tests.strategies import (
     START,
     Shop,
     Step,
-    Tick,
     histories,
     new_shop,
     play,
@@ -33,13 +29,9 @@ from truecount import (
     Figures,
     Inventory,
     Kind,
-    Level,
     Plan,
     PlanLine,
-    Received,
     Reconciliation,
-    Sold,
-    Source,
     SQLiteStorage,
     StockKey,
 )
@@ -142,21 +134,23 @@ def repair_and_take_back(shop: Shop, steps: list[Step], observed: list[Count]) -
 
 
 class TestRepairs:
-    @given(histories(), counts())
+    @settings(max_examples=40)
+    @given(histories(parts=6), counts())
     def test_plan_does_what_it_predicts_once_and_can_be_undone(
         self, steps: list[Step], observed: list[Count]
     ) -> None:
         """I18: the same counts then match, nothing else moved, and undoing restores it all."""
         repair_and_take_back(new_shop(), steps, observed)
 
-    @settings(max_examples=15)
-    @given(histories(), counts())
+    @settings(max_examples=10)
+    @given(histories(parts=6), counts())
     def test_plan_does_the_same_on_sqlite(self, steps: list[Step], observed: list[Count]) -> None:
         """The promises of a plan do not depend on the storage."""
         with on_sqlite() as shop:
             repair_and_take_back(shop, steps, observed)
 
-    @given(histories(), counts(), histories(parts=4))
+    @settings(max_examples=30)
+    @given(histories(parts=6), counts(), histories(parts=4))
     def test_line_is_written_unless_what_it_rests_on_has_changed(
         self, steps: list[Step], observed: list[Count], meanwhile: list[Step]
     ) -> None:
@@ -180,7 +174,8 @@ class TestRepairs:
                 assert any(count.occurred_at > as_of for count in newer)
         assert shop.inventory.verify().problems == ()
 
-    @given(histories(), counts(), st.sets(st.integers(0, 11)))
+    @settings(max_examples=30)
+    @given(histories(parts=6), counts(), st.sets(st.integers(0, 11)))
     def test_part_of_a_plan_is_a_plan(
         self, steps: list[Step], observed: list[Count], chosen: set[int]
     ) -> None:
@@ -198,7 +193,8 @@ class TestRepairs:
         assert set(whole.applied) >= {line.id for line in part.written}
         assert shop.inventory.verify().problems == ()
 
-    @given(histories(), counts())
+    @settings(max_examples=30)
+    @given(histories(parts=6), counts())
     def test_plan_survives_the_way_through_json(
         self, steps: list[Step], observed: list[Count]
     ) -> None:
@@ -216,7 +212,7 @@ def rested_on(inventory: Inventory, line: PlanLine) -> list[tuple[str, int]]:
     """Return what a line rests on, as the ledger knows it now: lots and their figures then."""
     basis = line.basis
     assert basis is not None
-    keys = {key for key in inventory.stock(sku=line.sku, at=line.at)} | {line.key}
+    keys = {*inventory.stock(sku=line.sku, at=line.at), line.key}
     lots = sorted(key.lot for key in keys if basis.all_lots or key.lot == basis.lot)
     found = []
     for lot in lots:
