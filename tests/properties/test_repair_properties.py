@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ from tests.strategies import (
     new_shop,
     play,
 )
+from tests.worlds import SOURCES as SKEWED
+from tests.worlds import World
 from truecount import (
     Count,
     Figures,
@@ -32,6 +35,7 @@ from truecount import (
     Plan,
     PlanLine,
     Reconciliation,
+    Source,
     SQLiteStorage,
     StockKey,
 )
@@ -206,6 +210,28 @@ class TestRepairs:
         plan = report.plan()
         assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
         assert Reconciliation.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+    @settings(max_examples=40)
+    @given(st.integers(0, 2**32))
+    def test_plan_keeps_its_promise_where_clocks_are_off(self, seed: int) -> None:
+        """With late reports and skewed clocks, what is written matches, and nothing else breaks."""
+        world = World(seed, skus=2, rounds=3, per_round=3, seen=3)
+        for _ in world.rounds():
+            pass
+        inventory = world.inventory
+        found = [each.seen for each in world.observed if isinstance(each.seen, Count)]
+        observed = [attrs.evolve(each, counter=f"c-{n}") for n, each in enumerate(found)]
+        sources = [*SKEWED, Source("ledger", skew=timedelta(seconds=1))]
+        report = inventory.reconcile(observed, sources=sources)
+        plan = report.plan()
+        before = figures_of(inventory)
+        done = inventory.repair(plan, approved_by="sam", breaker=None)
+        assert set(done.applied) | set(done.skipped) == {line.id for line in plan.written}
+        assert set(done.skipped.values()) <= {"the lines before it have put it right"}
+        again = inventory.reconcile(observed, sources=sources)
+        assert seen(again) <= seen(report) - written(plan, report)
+        inventory.undo_repair(plan.id, reason="a drill")
+        assert figures_of(inventory) == before
 
 
 def rested_on(inventory: Inventory, line: PlanLine) -> list[tuple[str, int]]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -31,6 +31,7 @@ from truecount.model.places import ON_HAND, RESERVED, STATES, State
 from truecount.model.stock import EMPTY_ROW, Amounts, EntryRow
 from truecount.protocols.storage import Reader
 from truecount.reconciliation.observations import LEDGER, Count, Formula, Level, Shown
+from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.view import newest_first
 from truecount.reconciliation.windows import Clocks, Rows, Span
 
@@ -56,12 +57,14 @@ class Basis:
         lot: The lot it is written to, "" for what has none.
         covers: The states whose units were seen.
         as_of: When it is dated: before the observation, for certain.
+        until: The last time at which something dated may have been seen.
         is_exact: Whether the ledger's figure as of then is the one compared with; else only
             the difference can be written, not the quantity.
         versions: Each lot seen, and the version its key had when the book was read.
         all_lots: Whether every lot at the location was seen.
         recounted_at: When a newer count that stands was taken; None for none.
-        agreed_at: When somebody counted it no earlier and agreed with the book; None for never.
+        denied_at: When somebody else counted what the book could not show after the repair;
+            None for never.
         on_hand: Units of the lot that were physically there when the book was read.
         sellable: Units of it that were sellable.
     """
@@ -69,11 +72,12 @@ class Basis:
     lot: str
     covers: frozenset[State]
     as_of: datetime
+    until: datetime
     is_exact: bool
     versions: tuple[tuple[str, int], ...]
     all_lots: bool
     recounted_at: datetime | None
-    agreed_at: datetime | None = None
+    denied_at: datetime | None = None
     on_hand: int
     sellable: int
 
@@ -81,34 +85,31 @@ class Basis:
         """Return by how much *change*, a number for each state, moves what was seen."""
         return _covered(self.covers, change)
 
-    def _counts(self) -> dict[str, datetime | None]:
-        return {name: getattr(self, name) for name in _COUNTS}
-
-    def agreeing(self, counts: Iterable[tuple[Count, Span]], at: str, skew: Instant) -> Basis:
+    def with_others(self, others: Iterable[Other], at: str, delta: int) -> Basis:
         """
-        Return it with the newest of *counts*, which matched, that a repair would disturb.
+        Return it knowing the counts of the same comparison that its repair would contradict.
 
         Args:
-            skew: How far the ledger's clock may be off.
+            others: What else was counted of the SKU, and did not differ.
+            at: The location of the repair.
+            delta: By how much it changes the book.
         """
-        instant = to_instant(self.as_of)
-        disturbed = [
-            span.until
-            for count, span in counts
-            if count.at == at
-            and (self.all_lots or count.lot in {None, self.lot})
-            and span.until >= instant - skew
+        denied = [
+            other.until
+            for other in others
+            if other.seen.at == at
+            and (self.all_lots or other.seen.lot in {None, self.lot})
+            and to_instant(self.as_of) <= other.until
+            and not other.reach.holds(other.seen.quantity - delta)
         ]
-        newest = max(disturbed, default=None)
-        return attrs.evolve(self, agreed_at=optional_datetime(newest))
+        return attrs.evolve(self, denied_at=optional_datetime(max(denied, default=None)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
         return attrs.asdict(self, recurse=False) | {
             "covers": sorted(self.covers),
-            "as_of": iso(to_instant(self.as_of)),
             "versions": [list(each) for each in self.versions],
-            **{name: each and iso(to_instant(each)) for name, each in self._counts().items()},
+            **{name: None if at is None else iso(to_instant(at)) for name, at in _times(self)},
         }
 
     @classmethod
@@ -118,14 +119,26 @@ class Basis:
             **dict(data)
             | {
                 "covers": frozenset(map(State, data["covers"])),
-                "as_of": datetime.fromisoformat(data["as_of"]),
                 "versions": tuple((str(lot), int(version)) for lot, version in data["versions"]),
-                **{n: data[n] and datetime.fromisoformat(data[n]) for n in _COUNTS},
+                **{n: data[n] and datetime.fromisoformat(data[n]) for n in _TIMES},
             }
         )
 
 
-_COUNTS: Final = ("recounted_at", "agreed_at")
+_TIMES: Final = ("as_of", "until", "recounted_at", "denied_at")
+
+
+def _times(basis: Basis) -> Iterator[tuple[str, datetime | None]]:
+    for name in _TIMES:
+        yield name, getattr(basis, name)
+
+
+class Other(NamedTuple):
+    """A count that did not differ: what was seen, until when, and what the book may have had."""
+
+    seen: Count
+    until: Instant
+    reach: Reach
 
 
 def basis_of(
@@ -151,6 +164,7 @@ def basis_of(
         lot=lot,
         covers=covers,
         as_of=to_datetime(as_of),
+        until=to_datetime(seen_until(clocks, span)),
         is_exact=sum(_covered(covers, amounts) for amounts in past.values()) == expected,
         versions=tuple((key.lot, each.version) for key, each in rows),
         all_lots=not isinstance(seen, Count) or seen.lot is None,
@@ -158,6 +172,11 @@ def basis_of(
         on_hand=row.on_hand,
         sellable=row.sellable,
     )
+
+
+def seen_until(clocks: Clocks, span: Span) -> Instant:
+    """Return the last time at which something the ledger dates may have been seen in *span*."""
+    return span.until + clocks.of(LEDGER).skew
 
 
 def _covered(covers: frozenset[State], change: Iterable[int]) -> int:

@@ -32,6 +32,7 @@ from truecount.model import names, quantities
 from truecount.model.instants import Instant, to_datetime
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Reader
+from truecount.reconciliation.basis import Other, seen_until
 from truecount.reconciliation.book_side import BookSide, Recipes, rows_of
 from truecount.reconciliation.differ import joined
 from truecount.reconciliation.intake import Intake, Item
@@ -43,7 +44,8 @@ from truecount.reconciliation.mismatches import (
     mismatch_of,
     place_of,
 )
-from truecount.reconciliation.observations import LEDGER, Count, Observation, Shown, Source
+from truecount.reconciliation.observations import Count, Observation, Shown, Source
+from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.report import Reconciliation, Tally, Undecided
 from truecount.reconciliation.verdicts import Decision, Verdict, judge
 from truecount.reconciliation.view import View
@@ -151,33 +153,23 @@ class _Comparison:
 
     def _judge_all(self, sku: str, rows: Rows, seen: Sequence[Sequence[Item]]) -> None:
         first = len(self.tally.mismatches)
-        agreed: list[tuple[Count, Span]] = []
+        others: list[Other] = []
         for several in seen:
-            decision = self._judge(rows, several)
+            decision, reach, span = self._judge(rows, several)
             item = several[0]
             if sku in self.needed:
                 self.components.setdefault((item.seen.source, sku), []).append(decision)
-            if decision is Decision.MATCH and isinstance(item.seen, Count):
-                agreed.append((item.seen, self._span(item)))
-        if agreed:
+            if decision is not Decision.MISMATCH and isinstance(item.seen, Count):
+                others.append(Other(item.seen, seen_until(self.book.clocks, span), reach))
+        if others:
             found = self.tally.mismatches[first:]
-            self.tally.mismatches[first:] = [self._not_disturbing(each, agreed) for each in found]
+            self.tally.mismatches[first:] = [_beside(each, others) for each in found]
 
-    def _not_disturbing(self, each: Mismatch, agreed: Sequence[tuple[Count, Span]]) -> Mismatch:
-        """Return a mismatch that says whether its repair would disturb what agrees."""
-        if each.basis is None:
-            return each
-        skew = self.book.clocks.of(LEDGER).skew
-        return attrs.evolve(each, basis=each.basis.agreeing(agreed, each.at, skew))
-
-    def _span(self, item: Item) -> Span:
-        return self.book.clocks.span(item.seen.source, item.since, item.until)
-
-    def _judge(self, rows: Rows, several: Sequence[Item]) -> Decision:
+    def _judge(self, rows: Rows, several: Sequence[Item]) -> tuple[Decision, Reach, Span]:
         """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
         item = several[0]
         seen = item.seen
-        span = self._span(item)
+        span = self.book.clocks.span(seen.source, item.since, item.until)
         here = rows_of(seen, rows)
         reach = self.book.reach(seen, here, span)
         verdict = judge(seen.quantity, reach, self.book.clocks.decidable_at(span), self.now)
@@ -199,7 +191,7 @@ class _Comparison:
                 is_oversold=lambda: self.book.is_oversold(here),
             )
             self._tell(self._asked(case, here, span), item, here, span)
-        return verdict.decision
+        return verdict.decision, reach, span
 
     def _asked(self, case: Case, here: Rows, span: Span) -> Case:
         """Return the case of a level with what only levels can be asked."""
@@ -235,6 +227,13 @@ class _Comparison:
             )
             self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])
+
+
+def _beside(each: Mismatch, others: Sequence[Other]) -> Mismatch:
+    """Return a mismatch that knows which counts beside it its repair would contradict."""
+    if each.basis is None:
+        return each
+    return attrs.evolve(each, basis=each.basis.with_others(others, each.at, each.delta[0]))
 
 
 def _undecided(item: Item, verdict: Verdict) -> Undecided:

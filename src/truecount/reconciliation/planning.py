@@ -5,7 +5,8 @@ Rules:
 1. A count is followed by the book; a level is not, unless the caller says that its source is
    right (``follow``): the book is what other systems follow.
 2. Only a difference known to the unit, at one key, is written. Anything else is looked at.
-3. What a newer count has answered is left out: one that stands, or one that agrees.
+3. What another count has answered is left out: a newer one that stands, or one no older
+   that the book explains now and could not explain any more.
 4. Lines of one key go oldest first, and a later one knows those before it, because they put
    part of its difference right. What contradicts another observation of the same time is
    looked at: nobody knows which of them is right.
@@ -51,7 +52,7 @@ _NO_QUANTITY: Final = frozenset(
 #: What answers a difference better than writing it would: fields of a basis, in words.
 _ANSWERED: Final = {
     "recounted_at": "a newer count stands, of {}",
-    "agreed_at": "a count of {} agrees with the book, and would not any more",
+    "denied_at": "a count of {} agrees with the book, and would not any more",
 }
 
 _MOVED: Final = "it moved while it was observed, so by how much it differs is not known"
@@ -152,13 +153,18 @@ def _chained(written: list[PlanLine], left: list[LeftOut]) -> tuple[list[PlanLin
 
 
 def _by_time(lines: Iterable[PlanLine]) -> Iterator[list[PlanLine]]:
-    """Yield the lines of one key, oldest first, those dated alike together."""
-    dated: dict[int, list[PlanLine]] = defaultdict(list)
-    for line in lines:
-        if line.basis is not None:
-            dated[to_instant(line.basis.as_of)].append(line)
-    for instant in sorted(dated):
-        yield dated[instant]
+    """Yield the lines of one key, oldest first, those whose times cannot be told apart together."""
+    together: list[PlanLine] = []
+    until = None
+    dated = [(line.basis, line) for line in lines if line.basis is not None]
+    for basis, line in sorted(dated, key=lambda pair: pair[0].as_of):
+        if until is not None and basis.as_of > until:
+            yield together
+            together, until = [], None
+        together.append(line)
+        until = basis.until if until is None else max(until, basis.until)
+    if together:
+        yield together
 
 
 def _contradicted(line: PlanLine) -> PlanLine:
