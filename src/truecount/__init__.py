@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from truecount.model.recipes import Bill, Recipe
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
+    from truecount.reconciliation.basis import Basis
+    from truecount.reconciliation.breaker import Breaker
     from truecount.reconciliation.differ import Difference
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
     from truecount.reconciliation.mismatches import Mismatch, MismatchKind
@@ -94,9 +96,13 @@ if TYPE_CHECKING:
         Snapshot,
         Source,
     )
+    from truecount.reconciliation.plan import LeftOut, Plan
+    from truecount.reconciliation.plan_lines import PlanAction, PlanLine
+    from truecount.reconciliation.preview import LinePreview, PlanPreview
     from truecount.reconciliation.published import Published
     from truecount.reconciliation.reconciler import Reconciler
     from truecount.reconciliation.register import Dismiss
+    from truecount.reconciliation.repairs import Repaired
     from truecount.reconciliation.report import Reconciliation, Undecided
     from truecount.reservations.views import CartCheck, KitLine, Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
@@ -134,13 +140,19 @@ _HOMES = {
     "truecount.model.recipes": "Bill Recipe",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
+    "truecount.reconciliation.basis": "Basis",
+    "truecount.reconciliation.breaker": "Breaker",
     "truecount.reconciliation.differ": "Difference",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
     "truecount.reconciliation.mismatches": "Mismatch MismatchKind",
     "truecount.reconciliation.observations": "Count Formula Level Shown Snapshot Source",
+    "truecount.reconciliation.plan": "LeftOut Plan",
+    "truecount.reconciliation.plan_lines": "PlanAction PlanLine",
+    "truecount.reconciliation.preview": "LinePreview PlanPreview",
     "truecount.reconciliation.published": "Published",
     "truecount.reconciliation.reconciler": "Reconciler",
     "truecount.reconciliation.register": "Dismiss",
+    "truecount.reconciliation.repairs": "Repaired",
     "truecount.reconciliation.report": "Reconciliation Undecided",
     "truecount.reservations.views": "CartCheck KitLine Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
@@ -172,7 +184,9 @@ __all__ = [
     "Arrived",
     "Assemble",
     "Availability",
+    "Basis",
     "Bill",
+    "Breaker",
     "BundleIndex",
     "Candidate",
     "CartCheck",
@@ -207,8 +221,10 @@ __all__ = [
     "Inventory",
     "Kind",
     "KitLine",
+    "LeftOut",
     "Leg",
     "Level",
+    "LinePreview",
     "Lost",
     "MemoryStorage",
     "Mismatch",
@@ -219,6 +235,10 @@ __all__ = [
     "Outcome",
     "Pick",
     "Place",
+    "Plan",
+    "PlanAction",
+    "PlanLine",
+    "PlanPreview",
     "Policy",
     "Priors",
     "Problem",
@@ -232,6 +252,7 @@ __all__ = [
     "Release",
     "Relocate",
     "RemoveBundle",
+    "Repaired",
     "Reservation",
     "ReservationLine",
     "Reserve",

@@ -421,6 +421,24 @@ class FindingHolds(Refused):
         )
 
 
+@attrs.frozen
+class MassRepair(Refused):
+    """A plan changes more than its breaker allows; nothing was written."""
+
+    plan_id: str
+    what: str
+    seen: int
+    allowed: int
+    limit: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot repair {self.plan_id!r}: it changes {self.what}, {self.seen}, and only "
+            f"{self.allowed} are allowed (breaker: {self.limit}); look at it, repair a part "
+            "of it (plan.only), or pass a wider breaker, or breaker=None"
+        )
+
+
 # --- Conflict: somebody else was in the way -------------------------------------------
 
 

@@ -23,6 +23,8 @@ from truecount.protocols.system import Clock, IdFactory, Observer
 from truecount.reconciliation.published import PUBLISHED_RULES
 from truecount.reconciliation.reconciler import Reconciler
 from truecount.reconciliation.register import FINDING_RULES, BookFindings
+from truecount.reconciliation.repairing import repair_rules
+from truecount.reconciliation.repairs import Repairs
 from truecount.reservations.manager import ReservationManager
 from truecount.reservations.rules import reservation_rules
 from truecount.reservations.sourcing import Sourcing
@@ -31,7 +33,7 @@ from truecount.system import new_id, system_clock
 from truecount.write.engine import Engine
 
 
-class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
+class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repairs):
     """
     Stock counts that stay true: the whole library over one ledger of one tenant.
 
@@ -69,15 +71,17 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
             raise InvalidArgument(
                 "storage", shown(storage), f"a storage, for example SQLiteStorage({str(storage)!r})"
             )
+        ledger = ledger_rules()
         self._over(
             Engine(
                 MemoryStorage() if storage is None else storage,
                 {
-                    **ledger_rules(),
+                    **ledger,
                     **reservation_rules(sourcing),
                     **BUNDLE_RULES,
                     **FINDING_RULES,
                     **PUBLISHED_RULES,
+                    **repair_rules(ledger),
                 },
                 clock=clock,
                 new_id=new_id,
@@ -93,6 +97,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler):
         ReservationManager.__init__(self, engine)
         BookFindings.__init__(self, engine)
         Reconciler.__init__(self, engine)
+        Repairs.__init__(self, engine)
         self.bundles = BundleResolver(engine)
         return self
 

@@ -27,7 +27,7 @@ from truecount.explaining.facts import (
     Hold,
     OpenTransfer,
 )
-from truecount.ledger.history import available_at, last_version
+from truecount.ledger.history import last_version
 from truecount.ledger.scan import records_of
 from truecount.ledger.transfer_rules import TRANSFER, on_the_way
 from truecount.model.instants import SKEW_MAX, Instant, microseconds, to_datetime, to_instant
@@ -37,6 +37,7 @@ from truecount.model.places import INDEX, ON_HAND, State
 from truecount.model.settings import LOCATION
 from truecount.model.stock import Amounts, EntryRow, Figures, StockKey, figures
 from truecount.protocols.storage import Reader
+from truecount.write.figures import available_at
 
 
 #: The figure that was compared.

@@ -21,6 +21,7 @@ from truecount.model.instants import Instant
 from truecount.model.stock import Amounts, never_netted
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach as reaches
+from truecount.reconciliation.basis import Basis, basis_of
 from truecount.reconciliation.conditions import oversold
 from truecount.reconciliation.mismatches import Case, Was
 from truecount.reconciliation.observations import Count, Formula, Level, Shown
@@ -126,6 +127,13 @@ class BookSide:
         short = max(0, missing - free)
         found = [at_risk(self.view, shelf, short + max(0, -shelf.free)) for shelf in shelves]
         return tuple(dict.fromkeys(reference for each in found for reference in each))
+
+    def basis(self, case: Case, rows: Rows, span: Span) -> Basis | None:
+        """Return what a repair of the book rests on; None where none can be written."""
+        low, high = case.verdict.expected
+        if low != high or not case.is_plain or case.seen.sku in self.recipes:
+            return None
+        return basis_of(self.reader, self.clocks, case.seen, rows, span, expected=low)
 
     def evidence(self, rows: Rows, until: Instant) -> tuple[str, ...]:
         """Return the newest movements of the keys that had occurred when it was observed."""

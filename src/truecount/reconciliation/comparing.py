@@ -32,11 +32,20 @@ from truecount.model import names, quantities
 from truecount.model.instants import Instant, to_datetime
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Reader
+from truecount.reconciliation.basis import Other, seen_until
 from truecount.reconciliation.book_side import BookSide, Recipes, rows_of
 from truecount.reconciliation.differ import joined
 from truecount.reconciliation.intake import Intake, Item
-from truecount.reconciliation.mismatches import Case, Context, kinds_of, mismatch_of, place_of
+from truecount.reconciliation.mismatches import (
+    Case,
+    Context,
+    Mismatch,
+    kinds_of,
+    mismatch_of,
+    place_of,
+)
 from truecount.reconciliation.observations import Count, Observation, Shown, Source
+from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.report import Reconciliation, Tally, Undecided
 from truecount.reconciliation.verdicts import Decision, Verdict, judge
 from truecount.reconciliation.view import View
@@ -143,12 +152,20 @@ class _Comparison:
                 yield sku, rows, [*(several or []), *missing]
 
     def _judge_all(self, sku: str, rows: Rows, seen: Sequence[Sequence[Item]]) -> None:
+        first = len(self.tally.mismatches)
+        others: list[Other] = []
         for several in seen:
-            decision = self._judge(rows, several)
+            decision, reach, span = self._judge(rows, several)
+            item = several[0]
             if sku in self.needed:
-                self.components.setdefault((several[0].seen.source, sku), []).append(decision)
+                self.components.setdefault((item.seen.source, sku), []).append(decision)
+            if decision is not Decision.MISMATCH and isinstance(item.seen, Count):
+                others.append(Other(item.seen, seen_until(self.book.clocks, span), reach))
+        if others:
+            found = self.tally.mismatches[first:]
+            self.tally.mismatches[first:] = [_beside(each, others) for each in found]
 
-    def _judge(self, rows: Rows, several: Sequence[Item]) -> Decision:
+    def _judge(self, rows: Rows, several: Sequence[Item]) -> tuple[Decision, Reach, Span]:
         """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
         item = several[0]
         seen = item.seen
@@ -173,8 +190,8 @@ class _Comparison:
                 repeated=tuple(each.seen.quantity for each in several) if several[1:] else (),
                 is_oversold=lambda: self.book.is_oversold(here),
             )
-            self._tell(self._asked(case, here, span), item, here)
-        return verdict.decision
+            self._tell(self._asked(case, here, span), item, here, span)
+        return verdict.decision, reach, span
 
     def _asked(self, case: Case, here: Rows, span: Span) -> Case:
         """Return the case of a level with what only levels can be asked."""
@@ -198,7 +215,7 @@ class _Comparison:
         said = (each for sku in recipe for each in self.components.get((source, sku), ()))
         return all(decision is Decision.MATCH for decision in said)
 
-    def _tell(self, case: Case, item: Item, here: Rows) -> None:
+    def _tell(self, case: Case, item: Item, here: Rows, span: Span) -> None:
         kinds = kinds_of(case)
         if not self.tally.is_full(kinds):
             context = Context(
@@ -206,9 +223,17 @@ class _Comparison:
                 evidence=self.book.evidence(here, item.until),
                 at_risk=self.book.at_risk(case, here),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
+                basis=self.book.basis(case, here, span),
             )
             self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])
+
+
+def _beside(each: Mismatch, others: Sequence[Other]) -> Mismatch:
+    """Return a mismatch that knows which counts beside it its repair would contradict."""
+    if each.basis is None:
+        return each
+    return attrs.evolve(each, basis=each.basis.with_others(others, each.at, each.delta[0]))
 
 
 def _undecided(item: Item, verdict: Verdict) -> Undecided:

@@ -20,6 +20,7 @@ import attrs
 
 from truecount.model.instants import Instant, iso, to_datetime, to_instant
 from truecount.model.stock import StockKey
+from truecount.reconciliation.basis import Basis
 from truecount.reconciliation.findings import goods, named, risk, when
 from truecount.reconciliation.observations import Count, Level, Shown
 from truecount.reconciliation.published import Push
@@ -282,6 +283,7 @@ class Mismatch:
         evidence: Ids of the movements behind the book's figure, the newest last.
         at_risk: References whose promises it puts at risk, the most endangered first.
         similar: SKUs of the book that differ only by case, spaces or leading zeros.
+        basis: What a repair of the book rests on; None where none can be written.
         sentence: What is wrong, in one sentence.
         advice: What to do, in one sentence.
     """
@@ -300,6 +302,7 @@ class Mismatch:
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    basis: Basis | None = None
     sentence: str
     advice: str
 
@@ -311,17 +314,19 @@ class Mismatch:
             "kinds": [kind.value for kind in self.kinds],
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
             "since": None if self.since is None else iso(to_instant(self.since)),
+            "basis": None if self.basis is None else self.basis.to_dict(),
             **{name: list(data[name]) for name in _LISTS},
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Mismatch:
         """Return the mismatch that ``to_dict`` described; a report reads its own."""
-        since = data["since"]
+        since, basis = data["since"], data["basis"]
         first, last = data["seen_at"]
         return cls(
             **dict(data)
             | {
+                "basis": None if basis is None else Basis.from_dict(basis),
                 "kind": MismatchKind(data["kind"]),
                 "kinds": tuple(map(MismatchKind, data["kinds"])),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
@@ -341,6 +346,7 @@ class Context(NamedTuple):
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    basis: Basis | None = None
 
 
 def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -> Mismatch:
@@ -364,6 +370,7 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
         evidence=context.evidence,
         at_risk=context.at_risk,
         similar=context.similar,
+        basis=context.basis,
         sentence=_sentence(case, kinds, context),
         advice=KINDS[kinds[0]].advice,
     )

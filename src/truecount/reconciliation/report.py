@@ -21,6 +21,8 @@ import attrs
 from truecount.errors import InvalidData
 from truecount.model.instants import iso, to_instant
 from truecount.reconciliation.mismatches import Mismatch, MismatchKind
+from truecount.reconciliation.plan import Plan
+from truecount.reconciliation.planning import plan_of
 
 
 SCHEMA: Final = 1
@@ -145,6 +147,25 @@ class Reconciliation:
     def at_risk(self) -> tuple[str, ...]:
         """References whose promises the mismatches put at risk, each once."""
         return tuple(dict.fromkeys(ref for each in self.mismatches for ref in each.at_risk))
+
+    def plan(self, *, follow: Iterable[str] = ()) -> Plan:
+        """
+        Return what to do about the mismatches: what ``repair`` can write, and what it cannot.
+
+        >>> from truecount import Count, Inventory
+        >>> inventory = Inventory()
+        >>> inventory.locations.add("berlin")
+        >>> receipt = inventory.receive("MUG", 5, at="berlin")
+        >>> plan = inventory.reconcile([Count("MUG", 3, at="berlin")]).plan()
+        >>> [(line.action.value, line.sku, line.delta[0]) for line in plan.lines]
+        [('count', 'MUG', -2)]
+
+        Args:
+            follow: Sources whose levels are right, so that the book is adjusted to them.
+
+        Complexity: O(mismatches * log(mismatches)).
+        """
+        return plan_of(self, follow)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data, for JSON."""

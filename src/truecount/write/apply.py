@@ -34,11 +34,11 @@ from truecount.errors import (
 )
 from truecount.model import outcomes
 from truecount.model.instants import SKEW_MAX, Instant, iso, to_instant
-from truecount.model.movements import Draft
+from truecount.model.movements import Draft, MovementRow
 from truecount.model.operation import Operation
 from truecount.model.outcomes import REFUSAL_KEPT, Outcome, OutcomeRow
 from truecount.model.settings import GENERATION, Settings
-from truecount.model.stock import StockRow, made
+from truecount.model.stock import EntryRow, StockKey, StockRow, made
 from truecount.protocols.storage import Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import Book, Stage, snapshot
@@ -157,6 +157,9 @@ class _Write:
             if rule.moments is not None:
                 for key, instant in rule.moments(operation, self.book):
                     self.book.moments[key, instant] = self.unit.as_of(key, instant)
+            if rule.newer is not None:
+                for key, version in rule.newer(operation, self.book):
+                    self.book.newer[key, version] = self._newer(key, version)
         enough = {}
         for sku, quantity in demand.items():
             for key in self.book.keys_of(sku):
@@ -169,6 +172,13 @@ class _Write:
                     enough[key] = min(held, quantity - spare)
         if enough:
             self.book.add_due(self.unit.due(enough, self.now))
+
+    def _newer(self, key: StockKey, version: int) -> list[tuple[EntryRow, MovementRow]]:
+        """Return the entries of *key* above *version*, each with its movement."""
+        if self.book.row(key).version <= version:
+            return []
+        entries = {entry.movement_id: entry for entry in self.unit.entries(key, version)}
+        return [(entries[row.id], row) for _, row in self.unit.movements(list(entries))]
 
     def decide(self, *, together: bool, preview: bool) -> list[Outcome] | None:
         """Return an outcome for each member, or None when wider locks are needed."""

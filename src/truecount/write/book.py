@@ -70,6 +70,7 @@ class Book:
         self.changed_lines: dict[tuple[str, int], LineRow] = {}
         self.changed_documents: dict[tuple[str, str], dict[str, Any]] = {}
         self.moments: dict[tuple[StockKey, Instant], Amounts] = {}
+        self.newer: dict[tuple[StockKey, int], list[tuple[EntryRow, MovementRow]]] = {}
         self._records = locked.records
         self._documents: dict[tuple[str, str], dict[str, Any]] = {}
         self._numbers: dict[str, list[int]] = {}

@@ -59,6 +59,8 @@ class Rule(NamedTuple):
     demand: Callable[[Any, Book], Iterable[tuple[str, int]]] | None = None
     #: Past figures it decides on: (stock key, instant).
     moments: Callable[[Any, Book], Iterable[tuple[StockKey, Instant]]] | None = None
+    #: Entries it decides on, with their movements: those of a stock key above a version.
+    newer: Callable[[Any, Book], Iterable[tuple[StockKey, int]]] | None = None
 
 
 #: The rules of a part of the library, by type of operation.
