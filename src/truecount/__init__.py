@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     from truecount.reconciliation.reconciler import Reconciler
     from truecount.reconciliation.register import Dismiss
     from truecount.reconciliation.report import Reconciliation, Undecided
+    from truecount.rendering.page import timeline_html
+    from truecount.rendering.timeline import Timeline, timeline_of
     from truecount.reservations.views import Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
     from truecount.storage.sqlite import SQLiteStorage
@@ -122,6 +124,8 @@ _HOMES = {
     "truecount.reconciliation.reconciler": "Reconciler",
     "truecount.reconciliation.register": "Dismiss",
     "truecount.reconciliation.report": "Reconciliation Undecided",
+    "truecount.rendering.page": "timeline_html",
+    "truecount.rendering.timeline": "Timeline timeline_of",
     "truecount.reservations.views": "Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
     "truecount.storage.sqlite": "SQLiteStorage",
@@ -211,6 +215,7 @@ __all__ = [
     "State",
     "StockKey",
     "TakeBack",
+    "Timeline",
     "Transfer",
     "TransferLine",
     "TransferOut",
@@ -219,4 +224,6 @@ __all__ = [
     "Unit",
     "Verification",
     "errors",
+    "timeline_html",
+    "timeline_of",
 ]
