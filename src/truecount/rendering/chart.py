@@ -23,11 +23,11 @@ from typing import Final, NamedTuple
 from truecount.model.instants import Instant, microseconds, to_datetime, to_instant
 from truecount.rendering.markup import Html, each, element
 from truecount.rendering.timeline import Divergence, Sighting, Timeline
-from truecount.rendering.words import MINUS, clock, span
+from truecount.rendering.words import MINUS, span
 
 
 WIDTH: Final = 1000
-LEFT: Final = 110
+LEFT: Final = 100
 RIGHT: Final = 975
 HEIGHT: Final = 250
 TOP: Final = 34
@@ -35,14 +35,18 @@ BOTTOM: Final = 212
 TICKS_MAX: Final = 5
 #: Where a chart of one moment begins before it, and ends after it.
 _ALONE: Final[Instant] = microseconds(timedelta(hours=1))
+#: From this span on the time axis has dates, below it times; short enough for a phone.
+_DATED: Final[Instant] = microseconds(timedelta(days=3))
 _SCALES: Final = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 class Frame(NamedTuple):
-    """What the chart shows: from when to when, from which figure to which."""
+    """What the chart shows: from when to when, around what happened, and which figures."""
 
     since: Instant
     until: Instant
+    first: Instant
+    last: Instant
     low: int
     high: int
 
@@ -67,7 +71,14 @@ def frame_of(timeline: Timeline) -> Frame:
     pad = (last - first) // 25 or _ALONE
     low, high = min(values), max(values)
     step = tick_step(low, high)
-    return Frame(first - pad, last + pad, low // step * step, max(1, -(-high // step)) * step)
+    return Frame(
+        since=first - pad,
+        until=last + pad,
+        first=first,
+        last=last,
+        low=low // step * step,
+        high=max(1, -(-high // step)) * step,
+    )
 
 
 def tick_step(low: int, high: int) -> int:
@@ -156,10 +167,13 @@ def _grid(frame: Frame) -> Iterator[Html]:
 
 
 def _times(frame: Frame, zone: tzinfo) -> Iterator[Html]:
-    marks = ((frame.since, LEFT, "start"), (frame.until, RIGHT, "end"))
-    for instant, x, anchor in marks:
-        words = clock(to_datetime(instant), zone)
-        yield element("text", words, x=percent(x), y=HEIGHT - 14, text_anchor=anchor, class_="tick")
+    is_long = frame.last - frame.first >= _DATED
+    marks = [(frame.first, "start"), (frame.last, "end")]
+    for instant, anchor in marks if frame.first < frame.last else marks[:1]:
+        there = to_datetime(instant).astimezone(zone)
+        words = f"{there.day} {there:%b %Y}" if is_long else f"{there.day} {there:%b, %H:%M}"
+        x = percent(frame.x(there))
+        yield element("text", words, x=x, y=HEIGHT - 14, text_anchor=anchor, class_="tick")
 
 
 def _line(frame: Frame, timeline: Timeline) -> Html:

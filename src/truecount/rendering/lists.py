@@ -159,7 +159,7 @@ _UNDECIDED: Final = (
     Column("Seen", is_number=True),
     Column("Book", is_number=True),
     Column("Observed"),
-    Column("Decided"),
+    Column("Can be judged"),
 )
 
 

@@ -112,7 +112,7 @@ th[aria-sort=descending] button::after{content:" ↓"}
 .controls .order{display:none}
 .controls input,.controls select{font:inherit;font-size:1rem;color:var(--ink);
 background:var(--card);border:1px solid var(--strong-rule);border-radius:.4rem;
-padding:.35rem .5rem;max-width:100%}
+padding:.35rem .5rem;height:2.5rem;max-width:100%}
 .controls output{margin-left:auto;color:var(--quiet);font-size:.875rem;padding:.4rem 0}
 .chart{margin:.75rem 0;background:var(--card);border:1px solid var(--rule);
 border-radius:.6rem;padding:.75rem .5rem .6rem}
@@ -135,7 +135,9 @@ svg .parted{fill:var(--bad);font-weight:600;font-size:13px}
 footer{margin-top:3.5rem;padding-top:1rem;padding-bottom:2.5rem;border-top:1px solid var(--rule)}
 footer p{font-size:.875rem;color:var(--quiet)}
 [hidden]{display:none!important}
-@media (max-width:46rem){
+@media (max-width:64rem){.sums{grid-template-columns:1fr 1fr}.sums>:first-child{grid-column:1/-1}}
+@media (min-width:54.01rem){.cards td:not(.number){min-width:6.5rem}}
+@media (max-width:54rem){
 header,main,footer{padding-left:1rem;padding-right:1rem}
 header{padding-top:1.5rem}
 .lead{font-size:1.35rem}
