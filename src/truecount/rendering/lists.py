@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from truecount.reconciliation.report import Reconciliation, Undecided
 
 #: Rows of a list; a browser on a phone draws that many at once.
-ROWS_MAX: Final = 2_000
+ROWS_MAX: Final = 1_000
 #: SKUs in the list of those with the most mismatches.
 SKUS_MAX: Final = 20
 
@@ -37,12 +37,12 @@ SEVERAL: Final = "several places"
 _Item = TypeVar("_Item")
 
 
-def cut(rows: Sequence[_Item], limit: int = ROWS_MAX) -> tuple[Sequence[_Item], Html | None]:
+def cut(rows: Sequence[_Item]) -> tuple[Sequence[_Item], Html | None]:
     """Return the first rows, and a note of how many there are when that is not all."""
-    if len(rows) <= limit:
+    if len(rows) <= ROWS_MAX:
         return rows, None
-    note = f"The first {figure(limit)} of {figure(len(rows))}; the CSV of the report has all."
-    return rows[:limit], element("p", note, class_="quiet")
+    note = f"The first {figure(ROWS_MAX)} of {figure(len(rows))}; the CSV of the report has all."
+    return rows[:ROWS_MAX], element("p", note, class_="quiet")
 
 
 # --- every one --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from typing import Final, TypeAlias
 
@@ -56,7 +57,11 @@ def text(value: str | int) -> Html:
     >>> str(text("<b>&\x00"))
     '&lt;b&gt;&amp;\\x00'
     """
-    return Html(escape(_UNSHOWN.sub(_spelled, str(value)), quote=True))
+    return Html(_escaped(str(value)))
+
+
+def _escaped(words: str) -> str:
+    return escape(_UNSHOWN.sub(_spelled, words), quote=True)
 
 
 def _spelled(match: re.Match[str]) -> str:
@@ -75,7 +80,7 @@ def joined(*children: Child) -> Html:
 
 
 def _source(child: Html | str | int) -> str:
-    return child.source if isinstance(child, Html) else text(child).source
+    return child.source if isinstance(child, Html) else _escaped(str(child))
 
 
 def element(name: str, /, *children: Child, **attributes: Attribute) -> Html:
@@ -102,15 +107,21 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Html:
 
 
 def _attribute(named: tuple[str, Attribute]) -> str:
-    name, value = named[0].rstrip("_").replace("_", "-"), named[1]
-    # An event handler is a script, and a source leads out: neither has a place on the page.
-    if not _NAME.match(name) or name.lower().startswith("on") or name.lower() == "src":
-        raise InternalError(f"no attribute has the name {name!r}")
+    name, value = _attribute_name(named[0]), named[1]
     if name == "href" and not str(value).startswith("#"):
         raise InternalError(f"no link leads to {value!r}, only to a part of the page")
     if value is None or value is False:
         return ""
-    return f" {name}" if value is True else f' {name}="{text(value)}"'
+    return f" {name}" if value is True else f' {name}="{_escaped(str(value))}"'
+
+
+@lru_cache(maxsize=256)
+def _attribute_name(word: str) -> str:
+    name = word.rstrip("_").replace("_", "-")
+    # An event handler is a script, and a source leads out: neither has a place on the page.
+    if not _NAME.match(name) or name.lower().startswith("on") or name.lower() == "src":
+        raise InternalError(f"no attribute has the name {name!r}")
+    return name
 
 
 def each(children: Iterable[Child]) -> Html:
