@@ -1,12 +1,21 @@
-"""A real Chromium that draws pages without a screen, and tells what it saw."""
+"""
+A real Chromium that draws pages without a screen, and tells what it saw.
+
+Pages come from a server of this process, and so would everything else: whatever name a page
+asks for, the browser asks here, and the question is written down.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import attrs
@@ -16,7 +25,7 @@ import attrs
 WIDTHS = (320, 360, 768, 1280)
 
 #: Stands around the pages: each in a frame of its own width. What it finds, it writes down.
-STAND = """<!DOCTYPE html><title>a stand for pages</title><body>{frames}<pre id="seen"></pre>
+STAND = """<!DOCTYPE html><title>a stand for pages</title><link rel="icon" href="data:,"><body>{frames}<pre id="seen"></pre>
 <script>
 const look = (frame) => {{
   const inside = frame.contentDocument, root = inside.documentElement, at = frame.contentWindow;
@@ -32,7 +41,6 @@ const look = (frame) => {{
     scrolls: root.scrollWidth,
     wide: wide.slice(0, 5),
     ground: at.getComputedStyle(inside.body).backgroundColor,
-    fetched: at.performance.getEntriesByType("resource").map((each) => each.name),
     alerted: at.alerted ?? false,
     charts: [...inside.querySelectorAll("svg[role=img]")].map((e) => e.getBoundingClientRect().width),
     before: order(),
@@ -63,24 +71,66 @@ addEventListener("load", () => {{
 
 @attrs.frozen
 class Visit:
-    """What a browser saw: one note for each width, and everything its console said."""
+    """What a browser saw at each width, what its console said, what else it asked for."""
 
     frames: list[dict[str, Any]]
     console: list[str]
+    asked: list[str]
 
 
 def visit(
     chromium: str, page: str, folder: Path, *, is_dark: bool, find: str = "", column: int = 0
 ) -> Visit:
     """Draw *page* at every width of ``WIDTHS`` and return what was seen."""
-    (folder / "page.html").write_text(page, encoding="utf-8")
     frames = "".join(
         f'<iframe src="page.html" style="border:0;width:{width}px;height:900px"></iframe>'
         for width in WIDTHS
     )
-    stand = folder / "stand.html"
-    stand.write_text(STAND.format(frames=frames, find=find, column=column), encoding="utf-8")
-    answer = subprocess.run(
+    stand = STAND.format(frames=frames, find=find, column=column)
+    with serving({"/stand.html": stand, "/page.html": page}) as (port, asked):
+        answer = _run(chromium, port, folder, is_dark=is_dark)
+    seen = re.search(r'<pre id="seen">(.*?)</pre>', answer.stdout, re.DOTALL)
+    assert seen is not None, answer.stderr
+    assert seen[1], answer.stderr
+    return Visit(
+        json.loads(unescape(seen[1])),
+        [line for line in answer.stderr.splitlines() if ":CONSOLE" in line],
+        asked,
+    )
+
+
+@contextmanager
+def serving(pages: Mapping[str, str]) -> Iterator[tuple[int, list[str]]]:
+    """Serve *pages* on a free port; yield it, and the list of all else that was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            source = pages.get(self.path)
+            if source is None:
+                asked.append(f"{self.headers['Host']}{self.path}")
+            self.send_response(200 if source else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write((source or "").encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name
+            """Say nothing: it is in the list."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_port, asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _run(
+    chromium: str, port: int, folder: Path, *, is_dark: bool
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [
             chromium,
             "--headless",
@@ -88,7 +138,9 @@ def visit(
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--disable-background-networking",
-            "--allow-file-access-from-files",
+            "--disable-component-update",
+            "--disable-features=NetworkTimeServiceQuerying",  # It asks the time, not the page.
+            f"--host-resolver-rules=MAP * 127.0.0.1:{port}",
             "--hide-scrollbars",
             "--no-first-run",
             f"--user-data-dir={folder / 'profile'}",
@@ -96,17 +148,10 @@ def visit(
             "--enable-logging=stderr",
             "--window-size=1400,900",
             "--dump-dom",
-            stand.as_uri(),
+            f"http://stand.test:{port}/stand.html",
         ],
         check=True,
         capture_output=True,
         text=True,
         timeout=120,
-    )
-    seen = re.search(r'<pre id="seen">(.*?)</pre>', answer.stdout, re.DOTALL)
-    assert seen is not None, answer.stderr
-    assert seen[1], answer.stderr
-    return Visit(
-        json.loads(unescape(seen[1])),
-        [line for line in answer.stderr.splitlines() if ":CONSOLE" in line],
     )

@@ -37,7 +37,7 @@ class TestPage:
         """No error, no warning, no refused script, not one request; a hostile SKU did nothing."""
         _, seen = drawn
         assert seen.console == []
-        assert [frame["fetched"] for frame in seen.frames] == [[]] * len(WIDTHS)
+        assert seen.asked == []
         assert not any(frame["alerted"] for frame in seen.frames)
 
     def test_page_fits_every_width(self, drawn: tuple[str, Visit]) -> None:
@@ -73,12 +73,12 @@ def test_browser_sees_what_is_wrong(chromium: str, tmp_path: Path) -> None:
     """The looks above can fail: at a wide element, a request, an error, a script that runs."""
     crooked = (
         "<!DOCTYPE html><title>x</title><body><div style='width:2000px'>wide</div>"
-        "<img src='missing.png'><script>alerted = true; console.error('oh')</script>"
+        "<img src='http://example.org/spy.png'><script>alerted = true; console.error('oh')</script>"
     )
     seen = visit(chromium, crooked, tmp_path, is_dark=False)
     assert len(seen.console) >= len(WIDTHS)
+    assert "example.org/spy.png" in seen.asked
     for width, frame in zip(WIDTHS, seen.frames, strict=True):
         assert frame["scrolls"] > width
         assert frame["wide"]
         assert frame["alerted"]
-        assert frame["fetched"]
