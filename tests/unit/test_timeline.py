@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from tests.shops import MINUTE, START, Shop
-from truecount import Count, Source, State, Timeline, timeline_of
+from truecount import Count, Level, Source, State, Timeline, timeline_of
 from truecount.errors import InvalidArgument
 from truecount.model.places import ON_HAND
+from truecount.reconciliation.verdicts import Decision
 
 
 HOUR = timedelta(hours=1)
@@ -77,7 +78,7 @@ class TestSightings:
             "sam",
         )
         assert first.is_recorded
-        assert (first.differs, second.differs) == (True, False)
+        assert (first.decision, second.decision) == (Decision.MISMATCH, Decision.MATCH)
 
     def test_count_taken_back_is_no_sighting(self) -> None:
         """What was undone was not seen."""
@@ -113,11 +114,11 @@ class TestSightings:
         ]
         report = shop.inventory.reconcile(counts, sources=[Source("till", late=MINUTE)])
         line = timeline_of(shop.inventory.history("MUG", at="berlin"), counts=counts, report=report)
-        assert sorted((one.quantity, one.delta) for one in line.sightings if one.delta) == [
-            (4, (-1, -1)),
-            (5, (0, 0)),
-        ]
-        assert [one.quantity for one in line.sightings if one.delta is None] == [3]
+        assert {one.quantity: one.decision for one in line.sightings} == {
+            3: Decision.UNDECIDED,
+            4: Decision.MISMATCH,
+            5: Decision.MATCH,
+        }
 
     def test_count_without_a_time_needs_the_report(self) -> None:
         """It was made at the moment of the comparison, and only the report knows when."""
@@ -134,8 +135,6 @@ class TestSightings:
 
     def test_level_of_a_channel_is_no_count(self) -> None:
         """It shows another figure; only what a shelf held is drawn."""
-        from truecount import Level
-
         shop = Shop({"berlin": {"MUG": 5}})
         shop.clock.tick(HOUR)
         report = shop.inventory.reconcile([Level("etsy", "MUG", 3, at="berlin")])
@@ -153,13 +152,14 @@ class TestSightings:
             line_of(
                 shop, Count("MUG", n, at="berlin", counted_at=since, counted_until=until)
             ).sightings[0]
-            for n in (4, 5, 8, 9)
+            for n in (4, 5, 6, 8, 9)
         ]
-        assert [(one.delta, one.differs) for one in deltas] == [
-            ((-4, -1), True),
-            ((-3, 0), False),
-            ((0, 3), False),
-            ((1, 4), True),
+        assert [(one.delta, one.decision) for one in deltas] == [
+            ((-4, -1), Decision.MISMATCH),
+            ((-3, 0), Decision.UNDECIDED),
+            ((-2, 1), Decision.MISMATCH),  # Between two values it had, and neither.
+            ((0, 3), Decision.UNDECIDED),
+            ((1, 4), Decision.MISMATCH),
         ]
 
 

@@ -16,11 +16,12 @@ Called by ``timeline_page``; calls ``markup`` and ``words``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
 
 from truecount.model.instants import Instant, microseconds, to_datetime, to_instant
+from truecount.reconciliation.verdicts import Decision
 from truecount.rendering.markup import Html, each, element
 from truecount.rendering.timeline import Divergence, Sighting, Timeline
 from truecount.rendering.words import MINUS, span
@@ -216,28 +217,24 @@ def _stroke(column: list[int]) -> str:
 # --- counts and partings ----------------------------------------------------------------
 
 
-_MARKS: Final = {
-    "agrees": "M-5 0A5 5 0 1 1 5 0A5 5 0 1 1-5 0Z",
-    "differs": "M0-7L7 0L0 7L-7 0Z",
-    "undecided": "M-5 0A5 5 0 1 1 5 0A5 5 0 1 1-5 0Z",
+_DISC: Final = "M-5 0A5 5 0 1 1 5 0A5 5 0 1 1-5 0Z"
+#: What is known of a count: the class of its mark, and the mark around its own origin.
+_MARKS: Final[Mapping[Decision, tuple[str, str]]] = {
+    Decision.MATCH: ("agrees", _DISC),
+    Decision.MISMATCH: ("differs", "M0-7L7 0L0 7L-7 0Z"),
+    Decision.UNDECIDED: ("undecided", _DISC),
 }
 
 
-def state_of(sighting: Sighting) -> str:
-    """Return what is known of a count: agrees, differs, undecided."""
-    if sighting.delta is None:
-        return "undecided"
-    return "differs" if sighting.differs else "agrees"
-
-
-def mark(state: str) -> Html:
+def mark(decision: Decision) -> Html:
     """Return the mark of a count, around its own origin."""
-    return element("path", d=_MARKS[state], class_=f"mark {state}")
+    name, path = _MARKS[decision]
+    return element("path", d=path, class_=f"mark {name}")
 
 
 def _expected(sighting: Sighting) -> int:
     """Return the value of the book that is closest to what was counted."""
-    low, high = sighting.delta or (0, 0)
+    low, high = sighting.delta
     return sighting.quantity - (low if low > 0 else min(high, 0))
 
 
@@ -248,8 +245,14 @@ def _sighting(frame: Frame, sighting: Sighting) -> Html:
         "line", x1=percent(x), x2=percent(x), y1=frame.y(_expected(sighting)), y2=y, class_="gap"
     )
     took = element("line", x1=percent(frame.x(first)), x2=percent(x), y1=y, y2=y, class_="took")
-    where = element("svg", mark(state_of(sighting)), x=percent(x), y=y, overflow="visible")
-    return each([gap if sighting.differs else None, took if first != last else None, where])
+    where = element("svg", mark(sighting.decision), x=percent(x), y=y, overflow="visible")
+    return each(
+        [
+            gap if sighting.decision is Decision.MISMATCH else None,
+            took if first != last else None,
+            where,
+        ]
+    )
 
 
 def _band(frame: Frame, divergence: Divergence) -> Html:

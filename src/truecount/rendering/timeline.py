@@ -5,9 +5,9 @@ Rules:
 1. The line is the figure as of each time: movements in the order in which they happened, each
    added to what came before. It is exact for the entries that are given; what came before
    the first of them is in the figure it begins with.
-2. A sighting is a count, and by how much it differs from the book (counted less book): an
-   interval of one or more values. The report decides where one is given; a count it does not
-   name agreed. Without a report the line itself is compared with.
+2. A sighting is a count, what is known of it, and by how much it differs (counted less book,
+   an interval). The report decides where one is given; a count it does not name agreed.
+   Without a report the line itself is compared with, exactly.
 3. A recorded count that found a difference differs, and agrees from then on: the book followed.
 4. Book and shelf parted between two sightings that differ by different amounts: something
    happened between them that one of the two does not know. An undecided count says nothing.
@@ -30,6 +30,8 @@ from truecount.model import doors
 from truecount.model.names import shown
 from truecount.model.places import ON_HAND, State
 from truecount.model.stock import Figures
+from truecount.reconciliation.reach import reach_of
+from truecount.reconciliation.verdicts import Decision, judge
 
 
 if TYPE_CHECKING:
@@ -57,21 +59,17 @@ class Step(NamedTuple):
 
 class Sighting(NamedTuple):
     """
-    A count: when, how much, by how much it differs from the book; None while undecided.
+    A count: when, how much, what is known of it, and by how much it differs from the book.
 
     ``is_recorded`` tells whether the book followed it.
     """
 
     seen_at: tuple[datetime, datetime]
     quantity: int
-    delta: tuple[int, int] | None
+    decision: Decision
+    delta: tuple[int, int]
     is_recorded: bool
     who: str
-
-    @property
-    def differs(self) -> bool:
-        """Whether it is known to differ from the book."""
-        return self.delta is not None and not self.delta[0] <= 0 <= self.delta[1]
 
 
 class Divergence(NamedTuple):
@@ -218,8 +216,14 @@ def _recorded(steps: Sequence[Step]) -> Iterator[Sighting]:
             settling[step.at].append(step)
     for moment, parts in settling.items():
         change = sum(part.change for part in parts)
-        who = counted[moment].actor or counted[moment].origin or ""
-        yield Sighting((moment, moment), parts[-1].after, (change, change), True, who)  # noqa: FBT003 -- a row
+        yield Sighting(
+            seen_at=(moment, moment),
+            quantity=parts[-1].after,
+            decision=Decision.MISMATCH if change else Decision.MATCH,
+            delta=(change, change),
+            is_recorded=True,
+            who=counted[moment].actor or counted[moment].origin or "",
+        )
 
 
 def _is_of(line: Timeline, seen: Mismatch | Undecided | Count) -> bool:
@@ -237,7 +241,14 @@ def _reported(line: Timeline, report: Reconciliation | None) -> Iterator[Sightin
     for one in () if report is None else report.mismatches:
         is_counted = any(kind.value in _COUNTED for kind in one.kinds)
         if is_counted and one.observed is not None and _is_of(line, one):
-            yield Sighting(one.seen_at, one.observed, one.delta, False, one.source)  # noqa: FBT003
+            yield Sighting(
+                seen_at=one.seen_at,
+                quantity=one.observed,
+                decision=Decision.MISMATCH,
+                delta=one.delta,
+                is_recorded=False,
+                who=one.source,
+            )
 
 
 def _counted(
@@ -245,7 +256,7 @@ def _counted(
 ) -> Iterator[Sighting]:
     """Yield the counts that are not in the book and no mismatch of the report."""
     differing = set() if report is None else {_mark(one) for one in report.mismatches}
-    waiting = set() if report is None else {_mark(one) for one in report.undecided}
+    waiting = {} if report is None else {_mark(one): one.delta for one in report.undecided}
     for count in counts:
         if not _is_of(line, count) or count.covers != line.covers:
             continue
@@ -253,12 +264,19 @@ def _counted(
         mark = (count.sku, count.at, count.lot or "", count.source, count.quantity, seen_at)
         if mark in differing:
             continue
-        delta: tuple[int, int] | None = (0, 0)
-        if mark in waiting:
-            delta = None
-        elif report is None:
-            delta = _against(line, count.quantity, seen_at)
-        yield Sighting(seen_at, count.quantity, delta, False, count.counter or count.source)  # noqa: FBT003
+        if report is None:
+            decision, delta = _against(line, count.quantity, seen_at)
+        else:
+            decision = Decision.UNDECIDED if mark in waiting else Decision.MATCH
+            delta = waiting.get(mark, (0, 0))
+        yield Sighting(
+            seen_at=seen_at,
+            quantity=count.quantity,
+            decision=decision,
+            delta=delta,
+            is_recorded=False,
+            who=count.counter or count.source,
+        )
 
 
 def _mark(one: Mismatch | Undecided) -> tuple[object, ...]:
@@ -275,11 +293,14 @@ def _interval(count: Count, report: Reconciliation | None) -> tuple[datetime, da
     return first, last
 
 
-def _against(line: Timeline, quantity: int, seen_at: tuple[datetime, datetime]) -> tuple[int, int]:
-    """Return by how much a count differs from the line while it was taken."""
+def _against(
+    line: Timeline, quantity: int, seen_at: tuple[datetime, datetime]
+) -> tuple[Decision, tuple[int, int]]:
+    """Judge a count by the values the line had while it was taken."""
     first, last = seen_at
     values = [line.value_at(first), *(s.after for s in line.steps if first < s.at <= last)]
-    return quantity - max(values), quantity - min(values)
+    verdict = judge(quantity, reach_of(values), decidable_at=0, now=0)
+    return verdict.decision, verdict.delta
 
 
 # --- where they parted ------------------------------------------------------------------
@@ -288,10 +309,11 @@ def _against(line: Timeline, quantity: int, seen_at: tuple[datetime, datetime]) 
 def _partings(begin: datetime, sightings: Iterable[Sighting]) -> Iterator[Divergence]:
     after, known = begin, (0, 0)
     for sighting in sightings:
-        if sighting.delta is None:
+        if sighting.decision is Decision.UNDECIDED:
             continue
-        if sighting.differs and sighting.delta != known:
+        differs = sighting.decision is Decision.MISMATCH
+        if differs and sighting.delta != known:
             by = sighting.seen_at[1]
             yield Divergence(min(after, by), by, sighting.delta)
         after = sighting.seen_at[0]
-        known = (0, 0) if sighting.is_recorded or not sighting.differs else sighting.delta
+        known = sighting.delta if differs and not sighting.is_recorded else (0, 0)

@@ -11,13 +11,14 @@ Called by ``page``; calls ``chart``, ``tables`` and ``words``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Final, NamedTuple
 
 from truecount.model.instants import to_instant
 from truecount.model.places import ON_HAND, STATES
-from truecount.rendering.chart import chart, mark, state_of
+from truecount.reconciliation.verdicts import Decision
+from truecount.rendering.chart import chart, mark
 from truecount.rendering.markup import Child, Html, element, joined
 from truecount.rendering.tables import Cell, Column, Row, number, own, table
 from truecount.rendering.timeline import SHELF, Sighting, Step, Timeline
@@ -27,9 +28,9 @@ from truecount.rendering.words import clock, figure, several, signed, span, time
 ROWS_MAX: Final = 200
 _FIGURES: Final = {ON_HAND: "on hand", SHELF: "on the shelf"}
 _LEGEND: Final = (
-    ("agrees", "count that agrees"),
-    ("differs", "count that differs"),
-    ("undecided", "not decided yet"),
+    (Decision.MATCH, "count that agrees"),
+    (Decision.MISMATCH, "count that differs"),
+    (Decision.UNDECIDED, "not decided yet"),
 )
 _COLUMNS: Final = (
     Column("When", is_heading=True),
@@ -72,7 +73,7 @@ def story(timeline: Timeline, zone: tzinfo) -> str:
     told[0] += f" after {several(len(timeline.steps), 'movement')}."
     counts = timeline.sightings
     if counts:
-        agreed = sum(state_of(one) == "agrees" for one in counts)
+        agreed = sum(one.decision is Decision.MATCH for one in counts)
         told.append(f"Of {several(len(counts), 'count')}, {figure(agreed)} agreed with it.")
     for one in timeline.divergences[-1:]:
         between = sum(
@@ -87,18 +88,23 @@ def story(timeline: Timeline, zone: tzinfo) -> str:
 
 
 def _legend(timeline: Timeline) -> Html:
-    present = {state_of(one) for one in timeline.sightings}
+    present = {one.decision for one in timeline.sightings}
     items: list[Child] = [
         element(
             "span",
             element(
-                "svg", mark(state), viewBox="-8 -8 16 16", width=14, height=14, aria_hidden="true"
+                "svg",
+                mark(decision),
+                viewBox="-8 -8 16 16",
+                width=14,
+                height=14,
+                aria_hidden="true",
             ),
             " ",
             words,
         )
-        for state, words in _LEGEND
-        if state in present
+        for decision, words in _LEGEND
+        if decision in present
     ]
     if timeline.divergences:
         swatch = element("span", class_="swatch")
@@ -198,12 +204,16 @@ def _counts(timeline: Timeline, zone: tzinfo) -> Iterator[_Line]:
 
 
 def _count(one: Sighting) -> Html:
-    verdict = {"agrees": "it agrees", "undecided": "not decided yet"}.get(state_of(one))
-    if verdict is None and one.delta is not None:
-        verdict = f"it differs by {span(one.delta, is_signed=True)}"
     return joined(
         element("span", "counted", class_="kind"),
         " by " if one.who else None,
         own(one.who) if one.who else None,
-        element("div", verdict, class_="quiet"),
+        element("div", _VERDICTS[one.decision](one), class_="quiet"),
     )
+
+
+_VERDICTS: Final[Mapping[Decision, Callable[[Sighting], str]]] = {
+    Decision.MATCH: lambda _one: "it agrees",
+    Decision.MISMATCH: lambda one: f"it differs by {span(one.delta, is_signed=True)}",
+    Decision.UNDECIDED: lambda _one: "not decided yet",
+}
