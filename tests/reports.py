@@ -35,7 +35,7 @@ class Left:
     sku: str
     source: str
     reason: str
-    count: int
+    number: int
 
 
 @attrs.frozen

@@ -338,7 +338,7 @@ class TestTimelinePage:
         assert "parted here: −3" in picture.text
         [table] = drawn.all("table")
         assert table.text.count("in question") == 6
-        assert table.text.index("counted by shelf") < table.text.index("receive")
+        assert table.text.index("counted by sam") < table.text.index("receive")
         assert drawn.one("h1").text == "MUG at berlin"
 
     def test_long_history_is_cut_and_says_so(self) -> None:

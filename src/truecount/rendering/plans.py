@@ -16,8 +16,8 @@ from typing import Final, Protocol
 
 from truecount.rendering.lists import SEVERAL, cut, references
 from truecount.rendering.markup import Child, Html, element, joined
-from truecount.rendering.tables import Cell, Column, Row, named, own, table
-from truecount.rendering.words import figure, several, span
+from truecount.rendering.tables import Cell, Column, Row, named, number, own, table
+from truecount.rendering.words import several, span
 
 
 class PlanRow(Protocol):
@@ -72,7 +72,7 @@ class LeftOut(Protocol):
         """Why it has no line."""
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many there are alike."""
 
 
@@ -167,8 +167,7 @@ def _left(left: Sequence[LeftOut]) -> Html | None:
         return None
     listed, note = cut(left)
     rows = (
-        Row((named(one.sku or one.source), Cell(figure(one.count), one.count), Cell(one.reason)))
-        for one in listed
+        Row((named(one.sku or one.source), number(one.number), Cell(one.reason))) for one in listed
     )
     parts: tuple[Child, ...] = (table("Left out", _LEFT, rows), note)
     return joined(*parts)

@@ -102,7 +102,7 @@ details{margin:.15rem 0}
 summary{cursor:pointer;color:var(--accent);font-size:.875rem;width:fit-content}
 details p{font-size:.875rem;margin:.35rem 0;overflow-wrap:anywhere}
 .tag{color:var(--warn);font-size:.8125rem;font-weight:600;margin-left:.4em}
-.question>*{background:var(--tint)}
+.question>:first-child{box-shadow:inset 3px 0 var(--bad);padding-left:.6rem}
 th button{all:unset;cursor:pointer;white-space:nowrap}
 th button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 th[aria-sort=ascending] button::after{content:" ↑"}
@@ -151,7 +151,8 @@ border-radius:.6rem;padding:.6rem .9rem;margin:0 0 .6rem}
 border:0;padding:.16rem 0;text-align:left;white-space:normal;background:none}
 .cards td::before{content:attr(data-label);color:var(--quiet);font-size:.875rem}
 .cards tbody th{display:block;font-size:1.05rem;padding-bottom:.25rem}
-.cards .question{background:var(--tint)}
+.cards .question{border-left:3px solid var(--bad)}
+.cards .question>:first-child{box-shadow:none;padding-left:0}
 .controls label{flex:1 1 8rem}.controls .order{display:grid}
 .controls input,.controls select{width:100%}
 }

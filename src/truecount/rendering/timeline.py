@@ -147,6 +147,7 @@ def timeline_of(
     """
     listed = sorted(entries, key=lambda e: (e.movement.occurred_at, e.movement.recorded_at))
     sku, at = _subject(listed)
+    counted = tuple(counts)
     covered = doors.covers(frozenset(covers))
     first = _before(listed, covered)
     steps = tuple(_steps(listed, covered, first))
@@ -154,7 +155,7 @@ def timeline_of(
         sku=sku, at=at, covers=covered, first=first, steps=steps, sightings=(), divergences=()
     )
     sightings = sorted(
-        [*_recorded(steps), *_reported(line, report), *_counted(line, counts, report)],
+        [*_recorded(steps), *_reported(line, counted, report), *_counted(line, counted, report)],
         key=attrgetter("seen_at"),
     )
     return attrs.evolve(
@@ -237,7 +238,11 @@ def _is_count(seen: Mismatch | Undecided | Count) -> bool:
     return hasattr(seen, "covers")
 
 
-def _reported(line: Timeline, report: Reconciliation | None) -> Iterator[Sighting]:
+def _reported(
+    line: Timeline, counts: Iterable[Count], report: Reconciliation | None
+) -> Iterator[Sighting]:
+    """Yield the mismatches of the report that are counts; who counted is known from *counts*."""
+    counters = {_mark_of(count, report): count.counter for count in counts}
     for one in () if report is None else report.mismatches:
         is_counted = any(kind.value in _COUNTED for kind in one.kinds)
         if is_counted and one.observed is not None and _is_of(line, one):
@@ -247,7 +252,7 @@ def _reported(line: Timeline, report: Reconciliation | None) -> Iterator[Sightin
                 decision=Decision.MISMATCH,
                 delta=one.delta,
                 is_recorded=False,
-                who=one.source,
+                who=counters.get(_mark(one)) or one.source,
             )
 
 
@@ -261,7 +266,7 @@ def _counted(
         if not _is_of(line, count) or count.covers != line.covers:
             continue
         seen_at = _interval(count, report)
-        mark = (count.sku, count.at, count.lot or "", count.source, count.quantity, seen_at)
+        mark = _mark_of(count, report)
         if mark in differing:
             continue
         if report is None:
@@ -281,6 +286,12 @@ def _counted(
 
 def _mark(one: Mismatch | Undecided) -> tuple[object, ...]:
     return (one.sku, one.at, one.lot, one.source, one.observed, one.seen_at)
+
+
+def _mark_of(count: Count, report: Reconciliation | None) -> tuple[object, ...]:
+    """Return by what a report knows a count."""
+    seen_at = _interval(count, report)
+    return (count.sku, count.at, count.lot or "", count.source, count.quantity, seen_at)
 
 
 def _interval(count: Count, report: Reconciliation | None) -> tuple[datetime, datetime]:
