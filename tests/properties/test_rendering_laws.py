@@ -154,8 +154,9 @@ class TestTimeline:
         line = timeline_of(entries)
         frame = frame_of(line)
         assert frame.low <= 0 < frame.high
-        step = tick_step(frame.low, frame.high)
-        assert len(range(frame.low, frame.high + 1, step)) <= 7
+        ticks = range(frame.low, frame.high + 1, frame.step)
+        assert {0, frame.low, frame.high} <= {*ticks}
+        assert len(ticks) <= 7
         for one in line.steps:
             assert LEFT <= frame.x(one.at) <= RIGHT
             assert TOP <= frame.y(one.after) <= BOTTOM

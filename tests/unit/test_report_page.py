@@ -23,7 +23,7 @@ from truecount.errors import InternalError
 from truecount.reconciliation.mismatches import KINDS
 from truecount.rendering import lists, markup, page, style
 from truecount.rendering.cells import harmless
-from truecount.rendering.chart import short, tick_step
+from truecount.rendering.chart import frame_of, short, tick_step
 from truecount.rendering.markup import Html, element, embedded, joined, text
 from truecount.rendering.words import KIND_WORDS, summary
 
@@ -362,6 +362,14 @@ class TestTimelinePage:
     def test_axis_has_few_round_ticks(self, low: int, high: int, step: int) -> None:
         """Whole numbers that begin with 1, 2 or 5."""
         assert tick_step(low, high) == step
+
+    def test_axis_has_its_ends_and_zero_among_its_ticks(self) -> None:
+        """Also where making room for the ends makes one tick more."""
+        shop = Shop({"berlin": {"MUG": 16}})
+        shop.clock.tick(MINUTE)
+        shop.inventory.record([Sold("MUG", 17, at="berlin", key="till-1")])
+        frame = frame_of(timeline_of(shop.inventory.history("MUG", at="berlin")))
+        assert (frame.low, frame.high, frame.step) == (-5, 20, 5)
 
     def test_short_numbers_are_exact(self) -> None:
         """A number that is not round is written out."""

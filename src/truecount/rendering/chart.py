@@ -50,6 +50,8 @@ class Frame(NamedTuple):
     last: Instant
     low: int
     high: int
+    #: From one tick of the value axis to the next; both ends and 0 are ticks.
+    step: int
 
     def x(self, moment: datetime) -> int:
         """Return the place of a time, in thousandths of the width."""
@@ -79,6 +81,7 @@ def frame_of(timeline: Timeline) -> Frame:
         last=last,
         low=low // step * step,
         high=max(1, -(-high // step)) * step,
+        step=step,
     )
 
 
@@ -158,7 +161,7 @@ def chart(timeline: Timeline, title: str, words: str, name: str, zone: tzinfo = 
 
 
 def _grid(frame: Frame) -> Iterator[Html]:
-    for value in range(frame.low, frame.high + 1, tick_step(frame.low, frame.high)):
+    for value in range(frame.low, frame.high + 1, frame.step):
         y = frame.y(value)
         class_ = "zero" if value == 0 else "grid"
         yield element("line", x1=percent(LEFT), x2=percent(RIGHT), y1=y, y2=y, class_=class_)

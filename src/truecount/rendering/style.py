@@ -158,7 +158,7 @@ border:0;padding:.16rem 0;text-align:left;white-space:normal;background:none}
 }
 @media print{
 :root{color-scheme:light;LIGHT}
-body{font-size:10pt}.controls,details>summary{display:none!important}
+body{font-size:10pt}.controls{display:none!important}
 h2,caption,thead{break-after:avoid}tr,figure,.tiles{break-inside:avoid}
 header,main,footer{max-width:none;padding-left:0;padding-right:0}
 details::details-content{content-visibility:visible;display:block}

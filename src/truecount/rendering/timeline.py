@@ -213,7 +213,7 @@ def _recorded(steps: Sequence[Step]) -> Iterator[Sighting]:
     settling: dict[datetime, list[Step]] = {moment: [] for moment in counted}
     for step in steps:
         movement = step.entry.movement
-        if movement.kind.value in _SETTLING and step.at in settling and movement.id not in undone:
+        if movement.kind.value in _SETTLING and step.at in settling:
             settling[step.at].append(step)
     for moment, parts in settling.items():
         change = sum(part.change for part in parts)
