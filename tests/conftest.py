@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -82,6 +83,22 @@ def postgres_dsn() -> Iterator[str]:
                 pytest.fail(reason)
             pytest.skip(reason)
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """
+    Find a Chromium that can be run without a screen, or skip the test.
+
+    Where CI is set there must be one: a page nobody has drawn is not known to be readable.
+    """
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if found is None:
+        reason = "cannot draw a page: there is no chromium here; see tests/README"
+        if IN_CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
 
 
 @pytest.fixture

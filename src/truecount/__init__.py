@@ -104,6 +104,8 @@ if TYPE_CHECKING:
     from truecount.reconciliation.register import Dismiss
     from truecount.reconciliation.repairs import Repaired
     from truecount.reconciliation.report import Reconciliation, Undecided
+    from truecount.rendering.page import timeline_html
+    from truecount.rendering.timeline import Timeline, timeline_of
     from truecount.reservations.views import CartCheck, KitLine, Reservation, ReservationLine
     from truecount.storage.memory import MemoryStorage
     from truecount.storage.sqlite import SQLiteStorage
@@ -154,6 +156,8 @@ _HOMES = {
     "truecount.reconciliation.register": "Dismiss",
     "truecount.reconciliation.repairs": "Repaired",
     "truecount.reconciliation.report": "Reconciliation Undecided",
+    "truecount.rendering.page": "timeline_html",
+    "truecount.rendering.timeline": "Timeline timeline_of",
     "truecount.reservations.views": "CartCheck KitLine Reservation ReservationLine",
     "truecount.storage.memory": "MemoryStorage",
     "truecount.storage.sqlite": "SQLiteStorage",
@@ -269,6 +273,7 @@ __all__ = [
     "State",
     "StockKey",
     "TakeBack",
+    "Timeline",
     "Transfer",
     "TransferLine",
     "TransferOut",
@@ -279,4 +284,6 @@ __all__ = [
     "errors",
     "evidence_of",
     "explain",
+    "timeline_html",
+    "timeline_of",
 ]

@@ -105,7 +105,11 @@ class TestCounts:
         """A file that is there is not replaced."""
         file, out = counts(line, "MUG,45,berlin"), line.folder / "open.csv"
         assert line("reconcile", "--counts", file, "--csv", out).code == 1
-        assert out.read_text("utf-8-sig").splitlines()[1].startswith("mismatch,phantom,MUG,berlin")
+        assert (
+            out.read_text("utf-8-sig")
+            .splitlines()[1]
+            .startswith('"mismatch","phantom","MUG","berlin"')
+        )
         answer = line("reconcile", "--counts", file, "--csv", out)
         assert (answer.code, "not there yet" in answer.err) == (2, True)
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any, Final, TextIO
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import attrs
 
@@ -24,6 +24,10 @@ from truecount.reconciliation.mismatches import Mismatch, MismatchKind
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.planning import plan_of
 
+
+if TYPE_CHECKING:
+    from truecount.rendering.plans import PlanTable
+    from truecount.rendering.timeline import Timeline
 
 SCHEMA: Final = 1
 
@@ -202,29 +206,67 @@ class Reconciliation:
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidData("a report", f"{type(error).__name__} {error}") from error
 
-    def to_csv(self, stream: TextIO) -> None:
+    def to_csv(self, stream: TextIO, *, for_spreadsheet: bool = True) -> None:
         """
         Write one row for each mismatch and each undecided observation, under ``COLUMNS``.
 
-        Open the file with ``encoding="utf-8", newline=""``. Text is written as it is: a SKU
-        that begins with ``=`` is a formula to a spreadsheet.
+        Open the file with ``encoding="utf-8", newline=""``. A text that a spreadsheet would
+        run as a formula, a SKU ``=1+1`` for example, gets an apostrophe before it and every
+        text is quoted; without *for_spreadsheet* the apostrophe is left out, for programs.
         """
-        writer = csv.writer(stream)
+        from truecount.rendering.cells import harmless
+
+        writer = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(COLUMNS)
+        for row in self._rows():
+            writer.writerow(map(harmless, row) if for_spreadsheet else row)
+
+    def _rows(self) -> Iterable[list[object]]:
         for each in self.mismatches:
-            writer.writerow(
-                [
-                    "mismatch",
-                    each.kind.value,
-                    *_cells(each),
-                    "",
-                    " ".join(each.at_risk),
-                    each.sentence,
-                ]
-            )
+            told = ["", " ".join(each.at_risk), each.sentence]
+            yield ["mismatch", each.kind.value, *_cells(each), *told]
         for one in self.undecided:
             until = "" if one.decidable_at is None else iso(to_instant(one.decidable_at))
-            writer.writerow(["undecided", "", *_cells(one), until, "", ""])
+            yield ["undecided", "", *_cells(one), until, "", ""]
+
+    def to_html(
+        self,
+        *,
+        timelines: Iterable[Timeline] = (),
+        plan: PlanTable | None = None,
+        title: str = "Stock compared with the book",
+        zone: tzinfo = UTC,
+    ) -> str:
+        """
+        Return the report as one page for a browser, which needs no network and no second file.
+
+        Write it with ``encoding="utf-8"``. The same report gives the same page.
+
+        >>> from truecount import Count, Inventory
+        >>> inventory = Inventory()
+        >>> inventory.locations.add("berlin")
+        >>> receipt = inventory.receive("<b>MUG</b>", 5, at="berlin")
+        >>> page = inventory.reconcile([Count("<b>MUG</b>", 3, at="berlin")]).to_html()
+        >>> "&lt;b&gt;MUG" in page, "<b>MUG" in page
+        (True, False)
+
+        Args:
+            timelines: What ``timeline_of`` returns, one for each SKU to be drawn.
+            plan: What would be done about it.
+            title: The heading of the page.
+            zone: The zone in which times are shown.
+
+        Complexity: O(rows + steps of the timelines).
+        """
+        from truecount.rendering.page import report_html
+
+        return report_html(self, timelines=timelines, plan=plan, title=title, zone=zone)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the report."""
+        from truecount.rendering.page import notebook_html
+
+        return notebook_html(self)
 
 
 def _cells(each: Mismatch | Undecided) -> list[object]:
