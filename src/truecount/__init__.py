@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from truecount import errors
     from truecount.inventory import Inventory
+    from truecount.ledger.counted import CountResult
     from truecount.ledger.exchange import Export, Import
     from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
     from truecount.ledger.problems import Problem
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 #: Where each name lives; a module is loaded when one of its names is first asked for.
 _HOMES = {
     "truecount.inventory": "Inventory",
+    "truecount.ledger.counted": "CountResult",
     "truecount.ledger.exchange": "Export Import",
     "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
     "truecount.ledger.problems": "Problem",
@@ -135,6 +137,7 @@ __all__ = [
     "Committed",
     "Confirm",
     "Correct",
+    "CountResult",
     "Counted",
     "Damaged",
     "DeliveryClosed",
