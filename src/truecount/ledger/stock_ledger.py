@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Unpack
 
-from truecount.ledger.anchors import anchored
 from truecount.ledger.correction_rules import correction_rules
 from truecount.ledger.delivery_rules import DELIVERY_RULES
+from truecount.ledger.refolding import anchored
 from truecount.ledger.shop import Locations, Policies
 from truecount.ledger.stock_book import StockBook
 from truecount.ledger.stock_rules import STOCK_RULES

@@ -32,7 +32,7 @@ from functools import partial
 from typing import Any, Final
 
 from truecount.errors import ReservationFinished, UnknownReference
-from truecount.ledger.anchors import anchored
+from truecount.ledger.refolding import anchored
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
