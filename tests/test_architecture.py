@@ -33,6 +33,7 @@ RANKS: Mapping[str, int] = {
     "ledger": 4,
     "reservations": 5,
     "reconciliation": 5,
+    "counting": 5,
     "storage": 6,
     "hosts": 7,
     "channels": 7,
@@ -53,7 +54,9 @@ ADAPTERS: Mapping[str, frozenset[str]] = {
 }
 
 # Packages whose answers depend on their arguments alone.
-PURE = frozenset({"model", "write", "ledger", "reservations", "bundles", "reconciliation"})
+PURE = frozenset(
+    {"model", "write", "ledger", "reservations", "bundles", "reconciliation", "counting"}
+)
 IMPURE = frozenset(
     {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"}
     | {"shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time"}

@@ -27,6 +27,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from truecount import errors
+    from truecount.counting.accuracy import Accuracy, Counting
+    from truecount.counting.certificate import Certificate, Sequential
+    from truecount.counting.counts import Counts, Measured
+    from truecount.counting.due import Due, DueRules, Economics, Reason
+    from truecount.counting.sheets import CountSheet, SheetReport, ShelfCount
     from truecount.inventory import Inventory
     from truecount.ledger.counted import CountResult
     from truecount.ledger.exchange import Export, Import
@@ -82,6 +87,11 @@ if TYPE_CHECKING:
 
 #: Where each name lives; a module is loaded when one of its names is first asked for.
 _HOMES = {
+    "truecount.counting.accuracy": "Accuracy Counting",
+    "truecount.counting.certificate": "Certificate Sequential",
+    "truecount.counting.counts": "Counts Measured",
+    "truecount.counting.due": "Due DueRules Economics Reason",
+    "truecount.counting.sheets": "CountSheet SheetReport ShelfCount",
     "truecount.inventory": "Inventory",
     "truecount.ledger.counted": "CountResult",
     "truecount.ledger.exchange": "Export Import",
@@ -130,20 +140,28 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Accuracy",
     "Adjusted",
     "Amend",
     "Arrived",
     "Assemble",
+    "Certificate",
     "Committed",
     "Confirm",
     "Correct",
     "CountResult",
+    "CountSheet",
     "Counted",
+    "Counting",
+    "Counts",
     "Damaged",
     "DeliveryClosed",
     "DeliveryLine",
     "Disassemble",
     "Dismiss",
+    "Due",
+    "DueRules",
+    "Economics",
     "Expected",
     "Export",
     "Figures",
@@ -157,6 +175,7 @@ __all__ = [
     "Kind",
     "Leg",
     "Lost",
+    "Measured",
     "MemoryStorage",
     "Movement",
     "Opened",
@@ -166,6 +185,7 @@ __all__ = [
     "Place",
     "Policy",
     "Problem",
+    "Reason",
     "Received",
     "Rejected",
     "Release",
@@ -177,6 +197,9 @@ __all__ = [
     "ReturnedToSupplier",
     "SQLiteStorage",
     "Scrapped",
+    "Sequential",
+    "SheetReport",
+    "ShelfCount",
     "Ship",
     "ShortPick",
     "Sold",

@@ -12,6 +12,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Self
 
+from truecount.counting.counts import Counts
+from truecount.counting.sheet_rules import sheet_rules
 from truecount.errors import InvalidArgument
 from truecount.ledger.stock_ledger import StockLedger, ledger_rules
 from truecount.model.names import shown
@@ -28,7 +30,7 @@ from truecount.write.engine import Engine
 
 class Inventory(StockLedger, ReservationManager, BookFindings):
     """
-    Stock counts that stay true: ledger, reservations and findings of one tenant.
+    Stock counts that stay true: ledger, reservations, counts and findings of one tenant.
 
     Safe to share between threads: concurrent callers share transactions, each gets its own
     outcome. A joined inventory (``within``) belongs to the thread of its connection.
@@ -64,10 +66,16 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
             raise InvalidArgument(
                 "storage", shown(storage), f"a storage, for example SQLiteStorage({str(storage)!r})"
             )
+        ledger = ledger_rules()
         self._over(
             Engine(
                 MemoryStorage() if storage is None else storage,
-                {**ledger_rules(), **reservation_rules(sourcing), **FINDING_RULES},
+                {
+                    **ledger,
+                    **reservation_rules(sourcing),
+                    **FINDING_RULES,
+                    **sheet_rules(ledger),
+                },
                 clock=clock,
                 new_id=new_id,
                 tenant=tenant,
@@ -81,6 +89,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings):
         StockLedger.__init__(self, engine)
         ReservationManager.__init__(self, engine)
         BookFindings.__init__(self, engine)
+        self.counts = Counts(engine)
         return self
 
     @property

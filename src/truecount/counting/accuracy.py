@@ -93,12 +93,16 @@ def is_within(counted: int, book: int, percent: Fraction) -> bool:
     return abs(counted - book) <= tolerated(percent, book)
 
 
+def _counted(value: int) -> int:
+    return quantities.natural(value, "counted")
+
+
 @attrs.frozen(kw_only=True)
 class Counting:
     """One record that was compared with its shelf; ``cost`` is that of a unit, if known."""
 
-    book: int = attrs.field()
-    counted: int = attrs.field(converter=lambda value: quantities.natural(value, "counted"))
+    book: int
+    counted: int = attrs.field(converter=_counted)
     cost: int | Fraction | None = None
     abc: str = "C"
 

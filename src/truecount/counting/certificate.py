@@ -59,7 +59,7 @@ def sample_size(population: int | None, *, expected: Share, margin: Share) -> in
     """
     Return how many records to count to know the accuracy to within *margin* (95 %, two-sided).
 
-    n0 = z^2 p (1 - p) / e^2, then n = n0 / (1 + (n0 - 1) / N), to the nearest whole record.
+    n0 = z^2 p (1 - p) / e^2, then n = n0 / (1 + (n0 - 1) / N), rounded up.
 
     >>> sample_size(10_000, expected=0.95, margin=0.02)
     437
@@ -73,7 +73,7 @@ def sample_size(population: int | None, *, expected: Share, margin: Share) -> in
     if population is not None:
         quantities.positive(population, "population")
         size = min(Fraction(population), size / (1 + (size - 1) / population))
-    return max(1, math.floor(size + Fraction(1, 2)))
+    return math.ceil(size)
 
 
 def discovery_size(
@@ -84,8 +84,9 @@ def discovery_size(
     confidence: Share = _CONFIDENCE,
 ) -> int:
     """
-    Return how many records must be counted, with at most *errors_allowed* wrong ones, to prove
-    that more than... at least *required* of all are right.
+    Return how many records to count to prove that at least *required* of all are right.
+
+    The proof stands if at most *errors_allowed* of them turn out wrong (discovery sampling).
 
     >>> discovery_size(None, required=0.95), discovery_size(500, required=0.95)
     (59, 54)
@@ -102,9 +103,10 @@ def discovery_size(
     quantities.positive(population, "population")
     # The fewest wrong records that break the claim.
     wrong = population - math.ceil(r * population) + 1
-    while size < population and _hypergeometric_at_most(
-        errors_allowed, size, wrong, population
-    ) > risk:
+    while (
+        size < population
+        and _hypergeometric_at_most(errors_allowed, size, wrong, population) > risk
+    ):
         size += 1
     return min(size, population)
 
@@ -189,29 +191,20 @@ def certify(
     quantities.positive(sample, "sample")
     if right > sample:
         raise InvalidArgument("right", str(right), f"at most the {sample} counted")
+    least: int | None
+    bound: Fraction | float
     if population is None:
-        bound = _clopper_pearson(right, sample, 1 - exact)
-        return _certificate(right, sample, None, exact, bound, None)
-    quantities.positive(population, "population")
-    if sample > population:
+        least, bound = None, _clopper_pearson(right, sample, 1 - exact)
+    elif sample > quantities.positive(population, "population"):
         raise InvalidArgument("sample", str(sample), f"at most the {population} records there are")
-    least = _fewest_right(right, sample, population, 1 - exact)
-    return _certificate(right, sample, population, exact, Fraction(least, population), least)
-
-
-def _certificate(
-    right: int,
-    sample: int,
-    population: int | None,
-    confidence: Fraction,
-    bound: Fraction | float,
-    least: int | None,
-) -> Certificate:
+    else:
+        least = _fewest_right(right, sample, population, 1 - exact)
+        bound = Fraction(least, population)
     return Certificate(
         right=right,
         sample=sample,
         population=population,
-        confidence=confidence,
+        confidence=exact,
         right_at_least=least,
         accuracy_at_least=bound,
     )
@@ -238,15 +231,23 @@ def _clopper_pearson(right: int, sample: int, risk: Fraction) -> float:
     wrong, low, high = sample - right, 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        chance = math.fsum(
-            math.comb(sample, k) * (1 - middle) ** k * middle ** (sample - k)
-            for k in range(wrong + 1)
-        )
+        chance = math.fsum(_binomial(k, sample, middle) for k in range(wrong + 1))
         low, high = (middle, high) if chance < risk else (low, middle)
     return low
 
 
+def _binomial(wrong: int, sample: int, accuracy: float) -> float:
+    """Return P(*wrong* of *sample*), by logarithms: the ways alone would leave a float."""
+    ways = math.lgamma(sample + 1) - math.lgamma(wrong + 1) - math.lgamma(sample - wrong + 1)
+    chance = wrong * math.log1p(-accuracy) + (sample - wrong) * math.log(accuracy)
+    return math.exp(ways + chance)
+
+
 # --- stopping early ---------------------------------------------------------------------
+
+
+def _rate(value: Share) -> Fraction:
+    return share(value, "rate")
 
 
 @attrs.frozen(kw_only=True)
@@ -268,14 +269,10 @@ class Sequential:
         consumer_risk: The chance to accept records that are bad.
     """
 
-    good: Fraction = attrs.field(converter=lambda value: share(value, "good"))
-    bad: Fraction = attrs.field(converter=lambda value: share(value, "bad"))
-    producer_risk: Fraction = attrs.field(
-        default=Fraction(5, 100), converter=lambda value: share(value, "producer_risk")
-    )
-    consumer_risk: Fraction = attrs.field(
-        default=Fraction(10, 100), converter=lambda value: share(value, "consumer_risk")
-    )
+    good: Fraction = attrs.field(converter=_rate)
+    bad: Fraction = attrs.field(converter=_rate)
+    producer_risk: Fraction = attrs.field(default=Fraction(5, 100), converter=_rate)
+    consumer_risk: Fraction = attrs.field(default=Fraction(10, 100), converter=_rate)
 
     def __attrs_post_init__(self) -> None:
         if not self.good < self.bad:
