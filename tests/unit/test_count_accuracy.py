@@ -52,13 +52,13 @@ class TestAccuracy:
     def test_net_figures_hide_everything(self) -> None:
         """95 and 105 where the book has 100 and 100: no record right, and right on average."""
         found = accuracy([Counting(book=100, counted=95), Counting(book=100, counted=105)])
-        assert (found.exact, found.unit_net) == (0, 1)
+        assert [found.exact, found.unit_net] == [0, 1]
 
     def test_nothing_counted_is_neither_right_nor_wrong(self) -> None:
         """Where there is nothing to divide by, nothing is said."""
         assert set(accuracy([]).to_dict().values()) == {0, None}
         empty = accuracy([Counting(book=0, counted=3, cost=1)])
-        assert (empty.exact, empty.unit_abs, empty.value_net) == (0, None, None)
+        assert [empty.exact, empty.unit_abs, empty.value_net] == [0, None, None]
 
     def test_value_needs_every_cost(self) -> None:
         """Half the costs would weigh half the shop."""
