@@ -76,7 +76,7 @@ class TestReasons:
     def test_rules_are_checked_at_the_door(self) -> None:
         """Costs are exact and positive, classes are A, B and C, each has an interval."""
         with pytest.raises(InvalidArgument, match="cannot use cost 0.5"):
-            Economics(count=0.5, errors_per_day=1, error_per_day=1)
+            Economics(count=0.5, errors_per_day=1, error_per_day=1)  # type: ignore[arg-type]  # that is the claim
         with pytest.raises(InvalidArgument, match="class of MUG"):
             DueRules(classes={"MUG": "D"})
         with pytest.raises(InvalidArgument, match="one for each of A, B, C"):

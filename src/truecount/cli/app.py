@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from truecount.cli.checking import findings, verify
+from truecount.cli.counting import counts_app
 from truecount.cli.demo import demo
 from truecount.cli.importing import import_csv
 from truecount.cli.moving import export, restore
@@ -54,6 +55,7 @@ def truecount(
     """
 
 
+app.add_typer(counts_app, name="counts")
 app.add_typer(locations_app, name="locations")
 for _name, _command in (
     ("demo", demo),
