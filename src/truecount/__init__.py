@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from truecount.counting.certificate import Certificate, Sequential
     from truecount.counting.counts import Counts, Measured
     from truecount.counting.due import Due, DueRules, Economics, Reason
-    from truecount.counting.sheets import CountSheet, SheetReport, ShelfCount
+    from truecount.counting.sheets import (
+        BlindLine,
+        CountSheet,
+        ReportLine,
+        SheetReport,
+        ShelfCount,
+    )
     from truecount.inventory import Inventory
     from truecount.ledger.counted import CountResult
     from truecount.ledger.exchange import Export, Import
@@ -91,7 +97,7 @@ _HOMES = {
     "truecount.counting.certificate": "Certificate Sequential",
     "truecount.counting.counts": "Counts Measured",
     "truecount.counting.due": "Due DueRules Economics Reason",
-    "truecount.counting.sheets": "CountSheet SheetReport ShelfCount",
+    "truecount.counting.sheets": "BlindLine CountSheet ReportLine SheetReport ShelfCount",
     "truecount.inventory": "Inventory",
     "truecount.ledger.counted": "CountResult",
     "truecount.ledger.exchange": "Export Import",
@@ -145,6 +151,7 @@ __all__ = [
     "Amend",
     "Arrived",
     "Assemble",
+    "BlindLine",
     "Certificate",
     "Committed",
     "Confirm",
@@ -190,6 +197,7 @@ __all__ = [
     "Rejected",
     "Release",
     "Relocate",
+    "ReportLine",
     "Reservation",
     "ReservationLine",
     "Reserve",

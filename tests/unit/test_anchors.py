@@ -29,6 +29,7 @@ from truecount.errors import (
     UnknownMovement,
     UnknownReference,
 )
+from truecount.ledger.anchors import ANCHOR
 from truecount.model.operation import Operation
 
 
@@ -362,6 +363,23 @@ class TestAsking:
         [first] = shop.inventory.feed(limit=1)
         with pytest.raises(UnknownReference, match="cannot find count"):
             shop.inventory.counted(first.id)
+
+    def test_an_anchor_that_vanished_or_changed_is_found(self, shop: Shop) -> None:
+        """Verification compares it with its count and with what was refolded there."""
+        count(shop, 8)
+        late(shop, Sold("MUG", 2, at="berlin", occurred_at=TEN))
+        storage = shop.inventory.storage
+        assert isinstance(storage, MemoryStorage)
+        anchors = storage._tenants["main"].records[ANCHOR]
+        [(id_, record)] = anchors.items()
+        anchors[id_] = record._replace(body=record.body.replace('"gained":2', '"gained":3'))
+        [problem] = shop.inventory.verify().problems
+        assert "'gained': 2" in problem.expected
+        anchors[id_] = record._replace(id=id_.replace("MUG", "TEA"))
+        assert shop.inventory.verify().problems[0].expected.startswith("a count of 2026-03-02T12")
+        del anchors[id_]
+        problem = shop.inventory.verify().problems[0]
+        assert problem.expected.startswith("its document anchor")
 
     def test_a_copy_of_the_ledger_counts_on(self, shop: Shop) -> None:
         """Anchors travel with an export: a late fact meets the count in the copy, too."""

@@ -75,6 +75,8 @@ class TestAccuracy:
             accuracy([], tolerance="lax")
         with pytest.raises(InvalidQuantity):
             Counting(book=1, counted=-1)
+        with pytest.raises(InvalidArgument, match=r"cannot use cost 0.5: expected an int or Frac"):
+            Counting(book=1, counted=1, cost=0.5)  # type: ignore[arg-type]  # that is the claim
 
     @pytest.mark.parametrize(
         ("percent", "book", "units"), [(5, 50, 2), (5, 19, 0), (1, 100, 1), (5, 0, 0), (5, -40, 0)]

@@ -97,13 +97,29 @@ def _counted(value: int) -> int:
     return quantities.natural(value, "counted")
 
 
+def _unit_cost(value: int | Fraction) -> int | Fraction:
+    if type(value) not in {int, Fraction} or value < 0:
+        raise InvalidArgument("cost", names.shown(value), "an int or Fraction, at least 0")
+    return value
+
+
 @attrs.frozen(kw_only=True)
 class Counting:
-    """One record that was compared with its shelf; ``cost`` is that of a unit, if known."""
+    """
+    One record that was compared with its shelf.
+
+    Attributes:
+        book: What the book expected, in base units.
+        counted: What was there.
+        cost: What a unit costs, exact; None when that is not known.
+        abc: The class of the SKU, for its tolerance.
+    """
 
     book: int
     counted: int = attrs.field(converter=_counted)
-    cost: int | Fraction | None = None
+    cost: int | Fraction | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_unit_cost)
+    )
     abc: str = "C"
 
 

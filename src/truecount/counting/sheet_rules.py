@@ -187,7 +187,7 @@ def _check_past(said: Said, now: Instant) -> None:
         )
 
 
-def _repeats(before: sheets.Counted, said: Said) -> bool:
+def _repeats(before: sheets.TakenCount, said: Said) -> bool:
     """Return whether a counter says again what was said before."""
     _, _, quantity, when, _ = said
     return before.quantity == quantity and when in (None, before.counted_at)

@@ -135,7 +135,7 @@ def asked(lines: Iterable[Due | str | tuple[str, str]]) -> tuple[Asked, ...]:
 # --- what a line has come to ------------------------------------------------------------
 
 
-class Counted(NamedTuple):
+class TakenCount(NamedTuple):
     """One count of a line, beside what the book expected at its moment."""
 
     counter: str
@@ -150,17 +150,17 @@ class Counted(NamedTuple):
         return self.quantity - self.expected
 
 
-def counts_of(line: Mapping[str, Any]) -> list[Counted]:
+def counts_of(line: Mapping[str, Any]) -> list[TakenCount]:
     """Return the counts of a stored line, in the order they were posted."""
-    return [Counted(*each) for each in line["counts"]]
+    return [TakenCount(*each) for each in line["counts"]]
 
 
-def within(line: Mapping[str, Any], count: Counted, tolerance: str) -> bool:
+def within(line: Mapping[str, Any], count: TakenCount, tolerance: str) -> bool:
     """Return whether *count* is as good as the book said."""
     return is_within(count.quantity, count.expected, tolerances(tolerance)[line["abc"]])
 
 
-def settled_by(line: Mapping[str, Any], tolerance: str) -> Counted | None:
+def settled_by(line: Mapping[str, Any], tolerance: str) -> TakenCount | None:
     """
     Return the count that settles a line, None while somebody else must look.
 
@@ -179,7 +179,7 @@ def settled_by(line: Mapping[str, Any], tolerance: str) -> Counted | None:
     return last if agrees or within(line, last, tolerance) else None
 
 
-def reason_for(line: Mapping[str, Any], count: Counted, given: str | None) -> str | None:
+def reason_for(line: Mapping[str, Any], count: TakenCount, given: str | None) -> str | None:
     """Return the reason a settled line is applied with: the one given, or the last one said."""
     if given is not None:
         return given
@@ -253,7 +253,7 @@ class ReportLine:
     lot: str
     abc: str
     reasons: tuple[str, ...]
-    counts: tuple[Counted, ...]
+    counts: tuple[TakenCount, ...]
     expected: int | None
     counted: int | None
     is_within: bool

@@ -193,8 +193,10 @@ class _Refolding:
             return None
         [(key, version)] = decode(row.body).extends
         id_ = anchor_id(key, moment_of(row), version)
-        body = self.book.document(ANCHOR, id_) or {"covers": [], "lines": {}}
-        return anchor_of(id_, body)
+        body = self.book.document(ANCHOR, id_)
+        if body is None and (ANCHOR, id_) in self.book.wants.records:
+            return None  # It was recorded when counts were no anchors yet.
+        return anchor_of(id_, body or {})
 
     def _free(self, anchor: Anchor, undo: Draft) -> list[Draft]:
         """Free *anchor*; return the movement that takes its refolds back, met by later ones."""
