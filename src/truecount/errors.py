@@ -412,8 +412,8 @@ class SheetUnfinished(Refused):
             for sku, lot, missing in self.open
         )
         return (
-            f"cannot close count sheet {self.sheet!r}: {lines}; count them, or close it with "
-            "partial=True"
+            f"cannot close count sheet {self.sheet!r}: {lines}; count them, "
+            "or close it with partial=True"
         )
 
 
