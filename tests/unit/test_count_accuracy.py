@@ -88,7 +88,7 @@ class TestAccuracy:
     @pytest.mark.parametrize("preset", PRESETS)
     def test_zero_and_unexpected_are_never_within(self, preset: str) -> None:
         """The guard of others passes 100 -> 0."""
-        for percent in PRESETS[preset].values():
+        for percent in (*PRESETS[preset].values(), Fraction(100)):
             assert not is_within(0, 100, percent)
             assert not is_within(1, 0, percent)
             assert is_within(0, 0, percent)
