@@ -430,3 +430,55 @@ def histories(parts: int = 12) -> st.SearchStrategy[list[Step]]:
     return st.builds(
         lambda first, rest: [*first, *(step for part in rest for step in part)], stocked, journeys
     )
+
+
+# --- much counted, much told late ---------------------------------------------------------
+
+_COVERS: Final = (
+    Counted("MUG", 0, at="berlin").covers,
+    frozenset(State) - {State.IN_TRANSIT, State.INCOMING},
+    frozenset({State.SELLABLE}),
+    frozenset({State.SELLABLE, State.QUARANTINE}),
+)
+
+#: Few moments and one shelf (with a lot beside it), so that they meet.
+_hours: Final = st.integers(-6, 0).map(lambda hours: START + timedelta(hours=hours))
+_shelf: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "sku": st.just("MUG"),
+    "at": st.just("berlin"),
+    "lot": st.sampled_from(("", "", "", LOT)),
+}
+_told_late: Final[st.SearchStrategy[Operation]] = st.one_of(
+    st.builds(Received, quantity=quantities, occurred_at=_hours, **_shelf),
+    st.builds(Sold, quantity=quantities, occurred_at=_hours, **_shelf),
+    st.builds(
+        Returned, quantity=quantities, occurred_at=_hours, into=st.just("quarantine"), **_shelf
+    ),
+    st.builds(Damaged, quantity=quantities, occurred_at=_hours, **_shelf),
+)
+_counts: Final = st.builds(
+    Counted,
+    quantity=st.integers(0, 9),
+    covers=st.sampled_from(_COVERS),
+    counted_at=st.none() | _hours,
+    **_shelf,
+)
+#: Mapped, because a choice among choices would be one among all of them, with few counts.
+_late: Final = _told_late.map(lambda fact: fact)
+_others: Final = operations.map(lambda operation: operation)
+_taken_back: Final = st.builds(Again, back=st.integers(0, 5))
+
+#: Histories in which much is counted, told late, and taken back.
+counted_histories: Final[st.SearchStrategy[list[Step]]] = st.lists(
+    st.one_of(
+        _counts,
+        _late,
+        _taken_back,
+        again.map(lambda taken: taken),
+        _others,
+        st.just(Tick(timedelta(hours=1))),
+        st.lists(st.one_of(_counts, _late, _others), min_size=2, max_size=4).map(tuple),
+    ),
+    min_size=5,
+    max_size=20,
+)

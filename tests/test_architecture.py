@@ -34,6 +34,7 @@ RANKS: Mapping[str, int] = {
     "reservations": 6,
     "reconciliation": 6,
     "explaining": 6,
+    "counting": 6,
     "rendering": 7,
     "storage": 7,
     "hosts": 8,
@@ -59,7 +60,7 @@ ADAPTERS: Mapping[str, frozenset[str]] = {
 # Packages whose answers depend on their arguments alone.
 PURE = frozenset(
     {"model", "write", "ledger", "reservations", "bundles", "reconciliation", "explaining"}
-    | {"rendering"}
+    | {"counting", "rendering"}
 )
 IMPURE = frozenset(
     {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"}

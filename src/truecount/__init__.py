@@ -30,12 +30,24 @@ if TYPE_CHECKING:
     from truecount.bundles.availability import Availability
     from truecount.bundles.index import BundleIndex
     from truecount.bundles.resolver import RecipeVersion
+    from truecount.counting.accuracy import Accuracy, Counting
+    from truecount.counting.certificate import Certificate, Sequential
+    from truecount.counting.counts import Counts, Measured
+    from truecount.counting.due import Due, DueRules, Economics, Reason
+    from truecount.counting.sheets import (
+        BlindLine,
+        CountSheet,
+        ReportLine,
+        SheetReport,
+        ShelfCount,
+    )
     from truecount.explaining.evidence import evidence_of
     from truecount.explaining.explain import explain
     from truecount.explaining.facts import Candidate, Discrepancy, Evidence
     from truecount.explaining.priors import CauseKind, Certainty, Priors
     from truecount.explaining.results import Explanation, Explanations
     from truecount.inventory import Inventory
+    from truecount.ledger.counted import CountResult
     from truecount.ledger.exchange import Export, Import
     from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
     from truecount.ledger.problems import Problem
@@ -121,7 +133,13 @@ _HOMES = {
     "truecount.explaining.facts": "Candidate Discrepancy Evidence",
     "truecount.explaining.priors": "CauseKind Certainty Priors",
     "truecount.explaining.results": "Explanation Explanations",
+    "truecount.counting.accuracy": "Accuracy Counting",
+    "truecount.counting.certificate": "Certificate Sequential",
+    "truecount.counting.counts": "Counts Measured",
+    "truecount.counting.due": "Due DueRules Economics Reason",
+    "truecount.counting.sheets": "BlindLine CountSheet ReportLine SheetReport ShelfCount",
     "truecount.inventory": "Inventory",
+    "truecount.ledger.counted": "CountResult",
     "truecount.ledger.exchange": "Export Import",
     "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
     "truecount.ledger.problems": "Problem",
@@ -183,6 +201,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Accuracy",
     "Adjusted",
     "Amend",
     "Arrived",
@@ -190,17 +209,23 @@ __all__ = [
     "Availability",
     "Basis",
     "Bill",
+    "BlindLine",
     "Breaker",
     "BundleIndex",
     "Candidate",
     "CartCheck",
     "CauseKind",
     "Certainty",
+    "Certificate",
     "Committed",
     "Confirm",
     "Correct",
     "Count",
+    "CountResult",
+    "CountSheet",
     "Counted",
+    "Counting",
+    "Counts",
     "Damaged",
     "DefineBundle",
     "DeliveryClosed",
@@ -209,6 +234,9 @@ __all__ = [
     "Disassemble",
     "Discrepancy",
     "Dismiss",
+    "Due",
+    "DueRules",
+    "Economics",
     "Evidence",
     "Expected",
     "Explanation",
@@ -230,6 +258,7 @@ __all__ = [
     "Level",
     "LinePreview",
     "Lost",
+    "Measured",
     "MemoryStorage",
     "Mismatch",
     "MismatchKind",
@@ -247,6 +276,7 @@ __all__ = [
     "Priors",
     "Problem",
     "Published",
+    "Reason",
     "Received",
     "Recipe",
     "RecipeVersion",
@@ -257,6 +287,7 @@ __all__ = [
     "Relocate",
     "RemoveBundle",
     "Repaired",
+    "ReportLine",
     "Reservation",
     "ReservationLine",
     "Reserve",
@@ -264,6 +295,9 @@ __all__ = [
     "ReturnedToSupplier",
     "SQLiteStorage",
     "Scrapped",
+    "Sequential",
+    "SheetReport",
+    "ShelfCount",
     "Ship",
     "ShortPick",
     "Shown",

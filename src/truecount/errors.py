@@ -407,6 +407,57 @@ class AlreadyReversed(Refused):
 
 
 @attrs.frozen
+class AlreadyCounted(Refused):
+    """The counter counted this line before; a recount is somebody else's."""
+
+    sheet: str
+    sku: str
+    counter: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot post {self.sku!r} on count sheet {self.sheet!r}: {self.counter!r} counted it "
+            "before; a recount must be by another counter"
+        )
+
+
+@attrs.frozen
+class SheetClosed(Refused):
+    """The count sheet was closed; a count that comes too late goes on a new one."""
+
+    sheet: str
+    closed_at: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot post on count sheet {self.sheet!r}: it was closed at {self.closed_at}; "
+            "open a new one, each count keeps its own moment"
+        )
+
+
+@attrs.frozen
+class SheetUnfinished(Refused):
+    """
+    Lines of the count sheet are not settled; nothing was applied.
+
+    ``open`` has one tuple for each of them: (sku, lot, what is missing).
+    """
+
+    sheet: str
+    open: tuple[tuple[str, str, str], ...]
+
+    def __str__(self) -> str:
+        lines = "; ".join(
+            f"{sku!r}{f' lot {lot!r}' if lot else ''} needs {missing}"
+            for sku, lot, missing in self.open
+        )
+        return (
+            f"cannot close count sheet {self.sheet!r}: {lines}; count them, "
+            "or close it with partial=True"
+        )
+
+
+@attrs.frozen
 class FindingHolds(Refused):
     """What the finding says is still so; seeing it does not make it go away."""
 

@@ -15,6 +15,8 @@ from typing import Self
 from truecount.bundles.availability import Availability
 from truecount.bundles.defining import BUNDLE_RULES
 from truecount.bundles.resolver import BundleResolver
+from truecount.counting.counts import Counts
+from truecount.counting.sheet_rules import sheet_rules
 from truecount.errors import InvalidArgument
 from truecount.ledger.stock_ledger import StockLedger, ledger_rules
 from truecount.model.names import shown
@@ -82,6 +84,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repai
                     **FINDING_RULES,
                     **PUBLISHED_RULES,
                     **repair_rules(ledger),
+                    **sheet_rules(ledger),
                 },
                 clock=clock,
                 new_id=new_id,
@@ -99,6 +102,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repai
         Reconciler.__init__(self, engine)
         Repairs.__init__(self, engine)
         self.bundles = BundleResolver(engine)
+        self.counts = Counts(engine)
         return self
 
     def availability(self, skus: Iterable[str]) -> dict[str, Availability]:

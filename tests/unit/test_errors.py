@@ -17,6 +17,7 @@ from truecount.errors import Refused, TrueCountError, from_dict
 VALUES = {
     "short": (("MUG", 3, 1, "at 'berlin'", "safety_stock=2"), ("TEA", 1, 0, "at 'x'", "sellable")),
     "nearest": ("MUG", "MÜG"),
+    "open": (("MUG", "", "a count"), ("TEA", "L-1", "a recount by another counter")),
     "wanted": 3,
     "left": 1,
     "operation": "ship",

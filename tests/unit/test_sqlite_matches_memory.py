@@ -10,8 +10,19 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.strategies import LOCATIONS, ORDERS, SKUS, START, Step, histories, new_shop, play
+from tests.strategies import (
+    LOCATIONS,
+    ORDERS,
+    SKUS,
+    START,
+    Step,
+    counted_histories,
+    histories,
+    new_shop,
+    play,
+)
 from truecount import MemoryStorage, Outcome, SQLiteStorage
 from truecount.errors import InvalidRequest
 from truecount.model.instants import to_instant
@@ -69,7 +80,7 @@ def _figures_of_the_past(reader: Reader) -> Iterator[object]:
                 yield key, moment, version, reader.as_of(key, moment, version)
 
 
-@given(histories())
+@given(st.one_of(histories(), counted_histories))
 @settings(max_examples=60)
 def test_memory_and_sqlite_tell_the_same(folder: Path, history: list[Step]) -> None:
     """Outcomes, errors, figures now and then, entries, lines, documents, feed are equal."""

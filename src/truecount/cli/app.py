@@ -8,6 +8,7 @@ import typer
 
 from truecount.cli.bundles import bundles_app
 from truecount.cli.checking import findings, verify
+from truecount.cli.counting import counts_app
 from truecount.cli.demo import demo
 from truecount.cli.importing import import_csv
 from truecount.cli.moving import export, restore
@@ -57,6 +58,7 @@ def truecount(
 
 
 app.add_typer(bundles_app, name="bundles")
+app.add_typer(counts_app, name="counts")
 app.add_typer(locations_app, name="locations")
 for _name, _command in (
     ("demo", demo),

@@ -110,6 +110,8 @@ ADVICE: Final = {
     "to keep stock in it pass beside=True": "name another file with --db",
     "to read it pass read_only=True": "make it writable, or work on a copy",
     "a location (at=) or a reference": "--at or --reference",
+    "or close it with partial=True": "or pass --partial",
+    "one location for a sheet: name at=": "one location for a sheet: pass --at",
 }
 
 

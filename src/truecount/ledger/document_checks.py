@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from truecount.errors import InternalError, from_dict
+from truecount.ledger.anchors import ANCHOR, anchor_of, moment_of
 from truecount.ledger.bundle_checks import check_kits, check_recipe
 from truecount.ledger.correction_rules import REVERSAL
 from truecount.ledger.delivery_rules import PURCHASE
@@ -159,6 +160,23 @@ def _check_reversal(reader: Reader, _run: Run, record: Record, body: Any) -> Ite
         yield _of_document(record, f"a movement {by!r} that reverses it", f"{found or 'none'}")
 
 
+def _check_anchor(reader: Reader, run: Run, record: Record, body: Any) -> Iterator[Problem]:
+    """Find the count an anchor is of, and compare what was refolded at it."""
+    try:
+        anchor = anchor_of(record.id, body)
+    except UNREADABLE as error:
+        yield _of_document(record, "the key, moment and version of a count as its id", f"{error}")
+        return
+    entry = next(reader.entries(anchor.key, anchor.version - 1), None)
+    found = [] if entry is None else [row for _, row in reader.movements([entry.movement_id])]
+    told = [f"a {row.kind} of {time_of(moment_of(row))}" for row in found]
+    expected = f"a {Kind.COUNT} of {time_of(anchor.at)}"
+    if told != [expected]:
+        yield _of_document(record, f"{expected} at its version", ", ".join(told) or "none")
+        return
+    yield from _check_counted(reader, run, record, body)
+
+
 _DocumentCheck: TypeAlias = Callable[[Reader, Run, Record, Any], Iterator[Problem]]
 _DOCUMENT_CHECKS: Final[dict[str, _DocumentCheck]] = {
     ORDER: _check_counted,
@@ -166,6 +184,7 @@ _DOCUMENT_CHECKS: Final[dict[str, _DocumentCheck]] = {
     TRANSFER: _check_counted,
     REVERSAL: _check_reversal,
     RECIPE: _check_recipe,
+    ANCHOR: _check_anchor,
 }
 
 

@@ -51,6 +51,7 @@ NOT_UNDONE: Final = {
     Kind.RELEASE: "a released reservation is never reopened; reserve anew",
     Kind.EXPIRE: "an expired hold is never reopened; reserve anew",
     Kind.AMEND: "amend the reservation again instead",
+    Kind.REFOLD: "undo the late fact, or the count, instead",
     Kind.UNDO: "an undo is not undone; do the thing again",
 }
 #: What to do instead of correcting it, where it is not "undo it".

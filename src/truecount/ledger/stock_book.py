@@ -14,6 +14,7 @@ from typing import TextIO
 
 from truecount.ledger import exchange
 from truecount.ledger import history as past
+from truecount.ledger.counted import CountResult, count_of
 from truecount.ledger.history import DeliveryLine, HistoryEntry, Moment, Transfer
 from truecount.ledger.scan import Progress
 from truecount.ledger.verify import Verification, verify
@@ -146,6 +147,31 @@ class StockBook:
         """Return the movements after a position, in the ledger's one order."""
         with self._engine.read() as reader:
             return past.feed_of(reader, after, limit)
+
+    def counted(self, movement_id: str) -> CountResult:
+        """
+        Return what a count said, and its variance as late facts explain it now.
+
+        >>> from datetime import UTC, datetime
+        >>> from truecount import Inventory, Sold
+        >>> inventory = Inventory()
+        >>> inventory.locations.add("berlin")
+        >>> may, june = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+        >>> receipt = inventory.receive("MUG", 10, at="berlin", occurred_at=may)
+        >>> count = inventory.count("MUG", 8, at="berlin", counted_at=june)
+        >>> inventory.counted(count.movement_id).variance
+        -2
+        >>> late = Sold("MUG", 2, at="berlin", occurred_at=may, key="etsy-7")
+        >>> [outcome] = inventory.record([late])
+        >>> inventory.counted(count.movement_id).variance_now, inventory.figures("MUG").on_hand
+        (0, 8)
+
+        Raises:
+            UnknownMovement: No movement has this id.
+            UnknownReference: It is no count.
+        """
+        with self._engine.read() as reader:
+            return count_of(reader, movement_id)
 
     def delivery(self, reference: str) -> list[DeliveryLine]:
         """

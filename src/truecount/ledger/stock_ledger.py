@@ -13,6 +13,7 @@ from typing import Unpack
 
 from truecount.ledger.correction_rules import correction_rules
 from truecount.ledger.delivery_rules import DELIVERY_RULES
+from truecount.ledger.refolding import anchored
 from truecount.ledger.shop import Locations, Policies
 from truecount.ledger.stock_book import StockBook
 from truecount.ledger.stock_rules import STOCK_RULES
@@ -52,9 +53,9 @@ Lines = Mapping[str, int] | Iterable[tuple[str, int]]
 
 
 def ledger_rules() -> Rules:
-    """Return the rules of the stock ledger, corrections included."""
+    """Return the rules of the stock ledger, corrections included, under which counts stand."""
     rules = {**STOCK_RULES, **DELIVERY_RULES, **TRANSFER_RULES}
-    return {**rules, **correction_rules(rules)}
+    return anchored({**rules, **correction_rules(rules)})
 
 
 class StockLedger(StockBook):
@@ -313,6 +314,7 @@ class StockLedger(StockBook):
         *,
         at: str,
         counted_at: datetime | None = None,
+        counted_from: datetime | None = None,
         covers: frozenset[State] = ON_HAND - {State.PICKED},
         lot: str = "",
         preview: bool = False,
@@ -322,10 +324,18 @@ class StockLedger(StockBook):
         Record what a shelf held; the book follows, as of the moment of the count.
 
         The outcome's ``result`` has expected, counted and variance. Movements after
-        *counted_at* keep their effect.
+        *counted_at* keep their effect, and what is reported later about the time before it
+        no longer moves the figures after it: ``counted`` tells the variance as it is then.
         """
         operation = Counted(
-            sku, quantity, at=at, counted_at=counted_at, covers=covers, lot=lot, **words
+            sku,
+            quantity,
+            at=at,
+            counted_at=counted_at,
+            counted_from=counted_from,
+            covers=covers,
+            lot=lot,
+            **words,
         )
         return self._engine.one(operation, preview=preview)
 

@@ -24,6 +24,7 @@ from typing import Final
 import attrs
 
 from truecount.errors import InvalidArgument
+from truecount.ledger.anchors import ANCHOR, anchor_id, moment_of
 from truecount.ledger.correction_rules import REVERSAL
 from truecount.ledger.document_checks import check_documents, check_outcomes
 from truecount.ledger.entry_checks import check_keys, check_missing
@@ -208,6 +209,9 @@ def _documents_of(row: MovementRow, body: Body) -> set[tuple[str, str]]:
         names.add((ORDER, row.reference))
     if row.reverses is not None and row.kind in (Kind.CORRECT, Kind.UNDO):
         names.add((REVERSAL, row.reverses))
+    if row.kind == Kind.COUNT:
+        at = moment_of(row)
+        names |= {(ANCHOR, anchor_id(key, at, version)) for key, version in body.extends}
     if body.notes:
         names.add((FINDING, f"fact/{row.id}"))
     return names

@@ -167,6 +167,11 @@ def counted_at(value: datetime) -> datetime:
     return instants.moment(value, "counted_at")
 
 
+def counted_from(value: datetime) -> datetime:
+    """Return when counting began."""
+    return instants.moment(value, "counted_from")
+
+
 def due_at(value: datetime) -> datetime:
     """Return when something is due."""
     return instants.moment(value, "due_at")

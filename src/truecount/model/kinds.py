@@ -44,6 +44,7 @@ class Kind(StrEnum):
     LOSE = "lose"
     ADJUST = "adjust"
     COUNT = "count"
+    REFOLD = "refold"
     ASSEMBLE = "assemble"
     DISASSEMBLE = "disassemble"
     CORRECT = "correct"
@@ -112,6 +113,10 @@ TABLE: Final[dict[Kind, Rule]] = {
     Kind.LOSE: Rule(((_IN_TRANSIT, _ADJUSTMENT),), "lost in transit"),
     Kind.ADJUST: Rule(((_FREE, _ADJUSTMENT), (_ADJUSTMENT, _FREE)), "a correction with its reason"),
     Kind.COUNT: Rule(((_FREE, _ADJUSTMENT), (_ADJUSTMENT, _FREE)), "the shelf was counted"),
+    Kind.REFOLD: Rule(
+        ((_SELLABLE, _ADJUSTMENT), (_ADJUSTMENT, _SELLABLE)),
+        "a fact from before a count came late; the count stands",
+    ),
     Kind.ASSEMBLE: Rule(
         ((_SELLABLE, _ASSEMBLY), (_ASSEMBLY, _SELLABLE)), "components became a stocked kit"
     ),

@@ -220,6 +220,8 @@ class Counted(Operation):
     The shelf held *quantity* of the states it *covers* at *counted_at* (default: now).
 
     The variance is taken against the book as of that moment, so later movements survive.
+    Counting that took a while began at *counted_from*: a fact from in between that is
+    recorded later may have been seen or not, and becomes a finding.
     """
 
     sku: str = attrs.field(converter=names.sku)
@@ -227,6 +229,9 @@ class Counted(Operation):
     at: str = attrs.field(kw_only=True, converter=names.location)
     counted_at: datetime | None = attrs.field(
         default=None, kw_only=True, converter=optional(doors.counted_at)
+    )
+    counted_from: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=optional(doors.counted_from)
     )
     covers: frozenset[State] = attrs.field(
         default=ON_HAND - {State.PICKED}, kw_only=True, converter=doors.covers
@@ -240,6 +245,11 @@ class Counted(Operation):
                 "occurred_at",
                 repr(self.occurred_at),
                 "none beside counted_at: a count happened then",
+            )
+        when = self.counted_at or self.occurred_at
+        if self.counted_from is not None and when is not None and when < self.counted_from:
+            raise InvalidArgument(
+                "counted_from", repr(self.counted_from), f"at most counted_at, {when!r}"
             )
 
 

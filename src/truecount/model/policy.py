@@ -29,6 +29,12 @@ def _duration(_policy: Policy, field: attrs.Attribute[timedelta], value: timedel
     instants.duration(value, field.name)
 
 
+def _late(value: str) -> str:
+    if value not in {"refold", "report"}:
+        raise InvalidArgument("late", names.shown(value), "'refold' or 'report'")
+    return value
+
+
 @attrs.frozen(kw_only=True)
 class Policy:
     """
@@ -42,6 +48,8 @@ class Policy:
         reorder_point: Low stock is a finding when available falls to it.
         quarantine_after: How long units may wait for inspection before it is a finding.
         allocated_after: How long a placed order may wait to ship before it is a finding.
+        late: What becomes of a fact from before a count that is recorded after it: "refold"
+            (the count stands and is explained anew) or "report" (it is a finding).
 
     >>> Policy(hold_ttl=timedelta(minutes=5)).over(Policy(safety_stock=2)).safety_stock
     2
@@ -56,6 +64,7 @@ class Policy:
     reorder_point: int | None = attrs.field(default=None, validator=if_set(_limit))
     quarantine_after: timedelta | None = attrs.field(default=None, validator=if_set(_duration))
     allocated_after: timedelta | None = attrs.field(default=None, validator=if_set(_duration))
+    late: str | None = attrs.field(default=None, converter=optional(_late))
 
     def __attrs_post_init__(self) -> None:
         if self.backorder_limit and self.safety_stock:
@@ -125,4 +134,5 @@ BUILT_IN: Final = Policy(
     sourcing="fewest_locations",
     quarantine_after=timedelta(days=7),
     allocated_after=timedelta(days=14),
+    late="refold",
 )

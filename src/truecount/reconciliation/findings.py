@@ -42,6 +42,8 @@ class FindingKind(StrEnum):
     OVER_RETURN = "over_return"
     OVER_ARRIVAL = "over_arrival"
     OVER_DELIVERY = "over_delivery"
+    BEFORE_COUNT = "before_count"
+    DURING_COUNT = "during_count"
     LOW_STOCK = "low_stock"
     QUARANTINE_WAITING = "quarantine_waiting"
     NOTED = "noted"
@@ -89,6 +91,12 @@ KINDS: Final[Mapping[FindingKind, KindRule]] = {
     FindingKind.OVER_DELIVERY: KindRule(
         38, "Compare the delivery note with the order, then correct one or dismiss this."
     ),
+    FindingKind.BEFORE_COUNT: KindRule(
+        37, "The count did not know of it: count again, or undo what was recorded twice."
+    ),
+    FindingKind.DURING_COUNT: KindRule(
+        36, "The count may have seen it or not: count again, then dismiss this."
+    ),
     FindingKind.LOW_STOCK: KindRule(35, "Order more, or lower the reorder point."),
     FindingKind.QUARANTINE_WAITING: KindRule(
         30, "Inspect the units and decide: back on the shelf, damaged or back to the supplier."
@@ -111,6 +119,8 @@ FACTS: Final[Mapping[str, FindingKind]] = {
         FindingKind.OVER_RETURN,
         FindingKind.OVER_ARRIVAL,
         FindingKind.OVER_DELIVERY,
+        FindingKind.BEFORE_COUNT,
+        FindingKind.DURING_COUNT,
         FindingKind.FUTURE_TIME,
     )
 }

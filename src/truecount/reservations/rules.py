@@ -32,6 +32,7 @@ from functools import partial
 from typing import Any, Final
 
 from truecount.errors import ReservationFinished, UnknownReference
+from truecount.ledger.refolding import anchored
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
@@ -98,7 +99,7 @@ def reservation_rules(policies: Policies | None = None) -> Rules:
         Ship: Rule(_wants_order, _on_current_round(Kind.SHIP, fulfilment.ship)),
         Expire: Rule(holding.wants_expired, holding.expire),
     }
-    return rules
+    return anchored(rules)
 
 
 RESERVATION_RULES: Final = reservation_rules()

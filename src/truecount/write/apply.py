@@ -41,8 +41,8 @@ from truecount.model.settings import GENERATION, Settings
 from truecount.model.stock import EntryRow, StockKey, StockRow, made
 from truecount.protocols.storage import Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
-from truecount.write.book import Book, Stage, snapshot
-from truecount.write.intents import Granted, Intent, Widen
+from truecount.write.book import PAGE, Book, Stage, snapshot
+from truecount.write.intents import Decision, Granted, Intent, Look, Widen
 from truecount.write.rules import read_settings
 
 
@@ -206,12 +206,23 @@ class _Write:
                 raise IdempotencyConflict(intent.key, iso(known.decided_at))
             return outcomes.replay(known)
         decision = intent.rule.decide(intent.operation, self.book, self.now)
+        if isinstance(decision, Look):
+            decision = self._looked(intent, decision)
         if isinstance(decision, Widen):
             self._widen(decision.wants)
             return None
         if isinstance(decision, Refused):
             return self._refuse(intent, decision)
         return self._post(intent, decision, preview=preview)
+
+    def _looked(self, intent: Intent, look: Look) -> Granted | Refused | Widen:
+        """Show a decision the pages it asks for, until it knows."""
+        decision: Decision = look
+        while isinstance(decision, Look):
+            for space, after in decision.pages:
+                self.book.show(space, after, self.unit.records(space, after, PAGE))
+            decision = intent.rule.decide(intent.operation, self.book, self.now)
+        return decision
 
     def _widen(self, wants: Wants) -> None:
         if self.book.wants.covers(wants):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from truecount.errors import InsufficientStock, InternalError, NotLocked, Refused
 from truecount.model.instants import Instant
@@ -48,9 +48,18 @@ from truecount.protocols.storage import Changes, Locked, Record, Wants
 
 _ON_HAND: Final = 6
 _WAITING: Final = (INDEX["quarantine"], INDEX["damaged"])
+#: Documents shown to a decision at a time.
+PAGE: Final = 8
 #: Document spaces the write itself knows: what a reference shipped, what a fact left open.
 ORDER: Final = "order"
 FINDING: Final = "finding"
+
+
+class Page(NamedTuple):
+    """Documents of a space, (id, body), by id; the last of them, or there are more."""
+
+    documents: list[tuple[str, dict[str, Any]]]
+    is_last: bool
 
 
 class Book:
@@ -71,6 +80,7 @@ class Book:
         self.changed_documents: dict[tuple[str, str], dict[str, Any]] = {}
         self.moments: dict[tuple[StockKey, Instant], Amounts] = {}
         self.newer: dict[tuple[StockKey, int], list[tuple[EntryRow, MovementRow]]] = {}
+        self._pages: dict[tuple[str, str], Page] = {}
         self._records = locked.records
         self._documents: dict[tuple[str, str], dict[str, Any]] = {}
         self._numbers: dict[str, list[int]] = {}
@@ -124,6 +134,10 @@ class Book:
         record = self._records.get((space, id_))
         return 0 if record is None else record.version
 
+    def page(self, space: str, after: str) -> Page | None:
+        """Return the stored documents of *space* above *after*, None until they were shown."""
+        return self._pages.get((space, after))
+
     def due(self, key: StockKey) -> list[LineRow]:
         """Return the expired holds read for *key* that still hold units, soonest first."""
         lines = [self.lines[name] for name in self._due.get(key, ())]
@@ -151,6 +165,13 @@ class Book:
         return other
 
     # --- what apply adds ---------------------------------------------------------------
+
+    def show(self, space: str, after: str, records: Sequence[Record]) -> None:
+        """Take in a page of documents that only whoever holds rows of this write may change."""
+        if (space, after) in self._pages:
+            raise InternalError(f"a decision asked twice for the {space} documents after {after}")
+        documents = [(record.id, json.loads(record.body)) for record in records]
+        self._pages[space, after] = Page(documents, len(documents) < PAGE)
 
     def add_due(self, lines: Iterable[LineRow]) -> None:
         """Take in expired holds that were read under the lock of their keys."""

@@ -4,7 +4,7 @@ Intents and decisions: what a request wants, and what it may answer.
 Rules:
 1. ``decide`` is a pure function of the book and of now. It never reads anything that was
    not locked for it; when that is too little it answers ``Widen`` and is asked again, once,
-   with more.
+   with more. What is written only under locks it has it may ask to be shown (``Look``).
 2. A decision is complete: movements with all their legs, new lines, documents. Posting it
    can only be refused by a floor.
 """
@@ -45,7 +45,13 @@ class Widen(NamedTuple):
     wants: Wants
 
 
-Decision: TypeAlias = Granted | Refused | Widen
+class Look(NamedTuple):
+    """Ask again with these pages of documents, (space, after), read under the locks held."""
+
+    pages: frozenset[tuple[str, str]]
+
+
+Decision: TypeAlias = Granted | Refused | Widen | Look
 Decide: TypeAlias = Callable[[Book, Instant], Decision]
 
 
