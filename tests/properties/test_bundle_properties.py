@@ -83,6 +83,7 @@ small = st.dictionaries(st.sampled_from(("K3", "K4", "A", "B", "C")), st.integer
 
 class TestNetting:
     @given(catalogues(), small, st.sampled_from(("K3", "K4")))
+    @settings(max_examples=50)
     def test_capacity_is_the_most_that_can_be_made(
         self, made: dict[str, Recipe], shelf: dict[str, int], sku: str
     ) -> None:
@@ -93,6 +94,7 @@ class TestNetting:
             assert not can_make({sku: most + 1}, made, shelf)
 
     @given(catalogues(), small, st.dictionaries(st.sampled_from(("K3", "K4", "A")), st.just(1)))
+    @settings(max_examples=50)
     def test_cart_is_served_exactly_when_there_is_a_way(
         self, made: dict[str, Recipe], shelf: dict[str, int], wanted: dict[str, int]
     ) -> None:
@@ -101,6 +103,7 @@ class TestNetting:
         assert (not served.short) is can_make(wanted, made, shelf)
 
     @given(catalogues(), shelves, st.integers(0, 5))
+    @settings(max_examples=50)
     def test_what_is_taken_makes_what_is_wanted(
         self, made: dict[str, Recipe], shelf: dict[str, int], quantity: int
     ) -> None:
@@ -115,6 +118,7 @@ class TestNetting:
         assert quantity == 0 or capacity(bill, both) == quantity
 
     @given(catalogues(), shelves)
+    @settings(max_examples=50)
     def test_what_limits_is_what_is_missing(
         self, made: dict[str, Recipe], shelf: dict[str, int]
     ) -> None:
@@ -127,6 +131,7 @@ class TestNetting:
         assert net(bill, capacity(bill, shelf) + 1, shelf).short[limit] > 0
 
     @given(catalogues(), shelves, carts)
+    @settings(max_examples=50)
     def test_order_of_lines_does_not_matter_when_all_are_served(
         self, made: dict[str, Recipe], shelf: dict[str, int], wanted: dict[str, int]
     ) -> None:
@@ -147,6 +152,7 @@ class TestIndex:
             max_size=6,
         ),
     )
+    @settings(max_examples=50)
     def test_maintained_set_equals_full_recompute(
         self,
         made: dict[str, Recipe],
@@ -170,7 +176,7 @@ class TestIndex:
 
 class TestHistories:
     @given(bundle_histories())
-    @settings(max_examples=40)
+    @settings(max_examples=20)
     def test_everything_stored_agrees(self, history: list[Step]) -> None:
         """Lines, counters, recipes and figures verify after any history, and after a copy of it."""
         shop = bundle_shop()
@@ -187,7 +193,7 @@ class TestHistories:
             assert _kits(copy, order) == _kits(shop.inventory, order)
 
     @given(bundle_histories(parts=4))
-    @settings(max_examples=25)
+    @settings(max_examples=15)
     def test_bundles_of_an_order_add_up(self, history: list[Step]) -> None:
         """Bundles never make more units than their lines and counters have, and none is negative."""
         shop = bundle_shop()
@@ -199,7 +205,7 @@ class TestHistories:
                 assert kit.returned >= 0
 
     @given(history=bundle_histories(parts=5))
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     def test_memory_and_sqlite_tell_the_same(
         self, tmp_path_factory: pytest.TempPathFactory, history: list[Step]
     ) -> None:
@@ -214,7 +220,7 @@ class TestHistories:
             assert dump(storage, ORDERS) == dump(memory.inventory.storage, ORDERS)
 
     @given(bundle_histories(parts=4))
-    @settings(max_examples=25)
+    @settings(max_examples=15)
     def test_batch_answers_as_its_members_would_one_by_one(self, history: list[Step]) -> None:
         """A recipe defined in a batch is the one that members after it are decided by."""
         alone, together = bundle_shop(), bundle_shop()
@@ -250,6 +256,7 @@ class TestExploded:
         st.integers(0, 3),
         st.sampled_from(("release", "ship", "expire")),
     )
+    @settings(max_examples=40)
     def test_reserving_bundles_is_reserving_their_components(
         self, cart: dict[str, int], stocked: int, end: str
     ) -> None:
@@ -282,6 +289,7 @@ class TestExploded:
         st.dictionaries(st.sampled_from(("MUG", "TEA")), st.integers(1, 3), min_size=1),
         st.lists(st.sampled_from(("ship", "amend", "short", "back", "release")), max_size=6),
     )
+    @settings(max_examples=25)
     def test_defining_a_bundle_anew_changes_nothing_for_orders(
         self, quantity: int, recipe: dict[str, int], acts: list[str]
     ) -> None:

@@ -652,6 +652,7 @@ class TestGenerations:
         inventory.locations.add("berlin")
         inventory.receive("MUG", 9, at="berlin")
         inventory.bundles.define("SET", {"MUG": 1})
+        assert list(inventory.bundles) == ["SET"]  # It knows the generation that is stored.
         with storage.begin("main") as unit:
             locked = unit.lock(Wants(records={GENERATION, (RECIPE, "SET")})).records
             known = locked[RECIPE, "SET"]
