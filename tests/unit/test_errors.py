@@ -15,6 +15,7 @@ from truecount.errors import Refused, TrueCountError, from_dict
 
 #: A plausible value for each field that is not plain text.
 VALUES = {
+    "path": ("SET", "BOX", "SET"),
     "short": (("MUG", 3, 1, "at 'berlin'", "safety_stock=2"), ("TEA", 1, 0, "at 'x'", "sellable")),
     "nearest": ("MUG", "MÜG"),
     "open": (("MUG", "", "a count"), ("TEA", "L-1", "a recount by another counter")),
