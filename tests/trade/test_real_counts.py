@@ -166,3 +166,42 @@ class TestWhileTradeGoesOn:
         report = book.reconcile(counted(shelf, night, 5, wrong), sources=SOURCES)
         assert not report.undecided
         assert deltas(report) == {code: (by, by) for code, by in wrong.items()}
+
+
+class TestRepairs:
+    @pytest.mark.parametrize(
+        ("begun", "seconds"),
+        [("2010-12-03T09:00:00+00:00", 10), ("2010-12-03T22:00:00+00:00", 5)],
+        ids=["while trade goes on", "at night"],
+    )
+    def test_planted_errors_are_repaired_once_and_taken_back(
+        self, shelf: Shelf, book: Inventory, begun: str, seconds: float
+    ) -> None:
+        """The preview predicts zero, repair gives zero, again does nothing, undoing restores."""
+        wrong = planted(sorted(shelf.times))
+        counts = counted(shelf, datetime.fromisoformat(begun), seconds, wrong)
+        before = book.stock()
+        report = book.reconcile(counts, sources=SOURCES)
+        plan = report.plan()
+        preview = plan.preview()
+        assert {line.key.sku: line.change for line in preview.lines} == {
+            line.sku: wrong[line.sku] for line in plan.written
+        }
+        assert len(plan.written) > 0.7 * len(wrong)
+        assert preview.left == 0
+
+        done = book.repair(plan, approved_by="sam")
+        assert (len(done.applied), done.skipped) == (len(plan.written), {})
+        after = book.stock()
+        for key, figures in before.items():
+            change = wrong[key.sku] if key.sku in {line.sku for line in plan.written} else 0
+            assert after[key].on_hand == figures.on_hand + change
+        again = book.reconcile(counts, sources=SOURCES)
+        assert deltas(again).keys() == {line.sku for line in plan.outside}
+        assert again.matches == report.matches + len(plan.written)
+        assert book.repair(plan, approved_by="sam").replayed
+        assert book.stock() == after
+
+        book.undo_repair(plan.id, reason="a drill")
+        assert book.stock() == before
+        assert deltas(book.reconcile(counts, sources=SOURCES)) == deltas(report)
