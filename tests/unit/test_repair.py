@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +24,7 @@ from truecount import (
     Formula,
     Inventory,
     Level,
+    Operation,
     Plan,
     PlanAction,
     PlanLine,
@@ -42,6 +46,7 @@ from truecount.errors import (
     UnknownReference,
 )
 from truecount.reconciliation.observations import Observation
+from truecount.reconciliation.repairing import Approve, repair_of
 from truecount.testing import CountingIds, ManualClock
 
 
@@ -473,6 +478,52 @@ class TestRepair:
         counted(shop, MUG=3).plan().preview()
         with pytest.raises(UnknownReference, match="cannot find plan"):
             shop.inventory.repaired("plan-0")
+
+    def test_operations_survive_the_way_through_json(self) -> None:
+        """Like any other operation, and checked again when they are read."""
+        plan = counted(stocked(MUG=5), MUG=3).plan()
+        for operation in (Approve(plan, actor="sam"), repair_of(plan.lines[0], plan, "sam")):
+            stored = json.loads(json.dumps(operation.to_dict()))
+            assert Operation.from_dict(stored) == operation
+
+    def test_line_for_somebody_else_is_not_an_operation(self) -> None:
+        """What is done outside cannot be written, whoever asks."""
+        shop = stocked(MUG=5)
+        plan = shop.inventory.reconcile([Level("etsy", "MUG", 7)]).plan()
+        with pytest.raises(InvalidArgument, match="that is written"):
+            repair_of(plan.lines[0], plan, "sam")
+
+    def test_ledger_with_repairs_can_be_copied(self) -> None:
+        """Plans and what became of them travel with the ledger, and it still proves itself."""
+        shop = stocked(MUG=5)
+        plan = counted(shop, MUG=3).plan()
+        done = shop.inventory.repair(plan, approved_by="sam")
+        copy = io.StringIO()
+        shop.inventory.export(copy)
+        other = Inventory(clock=shop.clock)
+        other.import_lines(copy.getvalue().splitlines())
+        assert other.repaired(plan.id) == attrs.evolve(done, replayed=True)
+        assert other.repair(plan, approved_by="sam").replayed
+        assert other.verify().ok
+        other.undo_repair(plan.id, reason="a drill")
+        assert other.figures("MUG").on_hand == 5
+
+    def test_host_that_rolls_back_leaves_no_trace_of_a_repair(self, tmp_path: Path) -> None:
+        """Joined to a transaction of the host, approval and lines stand or fall with it."""
+        path = tmp_path / "shop.db"
+        with Inventory(SQLiteStorage(path), clock=ManualClock(START)) as inventory:
+            inventory.locations.add("berlin")
+            inventory.receive("MUG", 5, at="berlin")
+            plan = inventory.reconcile([Count("MUG", 3, at="berlin")]).plan()
+            with closing(sqlite3.connect(path, isolation_level=None)) as host:
+                host.execute("BEGIN IMMEDIATE")
+                joined = inventory.within(host)
+                assert len(joined.repair(plan, approved_by="sam").applied) == 1
+                assert joined.figures("MUG").on_hand == 3
+                host.execute("ROLLBACK")
+            assert inventory.figures("MUG").on_hand == 5
+            with pytest.raises(UnknownReference):
+                inventory.repaired(plan.id)
 
     @pytest.mark.parametrize("words", [{"approved_by": ""}, {"approved_by": " sam"}])
     def test_nobody_approves_nothing(self, words: dict[str, Any]) -> None:

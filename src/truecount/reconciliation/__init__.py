@@ -19,4 +19,14 @@ The book and the world:
 ``comparing``     observations against one reading of the book (pure; ``intake`` before it,
                   ``book_side`` beside it, ``report`` after it)
 ``reconciler``    the shell
+
+Putting it right:
+
+``basis``         what a repair of one difference rests on, and is guarded by (pure)
+``plan_lines``    what is done about one mismatch (pure)
+``plan``          all lines of a report, to be cut down and approved (pure; ``planning`` makes
+                  it, ``preview`` looks ahead)
+``breaker``       what may be changed at once (pure)
+``repairing``     the rules under which a line is written, or says why not (pure)
+``repairs``       the shell
 """

@@ -24,12 +24,13 @@ of :class:`Counted` and :class:`Adjusted`, by the ledger's own rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
 import attrs
 
+from truecount.errors import InvalidArgument
 from truecount.model import names
 from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.operation import Operation
@@ -53,17 +54,38 @@ PLAN_LINE: Final = "plan-line"
 # --- operations -------------------------------------------------------------------------
 
 
+def _plan(value: Plan | Mapping[str, Any]) -> Plan:
+    """Return the plan approved; plain data, as ``to_dict`` wrote it, is read and checked."""
+    if isinstance(value, Plan):
+        return value
+    if isinstance(value, Mapping):
+        return Plan.from_dict(value)
+    raise InvalidArgument("plan", names.shown(value), "a Plan; see report.plan()")
+
+
+def _line(value: PlanLine | Mapping[str, Any]) -> PlanLine:
+    """Return the line to be written; plain data is read and checked."""
+    line: object = PlanLine.from_dict(value) if isinstance(value, Mapping) else value
+    if not isinstance(line, PlanLine) or not line.is_written:
+        raise InvalidArgument("line", names.shown(value), "a line of a plan that is written")
+    return line
+
+
 @attrs.frozen(repr=False)
 class Approve(Operation):
     """Somebody approved a plan; the first approval of a plan is the one that is kept."""
 
     is_fact = False
-    plan: Plan = attrs.field()
+    plan: Plan = attrs.field(converter=_plan)
     actor: str = attrs.field(kw_only=True, converter=names.actor)
 
     def fingerprint(self) -> str:
         """Return what tells this request from another: the plan and who approved it."""
         return _digest("approve", self.plan.id, self.actor)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the operation as plain data, for JSON."""
+        return super().to_dict() | {"plan": self.plan.to_dict()}
 
 
 @attrs.frozen(repr=False)
@@ -71,13 +93,17 @@ class Repair(Operation):
     """A line of an approved plan is to be written, whoever approved it and in which plan."""
 
     is_fact = False
-    line: PlanLine = attrs.field()
+    line: PlanLine = attrs.field(converter=_line)
     plan_id: str = attrs.field(converter=names.reference)
     actor: str = attrs.field(kw_only=True, converter=names.actor)
 
     def fingerprint(self) -> str:
         """Return what tells this request from another: the line alone."""
         return _digest("repair", self.line.id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the operation as plain data, for JSON."""
+        return super().to_dict() | {"line": self.line.to_dict()}
 
 
 def _digest(*words: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from truecount.errors import AlreadyReversed, InvalidArgument, UnknownReference
+from truecount.errors import AlreadyReversed, UnknownReference
 from truecount.ledger.correction_rules import REVERSAL, reversed_by
 from truecount.model import names
 from truecount.model.instants import iso, to_instant
@@ -115,9 +115,8 @@ class Repairs:
         Complexity: O(lines + entries of their keys since the comparison), in transactions of
         a thousand.
         """
-        if not isinstance(plan, Plan):
-            raise InvalidArgument("plan", names.shown(plan), "a Plan; see report.plan()")
         approval = Approve(plan, actor=approved_by)
+        plan = approval.plan
         if breaker is not None:
             check(plan, breaker)
         lines = [repair_of(line, plan, approved_by) for line in plan.written]
