@@ -192,6 +192,20 @@ class TestPlan:
         assert actions(plan) == [("look", "MUG"), ("look", "MUG")]
         assert {line.why.partition(" ")[0] for line in plan.lines} == {"somebody"}
 
+    def test_counts_whose_times_cannot_be_told_apart_must_agree(self) -> None:
+        """Ten seconds apart by clocks that are off by more: nobody knows which came first."""
+        shop = stocked(MUG=5)
+        shop.clock.tick(MINUTE)
+        now = shop.clock()
+        counts = [
+            Count("MUG", 3, at="berlin", counted_at=now, counter="sam"),
+            Count("MUG", 4, at="berlin", counted_at=now + MINUTE / 6, counter="ann"),
+        ]
+        shop.clock.tick(MINUTE * 2)
+        skewed = [Source("shelf", skew=MINUTE / 6)]
+        assert shop.inventory.reconcile(counts, sources=skewed).plan().written == ()
+        assert len(shop.inventory.reconcile(counts).plan().written) == 2
+
     def test_counters_who_agree_make_one_line(self) -> None:
         """The second says nothing new, and the plan says so."""
         shop = stocked(MUG=5)
