@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.browser.browser import WIDTHS, Visit, visit
-from tests.reports import HOSTILE, told
+from tests.reports import HOSTILE, Told, plan_of, told
+from truecount.model.names import NAME_LENGTH_MAX
 from truecount.rendering.style import PALETTES
 
 
 #: Column of the mismatch table that holds the difference.
 DIFFERENCE = 5
+
+
+#: As long as a name may be, and nowhere to break it.
+LONG = "W" * NAME_LENGTH_MAX
+
+
+def with_long_names(each: Told) -> Told:
+    """Give one mismatch, its place and what it puts at risk the longest names there can be."""
+    *others, last = each.report.mismatches
+    long = attrs.evolve(last, sku=LONG, at=LONG, lot=LONG, source=LONG, at_risk=(LONG,))
+    report = attrs.evolve(
+        each.report,
+        mismatches=(*others, attrs.evolve(long, sentence=f"{LONG} at {LONG}")),
+        locations={"berlin": 8, LONG: 1},
+    )
+    return attrs.evolve(each, report=report, plan=plan_of(report))
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -23,7 +41,7 @@ def drawn(
     folder = tmp_path_factory.mktemp("page")
     seen = visit(
         chromium,
-        told().page(),
+        with_long_names(told()).page(),
         folder,
         is_dark=request.param == "dark",
         find="counted 4",

@@ -71,7 +71,7 @@ h3{font-size:1.05rem;margin:2rem 0 .25rem}
 p{margin:.25rem 0 .75rem;max-width:44rem}
 .quiet,figcaption{color:var(--quiet);font-size:.875rem;font-weight:400}
 .quiet time,td .quiet{font-size:inherit}
-.own{overflow-wrap:anywhere}
+.own,h1,.cards td,.timeline p{overflow-wrap:anywhere}
 time{white-space:nowrap}
 a{color:var(--accent)}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:3px}
@@ -108,11 +108,12 @@ th button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 th[aria-sort=ascending] button::after{content:" ↑"}
 th[aria-sort=descending] button::after{content:" ↓"}
 .controls{display:flex;flex-wrap:wrap;gap:.5rem .75rem;align-items:end;margin:.25rem 0 .25rem}
-.controls label{display:grid;gap:.15rem;font-size:.8125rem;color:var(--quiet)}
+.controls label{min-width:0;display:grid;gap:.15rem;font-size:.8125rem;color:var(--quiet)}
 .controls .order{display:none}
 .controls input,.controls select{font:inherit;font-size:1rem;color:var(--ink);
 background:var(--card);border:1px solid var(--strong-rule);border-radius:.4rem;
 padding:.35rem .5rem;height:2.5rem;max-width:100%}
+.controls select{max-width:18rem;text-overflow:ellipsis}
 .controls output{margin-left:auto;color:var(--quiet);font-size:.875rem;padding:.4rem 0}
 .chart{margin:.75rem 0;background:var(--card);border:1px solid var(--rule);
 border-radius:.6rem;padding:.75rem .5rem .6rem}
@@ -154,7 +155,7 @@ border:0;padding:.16rem 0;text-align:left;white-space:normal;background:none}
 .cards .question{border-left:3px solid var(--bad)}
 .cards .question>:first-child{box-shadow:none;padding-left:0}
 .controls label{flex:1 1 8rem}.controls .order{display:grid}
-.controls input,.controls select{width:100%}
+.controls input,.controls select{width:100%;max-width:100%}
 }
 @media print{
 :root{color-scheme:light;LIGHT}
