@@ -248,7 +248,7 @@ def _retold(event: Event) -> Iterator[StockKey]:
 
 
 #: Movements that put the book right and say nothing of what happened at their time.
-CORRECTIONS: Final = frozenset({Kind.COUNT.value})
+CORRECTIONS: Final = frozenset({Kind.COUNT.value, Kind.REFOLD.value})
 
 _SEEN: Final = "seen"
 _PERHAPS: Final = "perhaps"
