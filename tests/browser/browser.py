@@ -21,8 +21,8 @@ from typing import Any
 import attrs
 
 
-#: A small and a large phone, a tablet, a desk.
-WIDTHS = (320, 360, 768, 1280)
+#: A small and a large phone, a tablet, the narrowest table, a desk.
+WIDTHS = (320, 360, 768, 1040, 1280)
 
 #: Stands around the pages: each in a frame of its own width. What it finds, it writes down.
 STAND = """<!DOCTYPE html><title>a stand for pages</title><link rel="icon" href="data:,"><body>{frames}<pre id="seen"></pre>

@@ -136,14 +136,17 @@ svg .parted{fill:var(--bad);font-weight:600;font-size:13px}
 footer{margin-top:3.5rem;padding-top:1rem;padding-bottom:2.5rem;border-top:1px solid var(--rule)}
 footer p{font-size:.875rem;color:var(--quiet)}
 [hidden]{display:none!important}
-@media (max-width:64rem){.sums{grid-template-columns:1fr 1fr}.sums>:first-child{grid-column:1/-1}}
-@media (min-width:54.01rem){.cards td:not(.number){min-width:6.5rem}}
-@media (max-width:54rem){
+@media (max-width:64.5rem){.sums{grid-template-columns:1fr 1fr}.sums>:first-child{grid-column:1/-1}}
+@media (min-width:64.51rem){.cards td:not(.number){min-width:6.5rem}
+.cards tbody th{min-width:7.5rem}}
+@media (max-width:46rem){
 header,main,footer{padding-left:1rem;padding-right:1rem}
 header{padding-top:1.5rem}
 .lead{font-size:1.35rem}
 .tiles{grid-template-columns:1fr 1fr;gap:.5rem}
 .sums{display:block}
+}
+@media (max-width:64.5rem){
 .cards,.cards tbody,.cards caption{display:block}
 .cards thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
 .cards tr{display:block;background:var(--card);border:1px solid var(--rule);
