@@ -17,9 +17,9 @@ import typer
 from truecount.cli.csv_file import Rejects, Sheet, rejects_to, sheet_of
 from truecount.cli.csv_import import Checked, Written, check, write
 from truecount.cli.csv_rows import COLUMNS, KINDS, Layout, Problem, places_of
-from truecount.cli.options import Code, Db, Json, Tenant, guarded, ledger, named
+from truecount.cli.options import Code, Db, Json, Tenant, guarded, is_there, ledger, named
 from truecount.cli.output import Screen
-from truecount.errors import InvalidArgument
+from truecount.errors import ForeignDatabase, InvalidArgument
 from truecount.model import names
 from truecount.model.names import shown
 
@@ -132,10 +132,15 @@ import_csv.__doc__ = _HELP
 
 def declared(path: Path, tenant: str) -> frozenset[str]:
     """Return the locations of the ledger; a ledger that is not there yet has none."""
-    if not path.exists():
+    if not is_there(path):
         return frozenset()
-    with ledger(path, tenant, read_only=True) as inventory:
-        return frozenset(inventory.locations)
+    try:
+        with ledger(path, tenant, read_only=True) as inventory:
+            return frozenset(inventory.locations)
+    except ForeignDatabase:
+        # Another program's, or a ledger that somebody is making just now: that can be awaited.
+        with ledger(path, tenant, create=True) as inventory:
+            return frozenset(inventory.locations)
 
 
 @contextmanager

@@ -146,13 +146,13 @@ def ledger(
         StorageUnavailable: There is none, or it cannot be opened.
     """
     path = named(db)
-    if not create and not _is_there(path):
+    if not create and not is_there(path):
         raise StorageUnavailable(str(path), "there is no such file; name another with --db")
     with Inventory(SQLiteStorage(path, read_only=read_only), tenant=tenant) as inventory:
         yield inventory
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Return whether a database may be there; an empty file is none, and is left empty."""
     return path.exists() and (not path.is_file() or path.stat().st_size > 0)
 
