@@ -485,8 +485,8 @@ class MassRepair(Refused):
     def __str__(self) -> str:
         return (
             f"cannot repair {self.plan_id!r}: it changes {self.what}, {self.seen}, and only "
-            f"{self.allowed} are allowed (breaker: {self.limit}); look at it, repair a part "
-            "of it (plan.only), or pass a wider breaker, or breaker=None"
+            f"{self.allowed} are allowed (breaker: {self.limit}); look at it, then repair "
+            "a part of it (plan.only) or pass a wider breaker"
         )
 
 
