@@ -97,7 +97,7 @@ class Shop:
 
     def book_as(self, event: Event, **words: object) -> None:
         """Put an event into the book otherwise than it happened."""
-        self.booked[self.booked.index(event)] = event._replace(**words)  # type: ignore[arg-type]
+        self.booked[self.booked.index(event)] = event._replace(**words)  # type: ignore[arg-type]  # words of the event
 
     # --- what the explainer is given --------------------------------------------------------
 

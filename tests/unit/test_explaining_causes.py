@@ -377,7 +377,7 @@ class TestHonesty:
         with pytest.raises(InvalidArgument, match="two of 'MUG' at 'berlin'"):
             explain([differs(1), differs(2)])
         with pytest.raises(InvalidArgument, match="Discrepancy values"):
-            explain([7])  # type: ignore[list-item]
+            explain([7])  # type: ignore[list-item]  # bad on purpose
 
     def test_too_many_changes_are_said_to_be_too_many(self) -> None:
         """Where triples cannot all be looked at, the answer says so and is not confident."""

@@ -82,7 +82,7 @@ class TestCandidates:
         shown = known(inventory, found, compared="available")
         assert [dict(each.effects)[MUG] for each in shown.candidates] == [10, -3]
         with pytest.raises(InvalidArgument, match="cannot use compared 'sold'"):
-            known(inventory, found, compared="sold")  # type: ignore[arg-type]
+            known(inventory, found, compared="sold")  # type: ignore[arg-type]  # bad on purpose
 
     def test_movement_taken_back_is_no_candidate(self, inventory: Inventory) -> None:
         """It and what took it back are settled between them."""

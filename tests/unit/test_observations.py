@@ -35,12 +35,12 @@ class Bad:
 
 
 BAD = [
-    Bad(lambda: Count("MUG", 1.5, at="berlin"), InvalidQuantity, "quantity 1.5", "fraction"),  # type: ignore[arg-type]
+    Bad(lambda: Count("MUG", 1.5, at="berlin"), InvalidQuantity, "quantity 1.5", "fraction"),  # type: ignore[arg-type]  # bad on purpose
     Bad(lambda: Count("MUG", -1, at="berlin"), InvalidQuantity, "from 0 to", "counted below zero"),
     Bad(lambda: Count("MUG ", 1, at="berlin"), InvalidText, "padded", "padded SKU"),
     Bad(lambda: Count("MUG", 1, at=""), InvalidText, "empty", "no location"),
     Bad(
-        lambda: Count("MUG", 1, at="berlin", counted_at=datetime(2026, 3, 2)),  # noqa: DTZ001
+        lambda: Count("MUG", 1, at="berlin", counted_at=datetime(2026, 3, 2)),  # noqa: DTZ001 -- bad on purpose
         InvalidTime,
         "no time zone",
         "naive",
@@ -67,17 +67,17 @@ BAD = [
     Bad(lambda: Level("etsy", "MUG", 2**64), InvalidQuantity, "whole numbers", "too large"),
     Bad(lambda: Level("etsy", "MUG", True), InvalidQuantity, "True", "a truth value"),  # noqa: FBT003 -- the mistake itself
     Bad(lambda: Level("etsy", "MUG", 1, at=[]), InvalidArgument, "of nothing", "at nowhere"),
-    Bad(lambda: Level("etsy", "MUG", 1, at=3), InvalidArgument, "a location", "at a number"),  # type: ignore[arg-type]
-    Bad(lambda: Snapshot("etsy", [("MUG", 1)]), InvalidArgument, "Snapshot.of", "pairs"),  # type: ignore[list-item]
+    Bad(lambda: Level("etsy", "MUG", 1, at=3), InvalidArgument, "a location", "at a number"),  # type: ignore[arg-type]  # bad on purpose
+    Bad(lambda: Snapshot("etsy", [("MUG", 1)]), InvalidArgument, "Snapshot.of", "pairs"),  # type: ignore[list-item]  # bad on purpose
     Bad(
         lambda: Snapshot("etsy", [Level("ebay", "MUG", 1)]),
         InvalidArgument,
         "levels of 'etsy' only",
         "another's level",
     ),
-    Bad(lambda: Snapshot("etsy", [], complete=1), InvalidArgument, "True or False", "complete 1"),  # type: ignore[arg-type]
+    Bad(lambda: Snapshot("etsy", [], complete=1), InvalidArgument, "True or False", "complete 1"),  # type: ignore[arg-type]  # bad on purpose
     Bad(lambda: Source("etsy", skew=-MINUTE), InvalidTime, "from zero", "negative skew"),
-    Bad(lambda: Source("etsy", late=5), InvalidTime, "as late", "lateness of 5"),  # type: ignore[arg-type]
+    Bad(lambda: Source("etsy", late=5), InvalidTime, "as late", "lateness of 5"),  # type: ignore[arg-type]  # bad on purpose
     Bad(lambda: Formula(pack=0), InvalidQuantity, "pack 0", "packs of none"),
     Bad(lambda: Formula(cap=-1), InvalidQuantity, "cap -1", "cap below zero"),
 ]

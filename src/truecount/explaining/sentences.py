@@ -185,7 +185,7 @@ def percent(probability: float) -> str:
     """
     if probability > 0.99:  # noqa: PLR2004 -- a percent
         return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{round(100 * probability)} %"  # noqa: PLR2004
+    return "under 1 %" if probability < 0.01 else f"{round(100 * probability)} %"  # noqa: PLR2004 -- a percent
 
 
 def _others(rivals: int) -> str:
