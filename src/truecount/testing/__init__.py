@@ -42,6 +42,7 @@ from typing import Final, TypeAlias
 from truecount.testing.checks import UNIT_CHECKS
 from truecount.testing.claims import MakeStorage
 from truecount.testing.fakes import CountingIds, ManualClock
+from truecount.testing.invariants import assert_invariants
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reads import READER_CHECKS
 
@@ -74,5 +75,6 @@ __all__ = [
     "MakeStorage",
     "ManualClock",
     "StorageCheck",
+    "assert_invariants",
     "check_storage",
 ]
