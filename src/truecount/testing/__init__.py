@@ -49,10 +49,21 @@ from truecount.testing.capabilities import Capabilities, Host, Stored, stored_by
 from truecount.testing.checks import UNIT_CHECKS
 from truecount.testing.claims import MakeStorage
 from truecount.testing.fakes import CountingIds, ManualClock
+from truecount.testing.faults import (
+    BusyAtRandom,
+    Call,
+    Crash,
+    FailAt,
+    FaultyStorage,
+    Moment,
+    Plan,
+    SlowBy,
+)
 from truecount.testing.invariants import assert_invariants
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reaching import NEEDS, CapabilityCheck
 from truecount.testing.reads import READER_CHECKS
+from truecount.testing.survival import Scenario, every_fault, while_busy
 from truecount.testing.waiting import WAITING_CHECKS
 
 
@@ -110,14 +121,25 @@ def _run(check: StorageCheck | CapabilityCheck, call: Callable[[], None]) -> Non
 __all__ = [
     "CAPABILITY_CHECKS",
     "STORAGE_CHECKS",
+    "BusyAtRandom",
+    "Call",
     "Capabilities",
     "CountingIds",
+    "Crash",
+    "FailAt",
+    "FaultyStorage",
     "Host",
     "MakeStorage",
     "ManualClock",
+    "Moment",
+    "Plan",
+    "Scenario",
+    "SlowBy",
     "StorageCheck",
     "Stored",
     "assert_invariants",
     "check_storage",
+    "every_fault",
     "stored_by",
+    "while_busy",
 ]
