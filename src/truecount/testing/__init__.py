@@ -59,6 +59,14 @@ from truecount.testing.faults import (
     Plan,
     SlowBy,
 )
+from truecount.testing.histories import (
+    Event,
+    History,
+    Ledger,
+    check_history,
+    ledger_of,
+    unexplained,
+)
 from truecount.testing.invariants import assert_invariants
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reaching import NEEDS, CapabilityCheck
@@ -126,9 +134,12 @@ __all__ = [
     "Capabilities",
     "CountingIds",
     "Crash",
+    "Event",
     "FailAt",
     "FaultyStorage",
+    "History",
     "Host",
+    "Ledger",
     "MakeStorage",
     "ManualClock",
     "Moment",
@@ -138,8 +149,11 @@ __all__ = [
     "StorageCheck",
     "Stored",
     "assert_invariants",
+    "check_history",
     "check_storage",
     "every_fault",
+    "ledger_of",
     "stored_by",
+    "unexplained",
     "while_busy",
 ]
