@@ -71,7 +71,16 @@ from truecount.testing.invariants import assert_invariants
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reaching import NEEDS, CapabilityCheck
 from truecount.testing.reads import READER_CHECKS
+from truecount.testing.simulator import (
+    Client,
+    RowLocks,
+    RowUnit,
+    Simulated,
+    simulate,
+    simulate_many,
+)
 from truecount.testing.survival import Scenario, every_fault, while_busy
+from truecount.testing.turns import Turns
 from truecount.testing.waiting import WAITING_CHECKS
 
 
@@ -132,6 +141,7 @@ __all__ = [
     "BusyAtRandom",
     "Call",
     "Capabilities",
+    "Client",
     "CountingIds",
     "Crash",
     "Event",
@@ -144,15 +154,21 @@ __all__ = [
     "ManualClock",
     "Moment",
     "Plan",
+    "RowLocks",
+    "RowUnit",
     "Scenario",
+    "Simulated",
     "SlowBy",
     "StorageCheck",
     "Stored",
+    "Turns",
     "assert_invariants",
     "check_history",
     "check_storage",
     "every_fault",
     "ledger_of",
+    "simulate",
+    "simulate_many",
     "stored_by",
     "unexplained",
     "while_busy",
