@@ -43,6 +43,7 @@ RANKS: Mapping[str, int] = {
     "inventory": 9,
     "testing": 10,
     "cli": 10,
+    "pytest_plugin": 11,
     "__init__": 11,
     "__main__": 12,
 }

@@ -23,7 +23,7 @@ from truecount.testing.claims import DEADLINE
 SHOWN: Final = 20
 
 
-class Over(BaseException):
+class _Over(BaseException):
     """Ends the clients of a simulation that has failed elsewhere."""
 
 
@@ -120,7 +120,7 @@ class Turns:
         self._back.release()
         client.baton.acquire()
         if self._over:
-            raise Over
+            raise _Over
 
     # --- who is next -------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class Turns:
             client.fault = error
         except TrueCountError as error:
             client.result = error
-        except Over:
+        except _Over:
             pass
         except BaseException as error:  # noqa: BLE001 -- it is raised in the thread that runs us
             client.fault = error
