@@ -123,7 +123,6 @@ class UnsortedUnit(RowUnit):
         """Lock stock rows, the last first for every other unit."""
         rows = sorted(self.look(wants).rows, reverse=len(self._turns.trace) % 2 == 0)
         for row in rows:
-            self._turns.pause("row")
             self._turns.take((self._tenant, "stock", row))
 
 

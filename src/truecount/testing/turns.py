@@ -82,9 +82,12 @@ class Turns:
         """
         Lock *name*, waiting until nobody else has it in a way that excludes this one.
 
+        Each lock is a step: between two of them others may take theirs.
+
         Raises:
             InternalError: A thread that is no client would have to wait.
         """
+        self.pause(f"locks {name}")
         client = self._client()
         who = client.name if client else _NOBODY
         while not self._is_free(name, who, shared=shared):
