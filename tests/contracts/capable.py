@@ -102,6 +102,7 @@ def sqlite_host(storage: Any) -> Iterator[SQLiteHost]:
 
 SQLITE = Capabilities(
     reopen=lambda storage: SQLiteStorage(storage.path),  # type: ignore[attr-defined]  # ours has a path
+    many_openings=True,
     open_host=sqlite_host,
     look_behind=behind_sqlite,
 )
@@ -177,6 +178,7 @@ def postgres_host(storage: Any) -> Iterator[PostgresHost]:
 
 POSTGRES = Capabilities(
     reopen=lambda storage: PostgresStorage(storage.dsn, storage.schema),  # type: ignore[attr-defined]  # ours has both
+    many_openings=True,
     open_host=postgres_host,
     look_behind=behind_postgres,
     concurrent_writers=True,

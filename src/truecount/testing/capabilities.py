@@ -84,12 +84,14 @@ class Capabilities:
 
     Attributes:
         reopen: How to open the same data again. None: it goes with the storage, as in memory.
+        many_openings: Opened several times at once, as by several processes, it is one storage.
         open_host: How a host connects to its database. None: no host can join.
         look_behind: How to look at stored rows past the storage's own code.
         concurrent_writers: Units over different rows do not wait for each other.
     """
 
     reopen: Reopen | None = None
+    many_openings: bool = False
     open_host: OpenHost | None = None
     look_behind: LookBehind | None = None
     concurrent_writers: bool = False
@@ -103,6 +105,7 @@ class Capabilities:
 #: What each capability means, as the reason of a skipped check says it.
 MEANING: Final = {
     "reopen": "open the same data again",
+    "many_openings": "several openings at once are one storage",
     "open_host": "join a host's transaction",
     "look_behind": "look at stored rows past the storage's own code",
     "concurrent_writers": "writers of different rows do not wait for each other",
