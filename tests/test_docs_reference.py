@@ -23,15 +23,18 @@ from truecount import Inventory, errors, protocols
 from truecount.explaining import priors, sentences
 from truecount.ledger import problems
 from truecount.model import (
+    commands,
+    facts,
     instants,
     names,
-    operations,
     outcomes,
     places,
     policy,
     quantities,
     recipes,
+    reservation_commands,
     settings,
+    shop_rules,
 )
 from truecount.model.kinds import TABLE
 from truecount.model.operation import Operation
@@ -159,16 +162,18 @@ METHODS = {
 SHARED = tuple(field.name for field in attrs.fields(Operation))
 #: Operations no caller makes: the sweeper's, and the one behind locations and policies.
 OWN_USE = {"Expire", "Put"}
+SAID_IN = (facts, commands, reservation_commands, shop_rules)
 
 
 def public_operations() -> dict[str, type[Operation]]:
     """Return the operations callers make, by name."""
     return {
         name: kind
-        for name, kind in vars(operations).items()
+        for module in SAID_IN
+        for name, kind in vars(module).items()
         if inspect.isclass(kind)
         and issubclass(kind, Operation)
-        and kind is not Operation
+        and kind.__module__ == module.__name__
         and not name.startswith("_")
         and name not in OWN_USE
     }

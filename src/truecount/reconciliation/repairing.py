@@ -32,9 +32,9 @@ import attrs
 
 from truecount.errors import InvalidArgument
 from truecount.model import names
+from truecount.model.facts import Adjusted, Counted
 from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.operation import Operation
-from truecount.model.operations import Adjusted, Counted
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey

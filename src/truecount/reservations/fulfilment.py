@@ -26,8 +26,8 @@ from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg
-from truecount.model.operations import Pick, Release, Ship, ShortPick
 from truecount.model.places import CUSTOMER, Place, State, adjustment, inside
+from truecount.model.reservation_commands import Pick, Release, Ship, ShortPick
 from truecount.reservations.holding import expired_hold
 from truecount.reservations.lines import is_given_up, moving, state_in, status, units
 from truecount.reservations.parcels import NO_KITS, Missing, kits_in, portions

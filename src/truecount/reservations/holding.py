@@ -30,9 +30,9 @@ from truecount.model.instants import Instant, iso, microseconds
 from truecount.model.kinds import Kind
 from truecount.model.lines import NEVER, LineRow
 from truecount.model.movements import Draft, Leg
-from truecount.model.operations import Amend, Confirm, Expire, Reserve
 from truecount.model.places import State
 from truecount.model.recipes import Bill
+from truecount.model.reservation_commands import Amend, Confirm, Expire, Reserve
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants

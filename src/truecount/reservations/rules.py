@@ -37,7 +37,7 @@ from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.operation import Operation
-from truecount.model.operations import (
+from truecount.model.reservation_commands import (
     Amend,
     Confirm,
     Expire,
