@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,9 +226,32 @@ class TestBadInput:
 
     @pytest.mark.slow
     def test_file_of_another_shop_is_counted_whole_and_listed_in_part(self, line: Line) -> None:
-        """A hundred thousand unknown SKUs are mismatches like others, within bounds."""
-        file = counts(line, *(f"X-{n},1,berlin" for n in range(100_000)))
-        answer = line("reconcile", "--counts", file, "--json")
-        assert answer.code == 1
-        assert answer.data["kinds"] == {"unknown_sku": 100_000}
-        assert len(answer.data["mismatches"]) == 10_000
+        """A million unknown SKUs are mismatches like others, in the memory of their rows."""
+        file = line.folder / "other.csv"
+        with file.open("w") as stream:
+            stream.write("sku,quantity\n")
+            stream.writelines(f"X-{number:07},1\n" for number in range(1_000_000))
+        words = ("reconcile", "--levels", file, "--source", "etsy", "--db", line.db, "--json")
+        told = subprocess.run(
+            [sys.executable, "-c", MEASURED, *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+        assert told.returncode == 1
+        report = json.loads(told.stdout)
+        assert report["kinds"] == {"unknown_sku": 1_000_000}
+        assert len(report["mismatches"]) == 10_000
+        assert int(told.stderr) < 1_000_000  # KiB, at the most.
+
+
+#: Runs the command line and says at the end how much memory it took.
+MEASURED = """
+import resource, sys
+from truecount.cli import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""

@@ -77,11 +77,12 @@ def repair(
     as_json: Json = False,
 ) -> None:
     """
-    Write a plan of reconcile: shown first, and written only with --approved-by.
+    Show a plan of reconcile; write it, or take it back.
 
-    Each line is written at most once; what it rests on is checked again, and a line that no
-    longer holds is skipped. Writing the same plan again changes nothing. Exit code 1 while
-    lines wait for approval, were skipped, or are to be done by somebody else.
+    It is written only with --approved-by, each line at most once: what it rests on is checked
+    again, and a line that no longer holds is skipped. Writing the same plan again changes
+    nothing. Exit code 1 while lines wait for approval, were skipped, or are to be done by
+    somebody else.
     """
     asked = Asked(file=file, show=show, undo=undo, reason=reason, actor=actor)
     asked.check(approved_by)
