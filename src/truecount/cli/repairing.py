@@ -217,7 +217,8 @@ def _tell_plan(screen: Screen, plan: Plan, looked: PlanPreview, limit: int) -> N
         screen.gap()
     others = [f"outside: {line.sentence}" for line in plan.outside]
     others += [
-        f"left out: {each.number} x {each.sku or each.source}: {each.reason}" for each in plan.left
+        f"left out: {_times(each.number)}{each.sku or each.source}: {each.reason}"
+        for each in plan.left
     ]
     for said in others[: limit or None]:
         screen.say(said, style="dim", hang=5)
@@ -228,6 +229,10 @@ def _tell_plan(screen: Screen, plan: Plan, looked: PlanPreview, limit: int) -> N
         f"{plan.id}: {_several(len(looked.lines))} to write ({looked.gained} gained, "
         f"{looked.lost} lost), {len(plan.outside)} to do outside"
     )
+
+
+def _times(number: int) -> str:
+    return "" if number == 1 else f"{number} x "
 
 
 def _several(count: int) -> str:
