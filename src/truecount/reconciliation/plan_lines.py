@@ -35,9 +35,9 @@ from truecount.errors import InvalidArgument, InvalidData
 from truecount.model import names, quantities
 from truecount.model.instants import iso, moment, to_instant
 from truecount.model.movements import encode
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, goods
 from truecount.reconciliation.basis import Basis
-from truecount.reconciliation.findings import goods, named, risk, when
+from truecount.reconciliation.findings import named, risk, when
 from truecount.reconciliation.mismatches import KINDS, MismatchKind
 
 
