@@ -15,8 +15,8 @@ from truecount.cli.output import Screen, numbers, text
 from truecount.errors import InvalidArgument, InvalidData, InvalidRequest, UnknownReference
 from truecount.inventory import Inventory
 from truecount.model.names import shown
+from truecount.model.stock import goods
 from truecount.reconciliation.breaker import Breaker
-from truecount.reconciliation.findings import goods
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.preview import LinePreview, PlanPreview
 from truecount.reconciliation.repairs import Repaired
