@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.running import Line
 from truecount import Inventory, Reconciliation, SQLiteStorage
+from truecount.cli import reconciling
 
 
 @pytest.fixture
@@ -115,6 +116,38 @@ class TestCounts:
         )
         answer = line("reconcile", "--counts", file, "--csv", out)
         assert (answer.code, "not there yet" in answer.err) == (2, True)
+
+
+class TestExplained:
+    def test_each_mismatch_says_what_may_be_behind_it(self, line: Line) -> None:
+        """After its advice: how far it may be trusted, what, and how probable it is."""
+        answer = line("reconcile", "--counts", counts(line, "MUG,45,berlin", "X,1,berlin"))
+        said = "     Almost certain: something that took 2 units out was never booked (9"
+        assert answer.out.count(said) == 1
+        assert answer.out.count("Almost certain") == 1  # Of an unknown SKU there is no book.
+
+    def test_nobody_has_to_hear_it(self, line: Line) -> None:
+        """What was not looked for is not in the report, either."""
+        file = counts(line, "MUG,45,berlin")
+        assert line("reconcile", "--counts", file, "--json").data["mismatches"][0]["explanation"]
+        words = ("reconcile", "--counts", file, "--no-explain")
+        assert "never booked" not in line(*words).out
+        assert line(*words, "--json").data["mismatches"][0]["explanation"] is None
+
+    def test_so_many_that_it_takes_a_while_are_explained_when_asked(
+        self, line: Line, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is said that nobody looked."""
+        monkeypatch.setattr(reconciling, "EXPLAINED_MAX", 1)
+        words = ("reconcile", "--counts", counts(line, "MUG,45,berlin", "TEA,7,berlin"))
+        answer = line(*words)
+        assert (
+            "what may be behind so many mismatches takes a while: --explain says it" in answer.out
+        )
+        assert "never booked" not in answer.out
+        asked = line(*words, "--explain").out
+        assert asked.count("never booked") == 2
+        assert "takes a while" not in asked
 
 
 class TestLevels:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.cli.running import Answer, Line, ended, process
-from truecount import Count, Inventory, Plan, SQLiteStorage
+from truecount import Certainty, Count, Inventory, Plan, SQLiteStorage
 
 
 OPENED = "2026-03-01T09:00:00Z"
@@ -167,6 +167,33 @@ class TestPart:
         assert ": 3 lines to write (3 gained, 3 lost)" in answer.out
 
 
+class TestExplained:
+    def test_what_is_almost_certain_is_what_a_job_writes(self, line: Line) -> None:
+        """The plan keeps how far each explanation may be trusted, and can be cut down to it."""
+        line.file(
+            "twice.csv",
+            "kind,sku,quantity,location,occurred_at,reference\n"
+            + f"receive,TEA,23,berlin,{OPENED},PO-9\n" * 2,
+        )
+        line("import", line.folder / "twice.csv")
+        plan = planned(line, "MUG,45,berlin", "TEA,31,berlin")
+        lines = Plan.from_dict(json.loads(plan.read_text("utf-8"))).lines
+        told = {each.sku: each.certainty for each in lines}
+        assert told == {"MUG": Certainty.LIKELY, "TEA": Certainty.CONFIDENT}
+        assert "54 -> 31  54 -> 31  confident" in line("repair", plan).out
+        words = ("--only-certainty", "confident", "--approved-by", "the nightly job")
+        assert line("repair", plan, *words).code == 0
+        on_hand = {key[0]: units for key, units in line.figures().items()}
+        assert on_hand == {"MUG": 47, "POT": 6, "TEA": 31}
+
+    def test_what_was_not_explained_is_not_certain(self, line: Line) -> None:
+        """A plan made without looking for causes has nothing for a job to write."""
+        file, plan = counts(line, "MUG,45,berlin"), line.folder / "plan.json"
+        line("reconcile", "--counts", file, "--plan", plan, "--no-explain")
+        words = ("--only-certainty", "confident", "--approved-by", "the nightly job")
+        assert "there is nothing to write" in line("repair", plan, *words).out
+
+
 class TestWorldGoesOn:
     def test_line_that_no_longer_holds_is_skipped_and_says_why(self, line: Line) -> None:
         """A sale before the count that came in later explains half of the difference."""
@@ -232,6 +259,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "SKU of another plan": (["plan.json", "--only-sku", "MUGG"], "one of the skus of this plan"),
     "place of another plan": (["plan.json", "--only-at", "x"], "one of the locations of this plan"),
     "line of another plan": (["plan.json", "--only-line", "x"], "the id of a line of this plan"),
+    "unknown certainty": (["plan.json", "--only-certainty", "sure"], "cannot use certainty 'sure'"),
     "unknown limit": (["plan.json", "--breaker", "lines=1"], "LIMIT=N or LIMIT=none"),
     "limit that is no number": (["plan.json", "--breaker", "lines_max=-1"], "LIMIT=N or LIMIT"),
     "limit named twice": (

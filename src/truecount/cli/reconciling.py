@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -29,6 +29,9 @@ from truecount.cli.options import Code, Db, Json, Tenant, check_name, guarded, l
 from truecount.cli.output import Screen, numbers, text
 from truecount.cli.report_files import TIMELINES, ReportFiles
 from truecount.errors import InvalidArgument
+from truecount.explaining.priors import Certainty
+from truecount.explaining.results import Explanation
+from truecount.explaining.sentences import percent
 from truecount.inventory import Inventory
 from truecount.reconciliation.mismatches import Mismatch
 from truecount.reconciliation.observations import (
@@ -41,6 +44,11 @@ from truecount.reconciliation.observations import (
 )
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.report import Reconciliation, Undecided
+from truecount.rendering.words import CERTAINTY_WORDS, several
+
+
+#: Mismatches that are explained unless somebody asks for more: a few seconds.
+EXPLAINED_MAX: Final = 1000
 
 
 @guarded
@@ -88,6 +96,14 @@ def reconcile(
     limit: Annotated[
         int, typer.Option(metavar="N", min=0, help="Mismatches to list; 0 for all.")
     ] = 50,
+    explain: Annotated[
+        bool | None,
+        typer.Option(
+            "--explain/--no-explain",
+            help=f"Say what may be behind each; default: up to {EXPLAINED_MAX} mismatches.",
+            show_default=False,
+        ),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT.csv", help="Write all that is open there, too.")
     ] = None,
@@ -151,9 +167,13 @@ def reconcile(
             _tell_bad(screen, file, seen)
             raise typer.Exit(Code.USAGE)
         report = _compared(inventory, seen, bounds, complete=complete)
+        if _is_explained(report, asked=explain):
+            report = inventory.explain(report)
         planned = report.plan(follow=followed) if files.need_plan else None
         files.write(inventory, report, planned, seen.counts)
     show_report(screen, report, limit)
+    if explain is None and len(report.mismatches) > EXPLAINED_MAX:
+        screen.say("what may be behind so many mismatches takes a while: --explain says it")
     _tell_plan(screen, planned, plan)
     named = {} if planned is None else {"plan": planned.id}
     screen.data({"file": str(file), **named, **report.to_dict()})
@@ -223,6 +243,11 @@ def _compared(
     return inventory.reconcile(observations, sources=sources)
 
 
+def _is_explained(report: Reconciliation, *, asked: bool | None) -> bool:
+    """Return whether causes are looked for: as asked, and else while it does not take long."""
+    return asked if asked is not None else len(report.mismatches) <= EXPLAINED_MAX
+
+
 # --- telling ----------------------------------------------------------------------------
 
 
@@ -259,6 +284,10 @@ def show_report(screen: Screen, report: Reconciliation, limit: int) -> None:
         for each in shown:
             screen.say(f"{each.sentence}.", style="yellow", hang=5)
             screen.say(f"     {each.advice}")
+            if each.explanation is not None:
+                screen.say(f"     {_cause(each.explanation)}", style="dim", hang=5)
+    for cause in report.common:
+        screen.say(f"many at once: {cause.sentence}", style="yellow", hang=5)
     _show_undecided(screen, report.undecided, limit)
     for kind, count in report.kinds.items():
         screen.say(f"{count} {kind.value}")
@@ -269,6 +298,18 @@ def show_report(screen: Screen, report: Reconciliation, limit: int) -> None:
         f"{len(report.undecided)} undecided",
         style="green" if report.ok else "bold red" if report.found else "yellow",
     )
+
+
+def _cause(explanation: Explanation) -> str:
+    """Return the best cause of a mismatch, how far it may be trusted, and its rivals."""
+    word = CERTAINTY_WORDS[explanation.verdict.value]
+    if explanation.verdict is Certainty.UNEXPLAINED:
+        return f"{word}: no cause that is known of explains it; count again"
+    best = f"{word}: {explanation.best.sentence} ({percent(explanation.probability)})"
+    if not explanation.rivals:
+        return best
+    others = several(explanation.rivals, "other set of causes fits", "other sets of causes fit")
+    return f"{best}; {others} as exactly"
 
 
 def _show_undecided(screen: Screen, undecided: tuple[Undecided, ...], limit: int) -> None:

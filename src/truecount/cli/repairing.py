@@ -53,6 +53,12 @@ def repair(
     lines: Annotated[
         list[str] | None, typer.Option("--only-line", metavar="ID", help="Only this line.")
     ] = None,
+    certainties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only-certainty", metavar="WORD", help="Only what is explained so: confident, ..."
+        ),
+    ] = None,
     limits: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,7 +101,14 @@ def repair(
         is_open = bool(done.applied if undo is not None else done.skipped or done.outside)
         raise typer.Exit(Code.LOOK if is_open else Code.OK)
     breaker = _breaker(limits)
-    plan = _only(plan_in(file), kinds=kinds, skus=skus, locations=locations, ids=lines)
+    plan = _only(
+        plan_in(file),
+        kinds=kinds,
+        skus=skus,
+        locations=locations,
+        ids=lines,
+        certainties=certainties,
+    )
     looked = plan.preview()
     _tell_plan(screen, plan, looked, limit)
     is_written = approved_by is not None and bool(plan.written) and not preview
@@ -206,13 +219,14 @@ def _known(inventory: Inventory, plan_id: str) -> Repaired | None:
 def _tell_plan(screen: Screen, plan: Plan, looked: PlanPreview, limit: int) -> None:
     """Print what writing a plan would change, and what is left to others."""
     if looked.lines:
+        known = {line.id: line.certainty or "" for line in plan.lines}
         screen.table(
             (
                 *text("line", "sku", "location", "lot"),
                 *numbers("change", "on hand", "sellable"),
-                *text("orders at risk"),
+                *text("certainty", "orders at risk"),
             ),
-            [_row(each) for each in looked.lines[: limit or None]],
+            [_row(each, known[each.id]) for each in looked.lines[: limit or None]],
         )
         screen.gap()
     others = [f"outside: {line.sentence}" for line in plan.outside]
@@ -239,12 +253,12 @@ def _several(count: int) -> str:
     return f"{count} {'line' if count == 1 else 'lines'}"
 
 
-def _row(each: LinePreview) -> list[object]:
+def _row(each: LinePreview, certainty: str) -> list[object]:
     key = each.key
     figures = [f"{before} -> {after}" for before, after in (each.on_hand, each.sellable)]
     change = f"{each.change:+d}"
     at_risk = ", ".join(each.at_risk)
-    return [each.id, key.sku, key.location, key.lot, change, *figures, at_risk]
+    return [each.id, key.sku, key.location, key.lot, change, *figures, certainty, at_risk]
 
 
 def _tell_waiting(screen: Screen, plan: Plan) -> None:
