@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.cli.running import Line
-from truecount import Inventory, Reconciliation, SQLiteStorage
+from tests.reports import told
+from truecount import Certainty, Inventory, Reconciliation, SQLiteStorage
 from truecount.cli import reconciling
+from truecount.cli.output import Screen
+from truecount.cli.report_telling import tell_report
 
 
 @pytest.fixture
@@ -148,6 +152,29 @@ class TestExplained:
         asked = line(*words, "--explain").out
         assert asked.count("never booked") == 2
         assert "takes a while" not in asked
+
+    def test_cause_of_many_and_of_none_are_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """One sentence for many; where nothing fits, that, and rivals where several do."""
+        report = told().report
+        one = next(each for each in report.mismatches if each.explanation is not None)
+        assert one.explanation is not None
+        verdicts = (("unexplained", 0), ("ambiguous", 1), ("ambiguous", 2))
+        mismatches = tuple(
+            attrs.evolve(
+                one,
+                explanation=attrs.evolve(
+                    one.explanation, verdict=Certainty(verdict), rivals=rivals
+                ),
+            )
+            for verdict, rivals in verdicts
+        )
+        tell_report(Screen(), attrs.evolve(report, mismatches=mismatches), 50)
+        said = capsys.readouterr().out
+        assert "Unexplained: no cause that is known of explains it; count again\n" in said
+        assert "It cannot be told; first look whether: " in said
+        assert "; 1 other set of causes fits as exactly\n" in said
+        assert "; 2 other sets of causes fit as exactly\n" in said
+        assert f"many at once: {report.common[0].sentence}\n" in said
 
 
 class TestLevels:
