@@ -143,6 +143,8 @@ class TestExplained:
     ) -> None:
         """It is said that nobody looked."""
         monkeypatch.setattr(reconciling, "EXPLAINED_MAX", 1)
+        strangers = counts(line, *(f"X-{number},1,berlin" for number in range(3)))
+        assert "takes a while" not in line("reconcile", "--counts", strangers).out
         words = ("reconcile", "--counts", counts(line, "MUG,45,berlin", "TEA,7,berlin"))
         answer = line(*words)
         assert (

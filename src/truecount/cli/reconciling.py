@@ -39,7 +39,7 @@ from truecount.reconciliation.observations import (
     Snapshot,
     Source,
 )
-from truecount.reconciliation.report import Reconciliation
+from truecount.reconciliation.report import LIMITED, Reconciliation
 
 
 #: Mismatches that are explained unless somebody asks for more: a few seconds.
@@ -167,7 +167,7 @@ def reconcile(
         planned = report.plan(follow=followed) if files.need_plan else None
         files.write(inventory, report, planned, seen.counts)
     tell_report(screen, report, limit)
-    if explain is None and len(report.mismatches) > EXPLAINED_MAX:
+    if explain is None and not _is_explained(report, asked=None):
         screen.say("what may be behind so many mismatches takes a while: --explain says it")
     tell_plan(screen, planned, plan)
     named = {} if planned is None else {"plan": planned.id}
@@ -240,7 +240,12 @@ def _compared(
 
 def _is_explained(report: Reconciliation, *, asked: bool | None) -> bool:
     """Return whether causes are looked for: as asked, and else while it does not take long."""
-    return asked if asked is not None else len(report.mismatches) <= EXPLAINED_MAX
+    return asked if asked is not None else _figures_in(report) <= EXPLAINED_MAX
+
+
+def _figures_in(report: Reconciliation) -> int:
+    """Return how many mismatches are about figures of the book, so that there is a cause."""
+    return sum(not LIMITED.intersection(each.kinds) for each in report.mismatches)
 
 
 # --- telling ----------------------------------------------------------------------------
