@@ -18,13 +18,23 @@ import pytest
 from tests.pages import Node, parsed
 from tests.reports import HOSTILE, Told, told
 from tests.shops import MINUTE, Shop
-from truecount import Count, MismatchKind, Reconciliation, Sold, timeline_html, timeline_of
+from truecount import (
+    Count,
+    MismatchKind,
+    PlanAction,
+    Reconciliation,
+    Sold,
+    Timeline,
+    timeline_html,
+    timeline_of,
+)
 from truecount.errors import InternalError
 from truecount.reconciliation.mismatches import KINDS
 from truecount.rendering import lists, markup, page, style
 from truecount.rendering.cells import harmless
 from truecount.rendering.chart import frame_of, short, tick_step
 from truecount.rendering.markup import Html, element, embedded, joined, text
+from truecount.rendering.plans import ACTIONS
 from truecount.rendering.words import KIND_WORDS, summary
 
 
@@ -56,6 +66,7 @@ class TestStructure:
         assert [node.text for node in drawn.all("h1")] == ["Stock compared with the book"]
         assert [node.text for node in drawn.all("h2")] == [
             "Orders at risk",
+            "One cause for many",
             "What differs",
             "Not decided yet",
             "Over time",
@@ -211,7 +222,22 @@ class TestContent:
         captions = [node.text for node in drawn.all("caption")]
         assert captions[-3:] == ["Changes of the book", "To do elsewhere", "Left out"]
         assert "3 lines change the book, 6 are to be done elsewhere." in drawn.text
-        assert "nobody knows which is right" in drawn.text
+        assert "undecided until 2026-03-02 23:13 UTC" in drawn.text
+
+    def test_every_line_of_the_plan_is_drawn_as_it_will_be_done(
+        self, everything: Told, drawn: Node
+    ) -> None:
+        """Whoever approves by the page approves what `repair` writes, and knows its id."""
+        plan = everything.report.plan()
+        section = drawn.one("section", aria_labelledby="plan")
+        rows = [row for body in section.all("tbody")[:2] for row in body.all("tr")]
+        told = {
+            row.one("div", class_="quiet").text: row.one("span", class_="kind").text for row in rows
+        }
+        assert list(told) == [line.sentence for line in (*plan.written, *plan.outside)]
+        assert {ACTIONS[line.action] for line in plan.lines} == set(told.values())
+        assert section.all("p")[-1].text == f"Plan {plan.id}"
+        assert ACTIONS.keys() == set(PlanAction)
 
 
 class TestNotebook:
@@ -322,6 +348,17 @@ def test_every_text_stands_out_from_every_ground(scheme: str) -> None:
         assert (light + 0.05) / (dark + 0.05) >= least, (name, ground)
 
 
+def refolded() -> Timeline:
+    """Return the timeline of a shelf of which a sale was reported after it was counted."""
+    shop = Shop({"berlin": {"MUG": 5}})
+    before = shop.clock.tick(MINUTE)
+    shop.clock.tick(MINUTE)
+    shop.inventory.count("MUG", 3, at="berlin", actor="sam")
+    shop.clock.tick(MINUTE)
+    shop.inventory.record([Sold("MUG", 1, at="berlin", key="late", occurred_at=before)])
+    return timeline_of(shop.inventory.history("MUG", at="berlin"))
+
+
 class TestTimelinePage:
     def test_chart_says_in_words_what_it_shows(self, everything: Told) -> None:
         """Who does not see the picture has its title, its description, and a table."""
@@ -340,6 +377,18 @@ class TestTimelinePage:
         assert table.text.count("in question") == 6
         assert table.text.index("counted by sam") < table.text.index("receive")
         assert drawn.one("h1").text == "MUG at berlin"
+
+    def test_refold_is_drawn_with_the_count_it_belongs_to(self) -> None:
+        """A late sale stands where it happened; after the count the line is what was counted."""
+        drawn = parsed(timeline_html(refolded()))
+        rows = [row.text for row in drawn.one("tbody").all("tr")]
+        assert [row.partition("UTC")[2] for row in rows] == [
+            "refold in questiona sold was recorded after it+13",
+            "count in questionsam−22",
+            "sold in question−14",
+            "receive+55",
+        ]
+        assert "The book says 3 on the shelf after 4 movements. Of 1 count, 0 agreed" in drawn.text
 
     def test_long_history_is_cut_and_says_so(self) -> None:
         """The newest rows are listed; holds, which change nothing, are only counted."""

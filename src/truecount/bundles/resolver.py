@@ -20,9 +20,9 @@ from truecount.errors import InvalidArgument, UnknownBundle
 from truecount.model import names, quantities
 from truecount.model.doors import Lines
 from truecount.model.instants import Instant, to_datetime
-from truecount.model.operations import DefineBundle, RemoveBundle
 from truecount.model.recipes import Bill, Recipe
 from truecount.model.settings import RECIPE, RECIPE_HISTORY, Settings, past_recipe
+from truecount.model.shop_rules import DefineBundle, RemoveBundle
 from truecount.model.stock import never_netted
 from truecount.protocols.storage import Reader
 from truecount.write.engine import Engine

@@ -22,7 +22,7 @@ from truecount.cli.output import Heading, Screen, numbers, text
 from truecount.cli.stock import as_data, change_in_words, show_figures
 from truecount.errors import InsufficientStock
 from truecount.inventory import Inventory
-from truecount.model.operations import Sold
+from truecount.model.facts import Sold
 from truecount.model.places import State
 from truecount.model.policy import Policy
 from truecount.protocols.storage import Storage

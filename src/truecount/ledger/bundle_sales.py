@@ -47,14 +47,15 @@ from truecount.ledger.sale_rules import (
     wants_take_back,
 )
 from truecount.ledger.supply import Part, offered, reclaim
+from truecount.model.facts import Returned, Sold
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg, Tally
 from truecount.model.operation import Operation
-from truecount.model.operations import Returned, Sold, TakeBack
 from truecount.model.places import CUSTOMER, State, inside
 from truecount.model.recipes import Bill
+from truecount.model.reservation_commands import TakeBack
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants

@@ -20,12 +20,13 @@ from truecount.ledger.supply import (
     offered,
     reclaim,
 )
+from truecount.model.facts import Returned, Sold
 from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg, Tally
-from truecount.model.operations import Returned, Sold, TakeBack
 from truecount.model.places import CUSTOMER, State, inside
+from truecount.model.reservation_commands import TakeBack
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
