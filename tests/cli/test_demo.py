@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import Line
-from truecount import MemoryStorage
+from truecount import MemoryStorage, Plan, Reconciliation, SQLiteStorage
+from truecount.cli import demo_world
+from truecount.cli.demo_act import FIVE, Act, place
+from truecount.cli.demo_mismatches import tell_the_five
 from truecount.cli.demo_shop import build, tell_all
 from truecount.cli.output import Screen
+from truecount.protocols.storage import Storage
 
 
 #: What goes wrong in every story, in this order.
@@ -22,6 +27,104 @@ TOLD = [
     "low_stock",
     "expired_lot",
 ]
+
+
+def told(seed: int, storage: Storage | None = None) -> Act:
+    """Tell both acts silently."""
+    shop = build(storage or MemoryStorage(), seed, Screen(as_json=True))
+    tell_all(shop)
+    return tell_the_five(shop)
+
+
+class TestTheFive:
+    @pytest.mark.parametrize("seed", range(12))
+    def test_what_was_planted_is_found_and_nothing_else(self, seed: int) -> None:
+        """Five things go wrong in the world; SKU, place, kind and difference are found exactly."""
+        act = told(seed)
+        found = [(FIVE[m.kind], m.sku, place(m), m.delta) for m in act.found.mismatches]
+        planted = [(*each[:3], (each.delta, each.delta)) for each in act.planted]
+        assert sorted(found) == sorted(planted)
+        assert {each.mismatch for each in act.planted} == set(FIVE.values())
+        assert not act.found.undecided
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_afterwards_world_and_book_are_one(self, seed: int) -> None:
+        """The repair leaves nothing: not by comparing, nor by the world's own arithmetic."""
+        act = told(seed)
+        inventory, world = act.shop.inventory, act.world
+        assert act.preview.left == 0
+        assert act.again.ok
+        assert act.again.compared == act.found.compared
+        shelves = {(sku, at): world.seen(sku, at) for sku, at in world.shelves}
+        assert shelves == {
+            (sku, at): inventory.figures(sku, at=at).on_hand for sku, at in world.shelves
+        }
+        for channel, levels in world.channels.items():
+            assert levels == {sku: world.should_show(channel, sku) for sku in levels}
+        assert inventory.verify().ok
+
+    def test_orders_at_risk_are_those_that_cannot_be_served(self) -> None:
+        """Honey was promised to one order too many, mugs to two; the others endanger nobody."""
+        at_risk = {m.sku: m.at_risk for m in told(1).found.mismatches}
+        assert at_risk.pop("HONEY") == ("W-302",)
+        assert at_risk.pop("MUG") == ("W-304", "W-303")
+        assert not any(at_risk.values())
+
+    def test_repair_can_be_taken_back(self) -> None:
+        """Undone, every figure is as if the plan had never been written; trade since stays."""
+        act = told(1)
+        inventory = act.shop.inventory
+        changes = {line.sku: line.delta[0] for line in act.plan.written}
+        before = {sku: inventory.figures(sku).on_hand for sku in changes}
+        undone = inventory.undo_repair(act.plan.id, reason="another shelf")
+        assert set(undone.undone) == {line.id for line in act.plan.written}
+        after = {sku: inventory.figures(sku).on_hand for sku in changes}
+        assert after == {sku: before[sku] - change for sku, change in changes.items()}
+        assert inventory.verify().ok
+
+    def test_sqlite_tells_the_same(self, tmp_path: Path) -> None:
+        """Both storages find, explain and repair alike."""
+        with closing(SQLiteStorage(tmp_path / "demo.db", synchronous="NORMAL")) as storage:
+            assert told(3, storage).to_dict() == told(3).to_dict()
+
+    def test_world_is_a_second_opinion(self) -> None:
+        """What the world says is worth something because it shares no code with the library."""
+        source = Path(demo_world.__file__).read_text(encoding="utf-8")
+        assert "import truecount" not in source
+        assert "from truecount" not in source
+
+    def test_json_is_what_is_told(self, tmp_path: Path) -> None:
+        """The JSON form carries the plant, the rows of the table, and objects to be read back."""
+        line = Line(tmp_path)
+        story = line("demo", "--json").data["mismatches"]
+        words = " ".join(line("demo").out.split())
+        for row in story["told"]:
+            cells = [f"{cell:+d}" if name == "off_by" else cell for name, cell in row.items()]
+            assert " ".join(map(str, cells)) in words
+        assert len(story["planted"]) == len(story["told"]) == 5
+        report = Reconciliation.from_dict(story["report"])
+        assert [m.sku for m in report.mismatches] == [row["sku"] for row in story["told"]]
+        assert Plan.from_dict(story["plan"]).id == story["repaired"]["plan"]["id"]
+
+    def test_page_of_what_was_found_is_written(self, tmp_path: Path) -> None:
+        """With --html a browser shows the five, what was planned, and where two shelves parted."""
+        path = tmp_path / "found.html"
+        answer = Line(tmp_path)("demo", "--html", path)
+        assert answer.code == 0
+        assert answer.out.splitlines()[-1].endswith(str(path))
+        page = path.read_text(encoding="utf-8")
+        assert "<title>The five mismatches</title>" in page
+        for sku in ("GIFT-SET", "HONEY", "MUG", "TEAPOT", "TOWEL"):
+            assert sku in page
+
+    def test_page_does_not_overwrite(self, tmp_path: Path) -> None:
+        """A file that is there stays, and is refused before the story is told."""
+        path = tmp_path / "found.html"
+        path.write_text("precious", encoding="utf-8")
+        answer = Line(tmp_path)("demo", "--html", path)
+        assert (answer.code, answer.out) == (2, "")
+        assert "a file that is not there yet" in answer.err
+        assert path.read_text(encoding="utf-8") == "precious"
 
 
 class TestDemo:
@@ -40,7 +143,7 @@ class TestDemo:
     def test_json_has_the_story(self, tmp_path: Path) -> None:
         """The story as data: chapters with what happened, and the verification."""
         story = Line(tmp_path)("demo", "--seed", "2", "--json").data
-        assert len(story["chapters"]) == 9
+        assert len(story["chapters"]) == 13
         assert all(chapter["told"] for chapter in story["chapters"])
         assert story["verification"]["ok"] is True
 
