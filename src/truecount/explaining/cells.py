@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from truecount.errors import InvalidArgument
-from truecount.explaining.facts import Candidate, Discrepancy, Evidence
+from truecount.explaining.facts import Candidate, Discrepancy, Evidence, wholes
 from truecount.explaining.priors import CauseKind, Priors
 from truecount.model.stock import StockKey, made
 
@@ -219,18 +219,16 @@ def case_of(discrepancies: Sequence[Discrepancy], evidence: Evidence, priors: Pr
 def _moved(
     discrepancies: Sequence[Discrepancy], candidates: Iterable[Candidate]
 ) -> dict[StockKey, list[Entry]]:
-    """Return what each candidate did to each key that differs, SKUs everywhere added up."""
-    wanted = {each.key for each in discrepancies}
-    everywhere = {key.sku: key for key in wanted if not key.location}
-    moved: dict[StockKey, list[Entry]] = {key: [] for key in wanted}
+    """Return what each candidate did to each key that differs, lots and places added up."""
+    moved: dict[StockKey, list[Entry]] = {each.key: [] for each in discrepancies}
+    skus = {key.sku for key in moved}
     for candidate in candidates:
         total: dict[StockKey, int] = {}
         for key, change in candidate.effects:
-            if key in wanted:
-                total[key] = total.get(key, 0) + change
-            whole = everywhere.get(key.sku)
-            if whole is not None and whole != key:
-                total[whole] = total.get(whole, 0) + change
+            if key.sku in skus:
+                for whole in wholes(key):
+                    if whole in moved:
+                        total[whole] = total.get(whole, 0) + change
         for place, change in total.items():
             if change:
                 moved[place].append(Entry(candidate, change))

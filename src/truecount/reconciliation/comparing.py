@@ -179,7 +179,7 @@ class _Comparison:
         if verdict.decision is Decision.UNDECIDED:
             self.tally.undecided.append(_undecided(item, verdict))
         elif verdict.decision is Decision.MATCH:
-            self.tally.matches += item.is_listed
+            self.tally.match(item.seen, is_listed=item.is_listed)
         else:
             case = Case(
                 seen=seen,
@@ -202,6 +202,7 @@ class _Comparison:
         return attrs.evolve(
             case,
             shows=formula.shows,
+            formula=formula,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
             pushes=self.book.pushes(seen, span.until),
             path=lambda: () if seen.sku in self.book.recipes else self.book.path(here, formula),

@@ -149,6 +149,15 @@ class Formula:
             shown = min(shown, self.cap)
         return shown if self.lowest is None else max(shown, self.lowest)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the formula as plain data, for JSON."""
+        return attrs.asdict(self) | {"shows": self.shows.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Formula:
+        """Return the formula that ``to_dict`` described; a mismatch reads its own."""
+        return cls(**data)
+
 
 @attrs.frozen
 class Source:

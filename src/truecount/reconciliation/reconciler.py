@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 
+from truecount.explaining.facts import Evidence
+from truecount.explaining.priors import PRIORS, Priors
 from truecount.model import doors, instants, quantities
 from truecount.model.doors import Lines
 from truecount.model.movements import decode
@@ -80,6 +82,48 @@ class Reconciler:
                 recipes=recipes,
                 only=only,
             )
+
+    def explain(
+        self,
+        report: Reconciliation,
+        *,
+        known: Evidence | None = None,
+        priors: Priors = PRIORS,
+    ) -> Reconciliation:
+        """
+        Return *report* with what may be behind each mismatch: causes ranked, with evidence.
+
+        Each mismatch gets an ``explanation``: its causes, how probable they are, how many
+        others fit as exactly, and whether that may be trusted. Those that are not known to
+        the unit, unknown SKUs and what is undecided get none. Nothing is written.
+
+        >>> from truecount import Count, Inventory
+        >>> inventory = Inventory()
+        >>> inventory.locations.add("berlin", "hamburg")
+        >>> receipt = inventory.receive("MUG", 90, at="berlin", reference="PO-1")
+        >>> sent = inventory.transfer_out("T-1", {"MUG": 40}, source="berlin", target="hamburg")
+        >>> report = inventory.reconcile([Count("MUG", 40, at="hamburg")])
+        >>> [mismatch] = inventory.explain(report).mismatches
+        >>> mismatch.explanation.verdict.value, mismatch.explanation.best.sentence
+        ('confident', '40 units of transfer T-1 arrived, and nobody said so')
+
+        Args:
+            report: What ``reconcile`` returned, now or some time ago: what was recorded since
+                is left out.
+            known: What the ledger cannot know, added to what it does: ``factors``,
+                ``look_alikes``, ``taken_back``, ``signs``, a source's own log as
+                ``candidates``. Its ``slack`` holds for all.
+            priors: How common each kind of cause is.
+
+        Complexity: O(log n + entries since both sides last agreed) for each mismatch, and
+        what :func:`truecount.explain` says of them.
+        """
+        from truecount.reconciliation.explained import explained
+
+        with self._engine.read() as reader:
+            settings = self._engine.settings_in(reader)
+            now = self._engine.now()
+            return explained(reader, settings, now, report, known=known, priors=priors)
 
     def published(
         self,
