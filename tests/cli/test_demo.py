@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Line
-from truecount import MemoryStorage, Plan, Reconciliation, SQLiteStorage
+from truecount import CauseKind, Certainty, MemoryStorage, Plan, Reconciliation, SQLiteStorage
 from truecount.cli import demo_world
 from truecount.cli.demo_act import FIVE, Act, place
 from truecount.cli.demo_mismatches import tell_the_five
@@ -62,6 +62,20 @@ class TestTheFive:
         for channel, levels in world.channels.items():
             assert levels == {sku: world.should_show(channel, sku) for sku in levels}
         assert inventory.verify().ok
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_causes_are_what_the_world_did(self, seed: int) -> None:
+        """The receipt that Kim mistyped is named; what was stolen is not blamed on a movement."""
+        act = told(seed)
+        because = {m.sku: m.explanation for m in act.found.mismatches if m.explanation}
+        [receipt] = act.shop.inventory.history("TOWEL", reference="PO-1004")
+        assert because["TOWEL"].verdict is Certainty.CONFIDENT
+        assert because["TOWEL"].causes[0].kind is CauseKind.SLIP
+        assert because["TOWEL"].evidence == (receipt.movement.id,)
+        assert because["MUG"].causes[0].kind in {CauseKind.MISSING, CauseKind.UNEXPLAINED}
+        assert because["MUG"].evidence == ()
+        suspected = {each.causes[0].kind for each in because["TEAPOT"].hypotheses[:2]}
+        assert CauseKind.WRONG_FORMULA in suspected
 
     def test_orders_at_risk_are_those_that_cannot_be_served(self) -> None:
         """Honey was promised to one order too many, mugs to two; the others endanger nobody."""

@@ -54,6 +54,12 @@ FIVE: Final = {
 }
 _ON_A_SHELF: Final = frozenset({MismatchKind.PHANTOM, MismatchKind.UNRECORDED})
 
+#: What needs no explanation, because the comparison itself shows it.
+_SEEN: Final = {
+    MismatchKind.OVERSOLD: "sold there, promised here",
+    MismatchKind.BUNDLE: "not made of its components",
+}
+
 #: How each is put right, by what the plan says is to be done.
 _REPAIRED_BY: Final = {
     PlanAction.COUNT: "book follows count",
@@ -169,8 +175,8 @@ class Act:
                 each.sku,
                 place(each),
                 each.delta[0],
-                "?",
-                "?",
+                cause_in_a_word(each),
+                certainty(each),
                 len(each.at_risk),
                 _REPAIRED_BY[actions[each.sku, each.source]],
             )
@@ -211,7 +217,28 @@ def place(each: Mismatch) -> str:
 
 def sentence(each: Mismatch) -> str:
     """Return kind, place, difference, cause, certainty and orders at risk, in one sentence."""
+    at_risk = amount(len(each.at_risk), "order") if each.at_risk else "no order"
     return (
         f"{FIVE[each.kind].capitalize()}: {each.sku} at {place(each)} is off by "
-        f"{each.delta[0]:+d}; ? (?); {amount(len(each.at_risk), 'order')} at risk"
+        f"{each.delta[0]:+d}; {cause(each)} ({certainty(each)}); {at_risk} at risk"
     )
+
+
+def cause(each: Mismatch) -> str:
+    """Return the most probable cause, or what the comparison itself has seen."""
+    if each.explanation is None:
+        return _SEEN[each.kind]
+    return each.explanation.best.sentence
+
+
+def cause_in_a_word(each: Mismatch) -> str:
+    """Return the kinds of the most probable causes."""
+    if each.explanation is None:
+        return _SEEN[each.kind]
+    kinds = (one.kind.value.replace("_", " ") for one in each.explanation.causes)
+    return " and ".join(kinds)
+
+
+def certainty(each: Mismatch) -> str:
+    """Return how certain the cause is; what was seen needs no guess."""
+    return "seen" if each.explanation is None else each.explanation.verdict.value

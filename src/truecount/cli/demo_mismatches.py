@@ -9,6 +9,7 @@ the library: the comparison, the explanations, the plan, the repair.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from truecount.cli.demo_act import EBAY, ETSY, Act, sentence
@@ -46,11 +47,13 @@ def all_is_well(act: Act) -> None:
     inventory.bundles.define("TEA-TIME", {"CUP": 1, "TEA": 1})
     inventory.bundles.define("GIFT-SET", {"TEA-TIME": 2, "TRAY": 1})
     act.world.recipes["GIFT-SET"] = {"CUP": 2, "TEA": 2, "TRAY": 1}
+    due = shop.clock.now + timedelta(days=5)
+    inventory.expect("TEAPOT", 10, at=BERLIN, reference="PO-1005", due_at=due)
     for channel, skus in LISTED.items():
         act.publish(channel, *skus)
     shop.tell(
-        "Honey, cups and trays come in. A tea time is a cup and a tea; a gift set is two tea "
-        "times on a tray. Etsy and Ebay list what Berlin has."
+        "Honey, cups and trays come in, ten teapots are on order. A tea time is a cup and a "
+        "tea; a gift set is two tea times on a tray. Etsy and Ebay list what Berlin has."
     )
     act.counts = act.counted()
     seen = act.observed()
@@ -94,7 +97,7 @@ def one_comparison_finds_them(act: Act) -> None:
     inventory.record([late])
     shop.tell("Sure enough, Etsy reports a candle that was gone before Sam came: no mismatch.")
     shop.clock.now = max(shop.clock.now, waiting.decidable_at or shop.clock.now)
-    act.found = act.compared(seen)
+    act.found = inventory.explain(act.compared(seen))
     shop.tell(
         f"Ten minutes later all is decided: {act.found.matches} match, {act.found.found} do not."
     )
@@ -109,9 +112,11 @@ def what_was_found_is_repaired(act: Act) -> None:
     act.plan = act.found.plan()
     act.preview = act.plan.preview()
     outside = act.plan.outside
+    certain = len(act.plan.only(certainties={"confident"}).written)
     shop.tell(
         f"The plan has {amount(len(act.plan.written), 'line')} for the book and "
-        f"{amount(len(outside), 'line')} for the channels. Its preview:"
+        f"{amount(len(outside), 'line')} for the channels. The cause is confident in {certain} "
+        f"of the former: a nightly job might write those by itself. Sam looks at the preview:"
     )
     for line in str(act.preview).splitlines():
         shop.note(line)
@@ -202,13 +207,14 @@ def _loses_stock(act: Act) -> str:
 
 
 def _shows_promised(act: Act) -> str:
-    promised = act.shop.random.randint(3, 5)
-    act.order("W-305", "TEAPOT", promised)
+    orders = {"W-305": act.shop.random.choice((3, 5)), "W-306": 2}
+    for reference, units in orders.items():
+        act.order(reference, "TEAPOT", units)
     act.sell(EBAY, "TEAPOT", 1)
     act.world.shows_all(EBAY, "TEAPOT")
     return (
         f"A plugin tells Ebay what is on hand: {act.world.channels[EBAY]['TEAPOT']} teapots, "
-        f"the {promised} that are promised to W-305 among them."
+        f"with the {sum(orders.values())} among them that W-305 and W-306 have ordered."
     )
 
 

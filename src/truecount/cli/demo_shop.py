@@ -79,7 +79,8 @@ class Shop:
     def note(self, line: str, *, style: str = "") -> None:
         """Say what was read; no time passes."""
         self.chapters[-1]["told"].append(line)
-        self.screen.say(line, style=style, hang=2)
+        for part in wrap(line, self.screen.width, subsequent_indent="  "):
+            self.screen.say(part, style=style)
 
     def table(self, headings: Sequence[Heading], rows: Sequence[Sequence[object]]) -> None:
         """Show a table."""
