@@ -86,12 +86,15 @@ class Sizes:
     1 / (2 * s * (s + 1)), which adds up to one over all whole numbers but 0.
     """
 
-    def __init__(self, cells: Iterable[Cell], candidates: Iterable[Candidate]) -> None:
+    def __init__(
+        self, cells: Iterable[Cell], candidates: Iterable[Candidate], usual: Iterable[int] = ()
+    ) -> None:
         self._own = {
             cell.index: (Counter([each.change for each in cell.entries]), len(cell.entries))
             for cell in cells
         }
         self._all = Counter([change for each in candidates for _, change in each.effects])
+        self._all.update(usual)
         self._total = self._all.total()
         self._scales: Counter[tuple[bool, int]] = Counter()
         self._known: dict[int, float] = {}
@@ -209,7 +212,7 @@ def case_of(discrepancies: Sequence[Discrepancy], evidence: Evidence, priors: Pr
         cells=cells,
         evidence=evidence,
         priors=priors,
-        sizes=Sizes(cells, evidence.candidates),
+        sizes=Sizes(cells, evidence.candidates, evidence.usual),
         range=_range([each.delta for each in discrepancies]),
         signs={(sign.cause, sign.site, sign.key): sign.found for sign in evidence.signs},
         places=dict(places),

@@ -35,17 +35,20 @@ from truecount.explaining.facts import (
     wholes,
 )
 from truecount.ledger.history import last_version
-from truecount.ledger.scan import records_of
+from truecount.ledger.scan import last_position, records_of
 from truecount.ledger.transfer_rules import TRANSFER, on_the_way
 from truecount.model.instants import SKEW_MAX, Instant, microseconds, to_datetime, to_instant
 from truecount.model.kinds import Kind
-from truecount.model.movements import MovementRow
+from truecount.model.movements import MovementRow, changes_of, decode
 from truecount.model.places import INDEX, ON_HAND, State
 from truecount.model.settings import LOCATION
 from truecount.model.stock import EntryRow, Figures, StockKey, StockRow, figures
 from truecount.protocols.storage import Reader
 from truecount.write.figures import available_at
 
+
+#: Movements of the whole shop that are looked at to see what sizes are usual.
+USUAL_MAX: Final = 500
 
 #: The figure that was compared: one of two by name, or the sum of some states.
 Compared: TypeAlias = Literal["on_hand", "available"] | frozenset[State]
@@ -113,10 +116,9 @@ def evidence_of(
     seen = {key: _seen(key, asked, locations) for key in stock}
     limit = None if known_at is None else to_instant(known_at)
     compares = [key for key, brackets in seen.items() if brackets]
+    candidates = _candidates(reader, seen, compared=compared, slack=slack, keyed=keyed, limit=limit)
     return Evidence(
-        candidates=_candidates(
-            reader, seen, compared=compared, slack=slack, keyed=keyed, limit=limit
-        ),
+        candidates=candidates,
         holds=[hold for key in compares for hold in holds_of(reader, key)],
         transfers=list(open_transfers(reader, skus)),
         figures={
@@ -125,6 +127,7 @@ def evidence_of(
             if not locations or key.location in locations
         },
         locations=[record.id for record in records_of(reader, LOCATION)],
+        usual=_usual(reader, {each.id for each in candidates}, compared, limit),
         slack=slack,
     )
 
@@ -275,6 +278,18 @@ def entries_within(
             for at in (entry.occurred_at, entry.recorded_at)
         ):
             yield entry
+
+
+def _usual(
+    reader: Reader, known: Collection[str], compared: Compared, limit: Instant | None
+) -> Iterator[int]:
+    """Yield what the newest movements of the shop but those *known* changed. O(USUAL_MAX)."""
+    places = _places(compared)
+    for _, row in reader.feed(max(0, last_position(reader) - USUAL_MAX), USUAL_MAX):
+        if row.id not in known and (limit is None or row.recorded_at <= limit):
+            for amounts in changes_of(Kind(row.kind), decode(row.body).legs).values():
+                if change := sum(amounts[place] for place in places):
+                    yield change
 
 
 # --- documents ----------------------------------------------------------------------------

@@ -270,6 +270,10 @@ def _listed_signs(value: Iterable[Sign]) -> tuple[Sign, ...]:
     return tuple(value)
 
 
+def _sizes(value: Iterable[int]) -> tuple[int, ...]:
+    return tuple([quantities.signed(size, "size") for size in value])
+
+
 def _locations(value: Iterable[str]) -> frozenset[str]:
     return frozenset(value)
 
@@ -298,6 +302,8 @@ class Evidence:
         locations: Locations where units could have been booked by mistake.
         taken_back: References whose order was cancelled or returned, as another system
             knows; None when nobody asked.
+        usual: Signed changes by other movements of the shop: what sizes are usual, so that an
+            event nobody saw is not taken for rarer than it is.
         slack: How far clocks may differ at the ends of the bracket.
     """
 
@@ -313,4 +319,5 @@ class Evidence:
     look_alikes: dict[str, frozenset[str]] = attrs.field(factory=dict, converter=_look_alikes)
     locations: frozenset[str] = attrs.field(factory=frozenset, converter=_locations)
     taken_back: frozenset[str] | None = attrs.field(default=None, converter=_known)
+    usual: tuple[int, ...] = attrs.field(default=(), converter=_sizes)
     slack: timedelta = SLACK

@@ -234,6 +234,7 @@ class _Explaining:
             figures={**read.figures, **self.known.figures},
             look_alikes=_merged(self._look_alikes(several), self.known.look_alikes),
             locations=read.locations | self.known.locations,
+            usual=[*read.usual, *self.known.usual],
         )
 
     def _agreeing(self, way: Way, several: Sequence[Sighting]) -> list[Level]:

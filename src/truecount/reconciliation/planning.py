@@ -11,9 +11,10 @@ Rules:
    part of its difference right. What contradicts another observation of the same time is
    looked at: nobody knows which of them is right.
 
-5. A line is as certain as the explanation of its mismatch. But where the cause is that the
-   book is right, or that something is still to be booked, writing would put a second error
-   beside the first: such a line is never confident.
+5. A line is as certain as the explanation of its mismatch. But where the book is right, or
+   something is still to be booked, writing would put a second error beside the first; and
+   of what nobody saw there is no evidence, it may as well be a miscount. A line that is
+   written is never confident of these.
 
 Who calls whom: ``Reconciliation.plan`` calls :func:`plan_of`.
 """
@@ -28,7 +29,7 @@ import attrs
 
 from truecount.errors import InvalidArgument
 from truecount.explaining.priors import CauseKind, Certainty
-from truecount.explaining.results import Explanation
+from truecount.explaining.results import Cause, Explanation
 from truecount.model import names
 from truecount.model.instants import to_instant
 from truecount.reconciliation.findings import when
@@ -61,15 +62,17 @@ _ANSWERED: Final = {
     "denied_at": "a count of {} agrees with the book, and would not any more",
 }
 
-#: Causes that writing does not put right, and what does.
+#: Causes that writing does not put right, and what to do instead.
 _ELSEWHERE: Final[Mapping[CauseKind, str]] = {
     CauseKind.IN_FLIGHT: "observe it again when it is quiet",
-    CauseKind.HALF_BOOKED: "record the arrival instead",
-    CauseKind.HOLD: "ship or release the promise instead",
-    CauseKind.STALE_PUSH: "publish again instead",
-    CauseKind.WRONG_FORMULA: "let it show the right figure instead",
-    CauseKind.LOST_UPDATE: "publish again instead",
+    CauseKind.HALF_BOOKED: "record the arrival",
+    CauseKind.HOLD: "ship or release what was promised",
+    CauseKind.STALE_PUSH: "publish again",
+    CauseKind.WRONG_FORMULA: "let it show the right figure",
+    CauseKind.LOST_UPDATE: "publish again",
 }
+#: What to do about a cause without a site.
+_UNSEEN: Final = "nobody saw it, so count again"
 
 _MOVED: Final = "it moved while it was observed, so by how much it differs is not known"
 _WHERE: Final = "which lot or component the difference belongs to is not known; count each"
@@ -158,10 +161,15 @@ def _explained(explanation: Explanation | None, *, is_written: bool) -> _Explain
     if explanation.verdict is not Certainty.CONFIDENT:
         return {"certainty": explanation.verdict}
     cause = explanation.best.sentence
-    elsewhere = [_ELSEWHERE[each.kind] for each in explanation.causes if each.kind in _ELSEWHERE]
-    if is_written and elsewhere:
-        return {"certainty": Certainty.LIKELY, "cause": f"{cause}; {elsewhere[0]}"}
+    instead = [words for each in explanation.causes if (words := _instead(each))]
+    if is_written and instead:
+        return {"certainty": Certainty.LIKELY, "cause": f"{cause}; {instead[0]}"}
     return {"certainty": Certainty.CONFIDENT, "cause": cause}
+
+
+def _instead(cause: Cause) -> str:
+    """Return what to do about a cause that writing does not put right, "" if it does."""
+    return _ELSEWHERE.get(cause.kind, "" if cause.site else _UNSEEN)
 
 
 # --- several lines of one key -----------------------------------------------------------
