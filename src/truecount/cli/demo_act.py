@@ -27,7 +27,6 @@ from truecount.model.operations import Sold
 from truecount.reconciliation.mismatches import Mismatch, MismatchKind
 from truecount.reconciliation.observations import Count, Observation, Snapshot, Source
 from truecount.reconciliation.plan import Plan
-from truecount.reconciliation.plan_lines import PlanAction
 from truecount.reconciliation.preview import PlanPreview
 from truecount.reconciliation.repairs import Repaired
 from truecount.reconciliation.report import Reconciliation
@@ -54,21 +53,15 @@ FIVE: Final = {
 }
 _ON_A_SHELF: Final = frozenset({MismatchKind.PHANTOM, MismatchKind.UNRECORDED})
 
-#: What needs no explanation, because the comparison itself shows it.
+#: What needs no explanation, because the comparison itself shows it: in a word, in words.
 _SEEN: Final = {
-    MismatchKind.OVERSOLD: "sold there, promised here",
-    MismatchKind.BUNDLE: "not made of its components",
-}
-
-#: How each is put right, by what the plan says is to be done.
-_REPAIRED_BY: Final = {
-    PlanAction.COUNT: "book follows count",
-    PlanAction.PUBLISH: "published again",
+    MismatchKind.OVERSOLD: ("promised twice", "more is promised than is there"),
+    MismatchKind.BUNDLE: ("not its parts", "its components agree and do not make that many"),
 }
 
 
 class Told(NamedTuple):
-    """A mismatch in one row: what, where, by how much, why, whom it endangers, what was done."""
+    """A mismatch in one row: what, where, by how much, why, whom it endangers, what is done."""
 
     mismatch: str
     sku: str
@@ -77,7 +70,7 @@ class Told(NamedTuple):
     cause: str
     certainty: str
     at_risk: int
-    repaired_by: str
+    repair: str
 
 
 @attrs.define(eq=False)
@@ -160,9 +153,7 @@ class Act:
 
     def compared(self, observations: Sequence[Observation]) -> Reconciliation:
         """Compare what was seen with the book."""
-        return self.shop.inventory.reconcile(
-            observations, sources=SOURCES, recipes=self.world.recipes
-        )
+        return self.shop.inventory.reconcile(observations, sources=SOURCES)
 
     # --- telling -------------------------------------------------------------------------
 
@@ -178,7 +169,7 @@ class Act:
                 cause_in_a_word(each),
                 certainty(each),
                 len(each.at_risk),
-                _REPAIRED_BY[actions[each.sku, each.source]],
+                actions[each.sku, each.source].value,
             )
             for each in self.found.mismatches
         ]
@@ -227,14 +218,14 @@ def sentence(each: Mismatch) -> str:
 def cause(each: Mismatch) -> str:
     """Return the most probable cause, or what the comparison itself has seen."""
     if each.explanation is None:
-        return _SEEN[each.kind]
+        return _SEEN[each.kind][1]
     return each.explanation.best.sentence
 
 
 def cause_in_a_word(each: Mismatch) -> str:
     """Return the kinds of the most probable causes."""
     if each.explanation is None:
-        return _SEEN[each.kind]
+        return _SEEN[each.kind][0]
     kinds = (one.kind.value.replace("_", " ") for one in each.explanation.causes)
     return " and ".join(kinds)
 

@@ -115,8 +115,9 @@ def what_was_found_is_repaired(act: Act) -> None:
     certain = len(act.plan.only(certainties={"confident"}).written)
     shop.tell(
         f"The plan has {amount(len(act.plan.written), 'line')} for the book and "
-        f"{amount(len(outside), 'line')} for the channels. The cause is confident in {certain} "
-        f"of the former: a nightly job might write those by itself. Sam looks at the preview:"
+        f"{amount(len(outside), 'line')} for the channels. A job by night might write "
+        f"{certain or 'none'} of the former by itself: what is certain and has evidence. Sam "
+        f"looks at the preview:"
     )
     for line in str(act.preview).splitlines():
         shop.note(line)
@@ -163,7 +164,7 @@ def _show_the_five(act: Act) -> None:
         *numbers("off by"),
         *text("cause", "certainty"),
         *numbers("at risk"),
-        *text("repaired by"),
+        *text("repair"),
     )
     rows = [[*each[:3], f"{each.off_by:+d}", *each[4:]] for each in act.told()]
     act.shop.table(headings, rows)
