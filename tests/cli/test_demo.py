@@ -133,6 +133,15 @@ class TestTheFive:
         for sku in ("GIFT-SET", "HONEY", "MUG", "TEAPOT", "TOWEL"):
             assert sku in page
 
+    def test_timelines_show_where_book_and_shelf_parted(self) -> None:
+        """After the count that agreed, by the one that does not, by what was planted."""
+        act = told(1)
+        planted = {each.sku: each.delta for each in act.planted}
+        assert [line.sku for line in act.timelines] == ["MUG", "TOWEL"]
+        for line in act.timelines:
+            [parted] = line.divergences
+            assert parted.delta == (planted[line.sku], planted[line.sku])
+
     def test_page_does_not_overwrite(self, tmp_path: Path) -> None:
         """A file that is there stays, and is refused before the story is told."""
         path = tmp_path / "found.html"

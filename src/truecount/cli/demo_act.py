@@ -8,7 +8,7 @@ and the plan alone, never from what the world knows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -79,9 +79,11 @@ class Act:
 
     shop: Shop
     world: World
+    begun: datetime
     counts: list[Count] = attrs.field(init=False)
     planted: tuple[Planted, ...] = attrs.field(init=False)
     found: Reconciliation = attrs.field(init=False)
+    timelines: list[Timeline] = attrs.field(init=False)
     plan: Plan = attrs.field(init=False)
     preview: PlanPreview = attrs.field(init=False)
     repaired: Repaired = attrs.field(init=False)
@@ -96,7 +98,7 @@ class Act:
             shelf = key.sku, key.location
             shelves[shelf] = shelves.get(shelf, 0) + figures.sellable
             aside[shelf] = aside.get(shelf, 0) + figures.on_hand - figures.sellable
-        return cls(shop, World(shelves, aside))
+        return cls(shop, World(shelves, aside), shop.clock.now)
 
     # --- in the shop and in the world ----------------------------------------------------
 
@@ -155,6 +157,19 @@ class Act:
         """Compare what was seen with the book."""
         return self.shop.inventory.reconcile(observations, sources=SOURCES)
 
+    def find(self, observations: Sequence[Observation]) -> None:
+        """Keep what a comparison finds, explained, with how the shelves came to differ."""
+        self.found = self.shop.inventory.explain(self.compared(observations))
+        shelves = [each for each in self.found.mismatches if each.kind in _ON_A_SHELF]
+        self.timelines = [self._timeline(each) for each in shelves]
+
+    def _timeline(self, each: Mismatch) -> Timeline:
+        """Return a shelf since the act began: what came before it has no part in it."""
+        history = self.shop.inventory.history(each.sku, at=each.at)
+        entries = [entry for entry in history if entry.movement.occurred_at >= self.begun]
+        counts = [count for count in self.counts if (count.sku, count.at) == (each.sku, each.at)]
+        return timeline_of(entries, counts=counts, report=self.found)
+
     # --- telling -------------------------------------------------------------------------
 
     def told(self) -> list[Told]:
@@ -176,17 +191,9 @@ class Act:
 
     def page(self) -> str:
         """Return what was found as a page for a browser."""
-        shelves = [each for each in self.found.mismatches if each.kind in _ON_A_SHELF]
         return self.found.to_html(
-            title="The five mismatches",
-            timelines=[self._timeline(each) for each in shelves],
-            plan=self.plan,
+            title="The five mismatches", timelines=self.timelines, plan=self.plan
         )
-
-    def _timeline(self, each: Mismatch) -> Timeline:
-        history = self.shop.inventory.history(each.sku, at=each.at)
-        counts = [count for count in self.counts if (count.sku, count.at) == (each.sku, each.at)]
-        return timeline_of(history, counts=counts, report=self.found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain data, for JSON."""

@@ -97,7 +97,7 @@ def one_comparison_finds_them(act: Act) -> None:
     inventory.record([late])
     shop.tell("Sure enough, Etsy reports a candle that was gone before Sam came: no mismatch.")
     shop.clock.now = max(shop.clock.now, waiting.decidable_at or shop.clock.now)
-    act.found = inventory.explain(act.compared(seen))
+    act.find(seen)
     shop.tell(
         f"Ten minutes later all is decided: {act.found.matches} match, {act.found.found} do not."
     )
@@ -222,6 +222,7 @@ def _shows_promised(act: Act) -> str:
 def _miscounts(act: Act) -> str:
     came = act.shop.random.choice((40, 50, 60, 70))
     act.receive("TOWEL", came, "PO-1004", typed=came // 10)
+    act.shop.wait(minutes=10)
     act.sell("till", "TOWEL", 5)
     return f"{came} towels come in. Kim, who is afraid of zeros by now, types {came // 10}."
 
