@@ -81,10 +81,23 @@ class TestTheFive:
 
     def test_orders_at_risk_are_those_that_cannot_be_served(self) -> None:
         """Honey was promised to one order too many, mugs to two; the others endanger nobody."""
-        at_risk = {m.sku: m.at_risk for m in told(1).found.mismatches}
+        act = told(1)
+        assert {row.sku: row.at_risk for row in act.told() if row.at_risk} == {"HONEY": 1, "MUG": 2}
+        at_risk = {m.sku: m.at_risk for m in act.found.mismatches}
         assert at_risk.pop("HONEY") == ("W-302",)
         assert at_risk.pop("MUG") == ("W-304", "W-303")
         assert not any(at_risk.values())
+
+    def test_each_is_told_in_one_sentence(self) -> None:
+        """Kind, SKU, place, difference, how certain the cause is, and how many orders are at risk."""
+        act = told(1)
+        sentences = [each for each in act.shop.chapters[11]["told"] if each.startswith("- ")]
+        for said, row in zip(sentences, act.told(), strict=True):
+            assert said.startswith(
+                f"- {row.mismatch.capitalize()}: {row.sku} at {row.place} is off by {row.off_by:+d}; "
+            )
+            at_risk = {0: "no order", 1: "1 order", 2: "2 orders"}[row.at_risk]
+            assert said.endswith(f"({row.certainty}); {at_risk} at risk.")
 
     def test_repair_can_be_taken_back(self) -> None:
         """Undone, every figure is as if the plan had never been written; trade since stays."""

@@ -235,7 +235,7 @@ def _loses_step(act: Act) -> str:
     act.publish(ETSY, "CUP", "TEA", "TRAY")
     act.publish(EBAY, "CUP")
     return (
-        f"Etsy counts gift sets by itself: it sells 1 and takes off 1. The till sells {sold} "
+        f"Etsy counts gift sets by itself: it sells one and takes off one. The till sells {sold} "
         f"teas, and nobody works out how many sets are left."
     )
 
