@@ -8,7 +8,8 @@ the library's: ``inventory.explain(inventory.reconcile(counts))``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypedDict
 
 from tests.planted_causes import (
     CASE,
@@ -21,8 +22,17 @@ from tests.planted_causes import (
     Planted,
     Shop,
 )
-from truecount import Adjusted, Count, Evidence, Inventory, Kind, Received, Reconciliation, Sold
-from truecount.explaining.priors import CauseKind
+from truecount import (
+    Adjusted,
+    Count,
+    Evidence,
+    Inventory,
+    Kind,
+    Received,
+    Reconciliation,
+    Sold,
+    StockKey,
+)
 from truecount.model.operation import Operation
 from truecount.protocols.storage import Storage
 from truecount.testing import CountingIds, ManualClock
@@ -34,7 +44,7 @@ OPENING = 10_000
 KNOWN = Evidence(factors={sku: [CASE] for sku in SKUS})
 
 
-def opened(storage: Storage) -> tuple[Inventory, ManualClock]:
+def opened(storage: Storage) -> Inventory:
     """Return an inventory whose every shelf was counted when the week began."""
     clock = ManualClock(OPENED - timedelta(days=2))
     inventory = Inventory(storage, clock=clock, new_id=CountingIds("main"))
@@ -49,30 +59,35 @@ def opened(storage: Storage) -> tuple[Inventory, ManualClock]:
         for at in LOCATIONS:
             inventory.count(sku, OPENING, at=at)
     clock.tick(OBSERVED - OPENED)
-    return inventory, clock
+    return inventory
 
 
 def booked(inventory: Inventory, shop: Shop) -> dict[str, str]:
     """Record what the book has; return the movement of each event."""
     documents = {(event.at, event.kind): f"doc-{n}" for n, event in enumerate(shop.happened)}
-    facts = [
-        _fact(event, documents.get((event.at, event.kind), event.id)) for event in shop.booked
-    ]
+    facts = [_fact(event, documents.get((event.at, event.kind), event.id)) for event in shop.booked]
     outcomes = inventory.record(facts)
     return {
-        event.id: outcome.movements[0]
-        for event, outcome in zip(shop.booked, outcomes, strict=True)
+        event.id: outcome.movements[0] for event, outcome in zip(shop.booked, outcomes, strict=True)
     }
+
+
+class _Words(TypedDict):
+    at: str
+    occurred_at: datetime
+    reference: str
+    key: str
+    origin: str | None
 
 
 def _fact(event: Event, document: str) -> Operation:
-    words = {
-        "at": event.location,
-        "occurred_at": event.at,
-        "reference": document,
-        "key": event.id,
-        "origin": None if event.keyed else "till",
-    }
+    words = _Words(
+        at=event.location,
+        occurred_at=event.at,
+        reference=document,
+        key=event.id,
+        origin=None if event.keyed else "till",
+    )
     if event.kind is Kind.SOLD:
         return Sold(event.sku, -event.quantity, **words)
     if event.kind is Kind.RECEIVE and event.quantity > 0:
@@ -89,22 +104,19 @@ def counts(shop: Shop) -> Iterator[Count]:
 
 def there(shop: Shop, sku: str, at: str) -> int:
     """Return by how much a shelf really changed, as far as who counted could see."""
-    key = (sku, at)
-    lost = {tuple(each)[:2]: units for each, units in shop.lost.items()}
-    return lost.get(key, 0) + sum(
-        event.quantity
-        for event in shop.happened
-        if (event.sku, event.location) == key and event.id not in shop.unseen
-    )
+    seen = [event for event in shop.happened if event.id not in shop.unseen]
+    return changed(seen, sku, at) + shop.lost.get(StockKey(sku, at), 0)
 
 
-def is_hit(report: Reconciliation, planted: Planted, ids: dict[str, str]) -> Iterable[bool]:
+def changed(events: Iterable[Event], sku: str, at: str) -> int:
+    """Return by how much *events* change a shelf."""
+    return sum(event.quantity for event in events if (event.sku, event.location) == (sku, at))
+
+
+def is_hit(report: Reconciliation, planted: Planted, ids: dict[str, str]) -> Iterator[bool]:
     """Return for each explained mismatch whether its best hypothesis is what was planted."""
     site = ids.get(planted.site, planted.site)
     for mismatch in report.mismatches:
         if mismatch.explanation is not None:
             named = {(cause.kind, cause.site) for cause in mismatch.explanation.causes}
             yield named == {(planted.kind, site)}
-
-
-__all__ = ["KNOWN", "CauseKind", "booked", "counts", "is_hit", "opened"]

@@ -8,10 +8,25 @@ import attrs
 
 from tests.shops import MINUTE, Shop
 from truecount import Count, Reconciliation, Snapshot, Sold, Source, Timeline, timeline_of
+from truecount.explaining.priors import CauseKind
+from truecount.explaining.results import CommonCause
 
 
 HOSTILE = "<script>alert(1)</script>"
 HOUR = timedelta(hours=1)
+
+
+#: A cause of many, as it would be found in a larger shop.
+OLD_PUSH = CommonCause(
+    kind=CauseKind.STALE_PUSH,
+    source="etsy",
+    detail="2026-03-02 09:00 UTC",
+    fixed=9,
+    mismatches=9,
+    probability=0.999,
+    rivals=0,
+    sentence=f"{HOSTILE} does not show what changed since 2026-03-02 09:00 UTC",
+)
 
 
 @attrs.frozen
@@ -91,6 +106,7 @@ def told() -> Told:
         ],
         sources=[Source("ebay", late=timedelta(minutes=2))],
     )
+    report = attrs.evolve(inventory.explain(report), common=(OLD_PUSH,))
     line = timeline_of(inventory.history("MUG", at="berlin"), counts=counts, report=report)
     return Told(shop, report, line, plan_of(report))
 

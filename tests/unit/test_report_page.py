@@ -56,6 +56,7 @@ class TestStructure:
         assert [node.text for node in drawn.all("h1")] == ["Stock compared with the book"]
         assert [node.text for node in drawn.all("h2")] == [
             "Orders at risk",
+            "One cause for many",
             "What differs",
             "Not decided yet",
             "Over time",

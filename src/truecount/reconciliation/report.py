@@ -60,6 +60,11 @@ COLUMNS: Final = (
     "decidable_at",
     "at_risk",
     "sentence",
+    "counter",
+    "covers",
+    "cause",
+    "certainty",
+    "explanation",
 )
 
 
@@ -281,10 +286,10 @@ class Reconciliation:
     def _rows(self) -> Iterable[list[object]]:
         for each in self.mismatches:
             told = ["", " ".join(each.at_risk), each.sentence]
-            yield ["mismatch", each.kind.value, *_cells(each), *told]
+            yield ["mismatch", each.kind.value, *_cells(each), *told, *_why(each)]
         for one in self.undecided:
             until = "" if one.decidable_at is None else iso(to_instant(one.decidable_at))
-            yield ["undecided", "", *_cells(one), until, "", ""]
+            yield ["undecided", "", *_cells(one), until, *[""] * 7]
 
     def to_html(
         self,
@@ -331,6 +336,15 @@ def _cells(each: Mismatch | Undecided) -> list[object]:
     times = [iso(to_instant(moment)) for moment in each.seen_at]
     where = [each.sku, each.at, each.lot, each.source]
     return [*where, observed, *each.expected, *each.delta, *times]
+
+
+def _why(each: Mismatch) -> list[object]:
+    """Return who counted what, and why it may differ: the last columns."""
+    counted = [each.counter or "", " ".join(sorted(each.covers or ()))]
+    if each.explanation is None:
+        return [*counted, "", "", ""]
+    kinds = " ".join(cause.kind for cause in each.explanation.causes)
+    return [*counted, kinds, each.explanation.verdict.value, each.explanation.sentence]
 
 
 @attrs.define
