@@ -24,6 +24,7 @@ from truecount.cli.options import Code, Db, Json, Tenant, check_name, guarded, l
 from truecount.cli.output import Screen, numbers, text
 from truecount.errors import InvalidArgument, InvalidData
 from truecount.inventory import Inventory
+from truecount.reconciliation.kits import Recipes
 from truecount.reconciliation.mismatches import Mismatch
 from truecount.reconciliation.observations import (
     ANYBODY,
@@ -55,6 +56,9 @@ def reconcile(
     ] = Shown.AVAILABLE.value,
     complete: Annotated[
         bool, typer.Option("--complete", help="Its file should list everything in stock.")
+    ] = False,
+    no_kits: Annotated[
+        bool, typer.Option("--no-kits", help="It sells bundles only as far as they are packed.")
     ] = False,
     location: Annotated[
         str | None, typer.Option(metavar="NAME", help="Location of rows that name none.")
@@ -144,7 +148,7 @@ def reconcile(
         if seen.bad:
             _tell_bad(screen, file, seen)
             raise typer.Exit(Code.USAGE)
-        report = _compared(inventory, seen, bounds, complete=complete)
+        report = _compared(inventory, seen, bounds, complete=complete, no_kits=no_kits)
     if csv is not None:
         _write(report, csv)
     show_report(screen, report, limit)
@@ -183,7 +187,7 @@ def _times(as_of: str | None, until: str | None) -> Times:
 
 
 def _compared(
-    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool
+    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool, no_kits: bool
 ) -> Reconciliation:
     observations: list[Observation] = [*seen.counts]
     sources = [bounds]
@@ -191,7 +195,8 @@ def _compared(
         check_name(bounds.name, "source")
         observations.append(Snapshot(bounds.name, seen.levels, complete=complete))
         sources.append(Source(ANYBODY, skew=bounds.skew, late=bounds.late))
-    return inventory.reconcile(observations, sources=sources)
+    recipes: Recipes | None = {} if no_kits else None
+    return inventory.reconcile(observations, sources=sources, recipes=recipes)
 
 
 def _write(report: Reconciliation, path: Path) -> None:

@@ -350,6 +350,9 @@ def amend(
         bills |= bills_in_force(strangers, book.settings, lot)
     cart = Cart(Kind.AMEND, more, operation.at or at, lot, bills, apart and bool(bills))
     grant: Decision | Grant = Grant([], {})
+    if more and changes.freed:
+        # What it gives back it may take again, as another bundle or as single units.
+        book = _after(book, [draft(Kind.AMEND, operation, changes.freed, now)], now)
     if more:
         grant = plan(cart, book, now, policies)
     if not isinstance(grant, Grant):
