@@ -270,12 +270,12 @@ MEANT = {
     mismatches.MismatchKind.RESERVED_AS_AVAILABLE: "the level is the source's formula over what "
     "is on hand",
     mismatches.MismatchKind.STALE_SYNC: "the level was published, or would have been, before",
-    mismatches.MismatchKind.BUNDLE: "a kit's level differs while its components match",
+    mismatches.MismatchKind.BUNDLE: "a kit's level differs while the same source shows all its components, and they match",
     mismatches.MismatchKind.FOREIGN_EDIT: "the book still is what was published last, and "
     "something else is shown",
     mismatches.MismatchKind.UNKNOWN_SKU: "the ledger never saw the SKU",
     mismatches.MismatchKind.DUPLICATE_SKU: "a list has the SKU several times",
-    mismatches.MismatchKind.UNLISTED: "a complete list lacks a SKU that should show something",
+    mismatches.MismatchKind.UNLISTED: "a complete list lacks a SKU that should show something, or a kit that could be had",
     mismatches.MismatchKind.OTHER: "none of the others",
 }
 
@@ -317,6 +317,8 @@ def limits() -> str:
          "the oldest are forgotten"),
         ("sums of prefixes that a comparison lists", f"{reach.COMBINATIONS_MAX:,}",
          "the interval around them is taken, which only leaves more undecided"),
+        ("combinations of components' figures that a comparison tries for a kit",
+         f"{reach.MADE_MAX:,}", "the same"),
         ("listed mismatches of each of `unknown_sku`, `duplicate_sku`, `unlisted`",
          f"{report.LISTED_MAX:,}", "the rest are counted"),
         ("levels that match and are kept of each source that differs", f"{report.AGREEING_MAX:,}",

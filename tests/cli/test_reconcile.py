@@ -308,6 +308,23 @@ class TestBadInput:
         assert int(told.stderr) < 1_000_000  # KiB, at the most.
 
 
+class TestKits:
+    def test_bundles_are_judged_by_the_shops_recipes_unless_told_otherwise(
+        self, line: Line
+    ) -> None:
+        """A file of a channel needs no recipes; one without bundles says so."""
+        line("bundles", "define", "PAIR", "MUG=2")
+        both = line.file("both.csv", "sku,quantity\nMUG,47\nTEA,8\nPAIR,23\n")
+        singles = line.file("singles.csv", "sku,quantity\nMUG,47\nTEA,8\n")
+        words = ("--source", "etsy", "--complete")
+        assert line("reconcile", "--levels", both, *words).code == 0
+        missing = line("reconcile", "--levels", singles, *words)
+        assert (missing.code, "unlisted  PAIR" in missing.out) == (1, True)
+        assert line("reconcile", "--levels", singles, *words, "--no-kits").code == 0
+        assert line("reconcile", "--levels", both, *words, "--no-kits").code == 1
+        assert line("reconcile", "--levels", singles, *words, "--shows", "on_hand").code == 0
+
+
 #: Runs the command line and says at the end how much memory it took.
 MEASURED = """
 import resource, sys

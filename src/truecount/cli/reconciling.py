@@ -31,6 +31,7 @@ from truecount.cli.report_files import TIMELINES, ReportFiles
 from truecount.cli.report_telling import tell_plan, tell_report
 from truecount.errors import InvalidArgument
 from truecount.inventory import Inventory
+from truecount.reconciliation.kits import Recipes
 from truecount.reconciliation.observations import (
     ANYBODY,
     Formula,
@@ -65,6 +66,9 @@ def reconcile(
     ] = Shown.AVAILABLE.value,
     complete: Annotated[
         bool, typer.Option("--complete", help="Its file should list everything in stock.")
+    ] = False,
+    no_kits: Annotated[
+        bool, typer.Option("--no-kits", help="It sells bundles only as far as they are packed.")
     ] = False,
     location: Location = None,
     as_of: Annotated[
@@ -161,7 +165,7 @@ def reconcile(
         if seen.bad:
             _tell_bad(screen, file, seen)
             raise typer.Exit(Code.USAGE)
-        report = _compared(inventory, seen, bounds, complete=complete)
+        report = _compared(inventory, seen, bounds, complete=complete, no_kits=no_kits)
         if _is_explained(report, asked=explain):
             report = inventory.explain(report)
         planned = report.plan(follow=followed) if files.need_plan else None
@@ -227,7 +231,7 @@ def _times(as_of: str | None, until: str | None) -> Times:
 
 
 def _compared(
-    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool
+    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool, no_kits: bool
 ) -> Reconciliation:
     observations: list[Observation] = [*seen.counts]
     sources = [bounds]
@@ -235,7 +239,8 @@ def _compared(
         check_name(bounds.name, "source")
         observations.append(Snapshot(bounds.name, seen.levels, complete=complete))
         sources.append(Source(ANYBODY, skew=bounds.skew, late=bounds.late))
-    return inventory.reconcile(observations, sources=sources)
+    recipes: Recipes | None = {} if no_kits else None
+    return inventory.reconcile(observations, sources=sources, recipes=recipes)
 
 
 def _is_explained(report: Reconciliation, *, asked: bool | None) -> bool:

@@ -97,7 +97,9 @@ def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
     kit = of_round(kits, lines[-1].round).get(operation.sku) if lines else None
     bill = book.settings.bill(operation.sku) or (kit.bill if kit else None)
     if operation.lot is not None or bill is None:
-        return sold(operation, book, now)
+        # Single units before those that would leave a bundle of the order incomplete.
+        owners = {number for each in kits for number in each.lines}
+        return sold(operation, book, now, sorted(lines, key=lambda line: line.number in owners))
     book.settings.check(operation.at)
     wants = _of_bundle(bill, operation.at)
     if not wants.scopes <= book.wants.scopes:

@@ -58,8 +58,10 @@ class Reconciler:
         Args:
             sources: How far clocks may be off and how late reports may come, and how a
                 source makes the level it shows; those not named are exact.
-            recipes: Kit to component to quantity for one kit, flattened; the level of a kit
-                is what its components suffice for, and what is in stock of it.
+            recipes: Kit to component to quantity for one kit, nested or not, for systems
+                whose kits differ; ``{}`` for one without kits. By default the shop's own, as
+                they were in force when a level was seen, for sources that show what is
+                available: their level of a kit is what ``availability`` says.
             only: Judge these SKUs alone, for example what ``moved_since`` returns.
 
         Raises:
@@ -164,8 +166,9 @@ class Reconciler:
         """
         Return the SKUs that moved after a *position* of the ledger, and the newest position.
 
-        Keep the position beside a report: the next comparison then looks only at what may
-        have changed, and at what was not a match before.
+        A bundle has moved when anything in it has. Keep the position beside a report: the next
+        comparison then looks only at what may have changed, and at what was not a match
+        before. A bundle that was defined anew has not moved; who defines it adds it.
 
         >>> from truecount import Inventory
         >>> inventory = Inventory()
@@ -178,7 +181,7 @@ class Reconciler:
         Raises:
             InvalidQuantity: The position is not a whole number from 0.
 
-        Complexity: O(movements after it).
+        Complexity: O(movements after it), and of the components of all bundles when any moved.
         """
         last = quantities.natural(position, "position")
         skus: set[str] = set()
@@ -186,4 +189,7 @@ class Reconciler:
             while page := reader.feed(last):
                 skus.update(key.sku for _, row in page for key, _ in decode(row.body).extends)
                 last = page[-1][0]
+            settings = self._engine.settings_in(reader)
+            bills = [settings.bill(kit) for kit in settings.recipes] if skus else []
+            skus.update([bill.sku for bill in bills if bill and not skus.isdisjoint(bill.family)])
         return frozenset(skus), last

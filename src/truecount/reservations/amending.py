@@ -23,6 +23,7 @@ from truecount.model.movements import Leg
 from truecount.model.places import State
 from truecount.model.recipes import Bill
 from truecount.model.reservation_commands import Amend
+from truecount.reservations.expiring import book_without
 from truecount.reservations.granting import plan
 from truecount.reservations.lines import (
     deadline,
@@ -63,6 +64,9 @@ def amend(
         bills |= bills_in_force(strangers, book.settings, lot)
     cart = Cart(Kind.AMEND, more, operation.at or at, lot, bills, apart and bool(bills))
     grant: Decision | Grant = Grant([], {})
+    if more and changes.freed:
+        # What it gives back it may take again, as another bundle or as single units.
+        book = book_without(book, [draft(Kind.AMEND, operation, changes.freed, now)], now)
     if more:
         grant = plan(cart, book, now, policies)
     if not isinstance(grant, Grant):
