@@ -86,8 +86,17 @@ class Told(NamedTuple):
         return [m.explanation.verdict for m in self.report.mismatches if m.explanation]
 
 
-def told(luck: random.Random, storage: Storage, kind: CauseKind | None = None) -> Told:
-    """Return what the library says of a shop in which one thing went wrong."""
+#: Shelves of a shop.
+SHELVES = len(SKUS) * len(LOCATIONS)
+
+
+def told(
+    luck: random.Random,
+    storage: Storage,
+    kind: CauseKind | None = None,
+    shelves: int = SHELVES,
+) -> Told:
+    """Return what the library says of a shop in which one thing went wrong, *shelves* counted."""
     while True:
         shop = Shop(luck)
         planted = plant(shop, kind or drawn(luck, DEFAULTS))
@@ -95,7 +104,10 @@ def told(luck: random.Random, storage: Storage, kind: CauseKind | None = None) -
             break
     inventory = opened(storage)
     ids = booked(inventory, shop)
-    report = inventory.explain(inventory.reconcile(counts(shop)), known=KNOWN)
+    seen = list(counts(shop))
+    if shelves < SHELVES:
+        seen = luck.sample(seen, shelves)
+    report = inventory.explain(inventory.reconcile(seen), known=KNOWN)
     return Told(shop, inventory, planted, ids, report)
 
 
@@ -205,12 +217,12 @@ def test_explaining_writes_nothing() -> None:
             assert again == each.report
 
 
-def check_unwatched(number: int, seed: int) -> None:
+def check_unwatched(number: int, seed: int, shelves: int = SHELVES) -> None:
     """Hold that what a job writes by itself makes the book what the shelf really is."""
     luck = random.Random(seed)
     right: list[bool] = []
     for _ in range(number):
-        each = told(luck, MemoryStorage())
+        each = told(luck, MemoryStorage(), shelves=shelves)
         plan = each.report.plan().only(certainties={"confident"})
         each.inventory.repair(plan, approved_by="job")
         touched = {(line.sku, line.at) for line in plan.written}
@@ -220,7 +232,7 @@ def check_unwatched(number: int, seed: int) -> None:
                     truth = OPENING + changed(each.shop.happened, sku, at)
                     truth += sum(u for key, u in each.shop.lost.items() if key[:2] == (sku, at))
                     right.append(each.inventory.figures(sku, at=at).on_hand == truth)
-    assert len(right) >= number / 10
+    assert len(right) >= number / 20
     assert share(right) >= 0.99
 
 
@@ -229,10 +241,16 @@ def test_what_a_job_writes_by_itself_is_right() -> None:
     check_unwatched(60, 41)
 
 
+def test_what_a_job_writes_is_right_where_half_the_shelves_were_counted() -> None:
+    """The other end of a mix-up is not known, and the answer may be wrong; the write is not."""
+    check_unwatched(60, 43, shelves=SHELVES // 2)
+
+
 @pytest.mark.slow
 def test_what_a_job_writes_by_itself_is_right_over_many_shops() -> None:
-    """A thousand shops."""
-    check_unwatched(1_000, 42)
+    """Seven hundred shops counted whole, and as many counted by half."""
+    check_unwatched(700, 42)
+    check_unwatched(700, 44, shelves=SHELVES // 2)
 
 
 # --- any history --------------------------------------------------------------------------
