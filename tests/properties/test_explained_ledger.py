@@ -7,21 +7,63 @@ every shelf is counted, and two calls must say what it was.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.planted_causes import LOCATIONS, OBSERVED, SKUS, Planted, Shop, drawn, plant
+from tests.planted_causes import LOCATIONS, SKUS, Planted, Shop, drawn, plant
 from tests.planted_ledger import KNOWN, OPENING, booked, changed, counts, is_hit, opened
-from truecount import Inventory, MemoryStorage, Reconciliation, SQLiteStorage
+from tests.strategies import LOCATIONS as SEEN_AT
+from tests.strategies import LOT, START, Step, histories, new_shop, play
+from tests.strategies import SKUS as SEEN_SKUS
+from truecount import (
+    Count,
+    Formula,
+    Inventory,
+    Level,
+    MemoryStorage,
+    Reconciliation,
+    Shown,
+    Snapshot,
+    Source,
+    SQLiteStorage,
+)
 from truecount.explaining.priors import DEFAULTS, CauseKind, Certainty
+from truecount.model.places import ON_HAND, State
 from truecount.protocols.storage import Storage
 from truecount.testing.samples import dump
+
+
+COVERS = (ON_HAND - {State.PICKED}, ON_HAND, frozenset({State.SELLABLE, State.HELD}))
+
+
+@st.composite
+def counts_of_shelves(draw: st.DrawFn) -> list[Count]:
+    """Return counts of some shelves, by one or two people, at different times."""
+    return [
+        Count(
+            sku,
+            draw(st.integers(0, 9)),
+            at=at,
+            lot=draw(st.sampled_from((None, "", LOT))),
+            counted_at=START + timedelta(hours=draw(st.integers(-80, 200))),
+            covers=draw(st.sampled_from(COVERS)),
+            counter=who,
+        )
+        for sku in SEEN_SKUS
+        for at in SEEN_AT
+        for who in draw(st.sampled_from(((), ("ann",), ("ann", "bo"))))
+    ]
 
 
 class Told(NamedTuple):
@@ -44,8 +86,17 @@ class Told(NamedTuple):
         return [m.explanation.verdict for m in self.report.mismatches if m.explanation]
 
 
-def told(luck: random.Random, storage: Storage, kind: CauseKind | None = None) -> Told:
-    """Return what the library says of a shop in which one thing went wrong."""
+#: Shelves of a shop.
+SHELVES = len(SKUS) * len(LOCATIONS)
+
+
+def told(
+    luck: random.Random,
+    storage: Storage,
+    kind: CauseKind | None = None,
+    shelves: int = SHELVES,
+) -> Told:
+    """Return what the library says of a shop in which one thing went wrong, *shelves* counted."""
     while True:
         shop = Shop(luck)
         planted = plant(shop, kind or drawn(luck, DEFAULTS))
@@ -53,7 +104,10 @@ def told(luck: random.Random, storage: Storage, kind: CauseKind | None = None) -
             break
     inventory = opened(storage)
     ids = booked(inventory, shop)
-    report = inventory.explain(inventory.reconcile(counts(shop)), known=KNOWN)
+    seen = list(counts(shop))
+    if shelves < SHELVES:
+        seen = luck.sample(seen, shelves)
+    report = inventory.explain(inventory.reconcile(seen), known=KNOWN)
     return Told(shop, inventory, planted, ids, report)
 
 
@@ -163,12 +217,12 @@ def test_explaining_writes_nothing() -> None:
             assert again == each.report
 
 
-def check_unwatched(number: int, seed: int) -> None:
+def check_unwatched(number: int, seed: int, shelves: int = SHELVES) -> None:
     """Hold that what a job writes by itself makes the book what the shelf really is."""
     luck = random.Random(seed)
     right: list[bool] = []
     for _ in range(number):
-        each = told(luck, MemoryStorage())
+        each = told(luck, MemoryStorage(), shelves=shelves)
         plan = each.report.plan().only(certainties={"confident"})
         each.inventory.repair(plan, approved_by="job")
         touched = {(line.sku, line.at) for line in plan.written}
@@ -178,7 +232,7 @@ def check_unwatched(number: int, seed: int) -> None:
                     truth = OPENING + changed(each.shop.happened, sku, at)
                     truth += sum(u for key, u in each.shop.lost.items() if key[:2] == (sku, at))
                     right.append(each.inventory.figures(sku, at=at).on_hand == truth)
-    assert len(right) >= number / 10
+    assert len(right) >= number / 20
     assert share(right) >= 0.99
 
 
@@ -187,12 +241,46 @@ def test_what_a_job_writes_by_itself_is_right() -> None:
     check_unwatched(60, 41)
 
 
+def test_what_a_job_writes_is_right_where_half_the_shelves_were_counted() -> None:
+    """The other end of a mix-up is not known, and the answer may be wrong; the write is not."""
+    check_unwatched(60, 43, shelves=SHELVES // 2)
+
+
 @pytest.mark.slow
 def test_what_a_job_writes_by_itself_is_right_over_many_shops() -> None:
-    """A thousand shops."""
-    check_unwatched(1_000, 42)
+    """Seven hundred shops counted whole, and as many counted by half."""
+    check_unwatched(700, 42)
+    check_unwatched(700, 44, shelves=SHELVES // 2)
 
 
-def test_the_week_ends_when_it_was_observed() -> None:
-    """The shops are compared as of now, so that no test depends on waiting."""
-    assert told(random.Random(1), MemoryStorage()).report.at == OBSERVED
+# --- any history --------------------------------------------------------------------------
+
+
+@given(histories(8), counts_of_shelves(), st.integers(0, 12))
+@settings(max_examples=60, deadline=None)
+def test_any_report_can_be_explained(steps: list[Step], seen: list[Count], shown: int) -> None:
+    """Whatever happened, was counted and is shown: nothing else of the report changes."""
+    shop = new_shop()
+    play(shop, steps)
+    shop.clock.tick(timedelta(days=60))
+    inventory = shop.inventory
+    listing = Snapshot.of("etsy", dict.fromkeys(SEEN_SKUS, shown), complete=True)
+    shelf = Level("erp", SEEN_SKUS[0], shown, at=SEEN_AT[0])
+    sources = [Source("erp", formula=Formula(Shown.ON_HAND, safety=1))]
+    report = inventory.reconcile([*seen, listing, shelf], sources=sources)
+    before = dump(inventory.storage)
+    told_ = inventory.explain(report)
+    assert dump(inventory.storage) == before
+    bare = tuple(attrs.evolve(each, explanation=None) for each in told_.mismatches)
+    assert attrs.evolve(told_, mismatches=bare, common=()) == report
+    assert Reconciliation.from_dict(json.loads(json.dumps(told_.to_dict()))) == told_
+    assert told_.plan().id == report.plan().id
+    for each in told_.mismatches:
+        if each.explanation is not None:
+            assert each.explanation.discrepancy.delta == each.delta[0] == each.delta[1]
+            assert each.explanation.probability <= 1
+            hypotheses = each.explanation.hypotheses
+            key = each.explanation.discrepancy.key
+            for hypothesis in hypotheses:
+                changes = [n for c in hypothesis.causes for k, n in c.effects if k == key]
+                assert sum(changes) == each.delta[0]

@@ -123,6 +123,46 @@ class TestBracket:
             None,
         ]
 
+    def test_late_report_of_before_the_count_is_innocent(self) -> None:
+        """The till tells of the morning after the shelf was counted: that was refolded there."""
+        shop = traded(MUG=100)
+        morning = shop.clock.tick(MINUTE)
+        shop.clock.tick(DAY / 4)
+        shop.inventory.count("MUG", 100, at="berlin")
+        shop.clock.tick(DAY / 4)
+        late = [
+            Sold("MUG", 7, at="berlin", reference="order-5", key=f"till-{n}", occurred_at=morning)
+            for n in range(2)
+        ]
+        ids = {id_ for each in shop.inventory.record(late) for id_ in each.movements}
+        assert shop.inventory.figures("MUG").on_hand == 100
+        after = sell(shop, "MUG", 2)
+        shop.clock.tick(DAY)
+        _, why = only(explained(shop, Count("MUG", 105, at="berlin")))
+        named = {id_ for each in why.hypotheses for id_ in each.evidence}
+        assert not ids & named
+        assert why.discrepancy.delta == 7
+        _, why = only(explained(shop, Count("MUG", 100, at="berlin")))
+        assert after in {id_ for each in why.hypotheses for id_ in each.evidence}
+
+    def test_late_report_is_a_suspect_of_what_was_seen_before_the_count(self) -> None:
+        """The count settled it only from then on."""
+        shop = traded(MUG=100)
+        morning = shop.clock.tick(MINUTE)
+        seen_at = shop.clock.tick(DAY / 8)
+        shop.clock.tick(MINUTE)
+        shop.inventory.count("MUG", 93, at="berlin")
+        shop.clock.tick(DAY / 4)
+        late = [
+            Sold("MUG", 7, at="berlin", reference="order-5", key=f"till-{n}", occurred_at=morning)
+            for n in range(2)
+        ]
+        ids = {outcome.movements[-1] for outcome in shop.inventory.record(late)}
+        report = explained(shop, Count("MUG", 93, at="berlin", counted_at=seen_at))
+        _, why = only(report)
+        assert why.causes[0].kind is CauseKind.DUPLICATE
+        assert set(why.evidence) == ids
+
     def test_several_lots_agreed_when_the_last_of_them_was_counted(self) -> None:
         """The earliest of the newest counts of each lot, none if one was never counted."""
         shop = traded()
@@ -359,6 +399,22 @@ class TestCommonCause:
         report = explained(shop, Snapshot.of("etsy", shown))
         assert (len(report.mismatches), len(report.agreeing)) == (6, 4)
         assert report.common == ()
+
+    def test_rows_that_were_made_otherwise_do_not_speak_of_it(self) -> None:
+        """A level of two places beside levels of all, and a level that was read twice."""
+        shop = self.shop()
+        shown = {f"SKU-{n}": 40 + 3 * n for n in range(9)}
+        before = shop.clock()
+        shop.clock.tick(MINUTE)
+        report = explained(
+            shop,
+            Snapshot.of("etsy", shown),
+            Snapshot.of("etsy", {"SKU-9": 67}, at=["berlin", "hamburg"]),
+            Snapshot.of("etsy", {"SKU-0": 40}, seen_at=before),
+        )
+        assert {each.locations for each in report.agreeing} == {(), ("berlin", "hamburg")}
+        [common] = report.common
+        assert (common.fixed, common.mismatches, len(report.mismatches)) == (6, 6, 7)
 
     def test_channel_that_stopped_following_has_one_cause_for_all(self) -> None:
         """What sold since Monday is not shown; what did not sell agrees."""

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from truecount.errors import InvalidArgument
@@ -186,20 +187,58 @@ def _candidates(
     limit: Instant | None,
 ) -> list[Candidate]:
     """Return the movements of all keys *seen*, each once with all its effects on them."""
-    effects: dict[str, dict[StockKey, int]] = defaultdict(dict)
     places = _places(compared)
+    changes: dict[StockKey, list[_Change]] = {}
     for key, brackets in seen.items():
         if brackets:
-            after, until = _earliest(brackets), _latest(brackets)
-            for entry in entries_within(reader, key, after, until, slack):
-                if limit is not None and entry.recorded_at > limit:
-                    break
-                change = sum(entry.change[place] for place in places)
-                if change:
-                    effects[entry.movement_id][key] = change
-    rows = [row for _, row in reader.movements(effects)]
+            entries = entries_within(reader, key, _earliest(brackets), _latest(brackets), slack)
+            known = takewhile(lambda entry: limit is None or entry.recorded_at <= limit, entries)
+            moved = (_Change(entry, sum(entry.change[at] for at in places)) for entry in known)
+            changes[key] = [change for change in moved if change.units]
+    ids = dict.fromkeys(each.entry.movement_id for found in changes.values() for each in found)
+    rows = [row for _, row in reader.movements(ids)]
+    refolds = {row.id for row in rows if row.kind == Kind.REFOLD}
+    effects: dict[str, dict[StockKey, int]] = defaultdict(dict)
+    for key, found in changes.items():
+        for entry, units in _unsettled(found, refolds, _latest(seen[key])):
+            effects[entry.movement_id][key] = units
     undone = _undone(rows)
-    return [candidate_of(row, effects[row.id], keyed(row)) for row in rows if row.id not in undone]
+    return [
+        candidate_of(row, effects[row.id], keyed(row))
+        for row in rows
+        if row.id in effects and row.id not in undone
+    ]
+
+
+class _Change(NamedTuple):
+    """By how much an entry moved the compared figure."""
+
+    entry: EntryRow
+    units: int
+
+
+def _unsettled(
+    found: Sequence[_Change], refolds: Collection[str], until: datetime | None
+) -> Iterator[_Change]:
+    """
+    Return the changes of one key that were not settled by a count.
+
+    What is recorded late about the time before a count is refolded there, as the entry just
+    before it: between them they move nothing that was seen after the count, so neither can
+    be why it differs.
+    """
+    last = None if until is None else to_instant(until)
+    settled: set[int] = set()
+    for refold, late in pairwise(found):
+        is_settled = (
+            refold.entry.movement_id in refolds
+            and refold.entry.version + 1 == late.entry.version
+            and refold.units == -late.units
+            and (last is None or refold.entry.occurred_at <= last)
+        )
+        if is_settled:
+            settled |= {late.entry.version, refold.entry.version}
+    return (change for change in found if change.entry.version not in settled)
 
 
 def _earliest(brackets: Iterable[Bracket]) -> datetime | None:

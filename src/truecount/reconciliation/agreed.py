@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from truecount.ledger.anchors import ANCHOR, Anchor, anchor_of, prefix_of
-from truecount.ledger.scan import PAGE
 from truecount.model.instants import Instant, optional_datetime, to_datetime, to_instant
 from truecount.model.places import State
 from truecount.model.stock import Amounts, StockKey, never_netted
@@ -31,6 +30,8 @@ from truecount.reconciliation.windows import weights_of
 
 
 _TICK: Final = timedelta(microseconds=1)
+#: Counts read in one go: most shelves have few, and the next shelf's are of no use.
+_PAGE: Final = 16
 
 
 def counted_before(
@@ -78,7 +79,7 @@ def _anchors(reader: Reader, key: StockKey) -> Iterator[Anchor]:
     """Yield the anchors of one key, oldest first."""
     prefix = prefix_of(key)
     after = prefix
-    while page := reader.records(ANCHOR, after, PAGE):
+    while page := reader.records(ANCHOR, after, _PAGE):
         for record in page:
             if not record.id.startswith(prefix):
                 return

@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from itertools import groupby, islice
 from typing import Final, NamedTuple
 
@@ -262,11 +263,13 @@ class _Explaining:
         more there are, because each of many is less likely to be the one.
         """
         differing = alike(each.found.sku for each in several)
-        if not differing:
-            return {}
+        return _merged(differing, self._alike_in_book) if differing else {}
+
+    @cached_property
+    def _alike_in_book(self) -> dict[str, frozenset[str]]:
         skus = (sku for sku, _ in groupby(self.reader.stock(), key=lambda item: item[0].sku))
         known = list(islice(skus, ALIKE_MAX + 1))
-        return differing if len(known) > ALIKE_MAX else _merged(differing, alike(known))
+        return {} if len(known) > ALIKE_MAX else alike(known)
 
 
 def _merged(

@@ -35,7 +35,7 @@ SCHEMA: Final = 1
 
 #: Listed mismatches of a kind that is about rows the book has not got.
 LISTED_MAX: Final = 10_000
-#: Levels that match and are kept, of each source with ``AGREEING_FROM`` that do not.
+#: Levels that match and are kept of a source, an even number, and how many must differ for it.
 AGREEING_MAX: Final = 2_000
 AGREEING_FROM: Final = 5
 LIMITED: Final = frozenset(
@@ -150,8 +150,7 @@ class Sample:
             if len(self.kept) == AGREEING_MAX:
                 self.kept = self.kept[::2]
                 self.step *= 2
-            if self.seen % self.step == 0:
-                self.kept.append(value)
+            self.kept.append(value)
         self.seen += 1
 
 
