@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.shops import MINUTE, Shop
-from truecount import BundleIndex, Movement, Policy, Recipe, Returned, Sold
+from truecount import BundleIndex, Movement, Policy, Recipe, Returned, Sold, State
 from truecount.bundles.netting import limited_by
 from truecount.errors import (
     InsufficientStock,
@@ -117,6 +117,66 @@ class TestAmending:
         with pytest.raises(InsufficientStock):
             shop.inventory.amend("o", {"GIFT": 0, "MUG": 3}, key="a-1")
         assert shop.inventory.reservation("o").quantity("held") == before
+        shop.check()
+
+    def test_bundles_that_left_count_towards_the_number_asked_for(self) -> None:
+        """Three of which one is shipped: three changes nothing, two gives one back."""
+        shop = gift_shop()
+        ordered(shop, GIFT=3)
+        shop.inventory.ship("o", {"GIFT": 1}, key="parcel-1")
+        for target, allocated in ((3, 4), (2, 2), (4, 6)):
+            shop.inventory.amend("o", {"GIFT": target}, key=f"a-{target}")
+            assert shop.inventory.reservation("o").quantity("allocated")["MUG"] == allocated
+        shop.check()
+
+    def test_what_was_reserved_as_single_units_stays_so(self) -> None:
+        """More of the packed ones the order has are packed ones, though it is a bundle by now."""
+        shop = Shop({"berlin": {"GIFT": 2, "MUG": 9, "TEA": 4}})
+        ordered(shop, GIFT=1)
+        shop.inventory.bundles.define("GIFT", GIFT)
+        shop.inventory.amend("o", {"GIFT": 2}, key="a-1")
+        assert (shop.inventory.kits("o"), shop.figures("GIFT")) == ((), (0, 0, 2, 0))
+        with pytest.raises(InsufficientStock):
+            shop.inventory.amend("o", {"GIFT": 3}, key="a-2")
+        shop.check()
+
+    def test_more_of_what_is_no_bundle_any_more_reclaims_holds_that_ran_out(self) -> None:
+        """The order keeps its recipe, and so what it needs of the shelf."""
+        shop = gift_shop(berlin={"MUG": 4, "TEA": 2})
+        ordered(shop, GIFT=1)
+        shop.inventory.bundles.remove("GIFT")
+        shop.inventory.reserve({"MUG": 2}, reference="cart-2", ttl=MINUTE)
+        shop.clock.tick(2 * MINUTE)
+        more = shop.inventory.amend("o", {"GIFT": 2}, key="a-1")
+        assert more.quantity("allocated") == {"MUG": 4, "TEA": 2}
+        shop.check()
+
+
+class TestHoldingAgain:
+    def test_units_that_make_no_bundle_are_held_again_as_such(self) -> None:
+        """One mug was given back; the other and the tea ran out, and are promised again."""
+        shop = gift_shop()
+        shop.inventory.reserve({"GIFT": 1}, reference="o", ttl=MINUTE)
+        shop.inventory.release("o", {"MUG": 1}, key="r-1")
+        shop.clock.tick(2 * MINUTE)
+        shop.inventory.sweep()
+        again = shop.inventory.confirm("o", on_expired="rehold")
+        assert again.quantity("allocated") == {"MUG": 1, "TEA": 1}
+        shop.check()
+
+    def test_packed_one_that_is_gone_is_made_from_holds_that_ran_out(self) -> None:
+        """Its parts are held by a cart whose time is up: they are reclaimed for it."""
+        shop = gift_shop(berlin={"MUG": 2, "TEA": 1})
+        shop.inventory.assemble("GIFT", 1, at="berlin")
+        for sku, quantity in GIFT.items():
+            shop.inventory.receive(sku, quantity, at="berlin")
+        shop.inventory.reserve({"GIFT": 1}, reference="o", ttl=MINUTE)
+        shop.clock.tick(2 * MINUTE)
+        shop.inventory.scrap("GIFT", 1, at="berlin", state=State.SELLABLE, reason="broken")
+        shop.inventory.reserve({"MUG": 2}, reference="cart-2", ttl=MINUTE)
+        shop.clock.tick(2 * MINUTE)
+        again = shop.inventory.confirm("o", on_expired="rehold")
+        assert again.quantity("allocated") == {"GIFT": 0, "MUG": 2, "TEA": 1}
         shop.check()
 
 
@@ -290,6 +350,15 @@ class TestPlaces:
         assert gift[:3] == ("GIFT", 9, 2)
         assert mug[:4] == ("MUG", 18, 5, "at 'berlin'")
 
+    def test_bundle_put_together_from_two_places_is_shipped_as_one(self) -> None:
+        """Mugs from Berlin and tea from Hamburg are the one gift the order has."""
+        shop = gift_shop(berlin={"MUG": 2}, hamburg={"TEA": 1})
+        shop.inventory.reserve({"GIFT": 1}, reference="o", kits_apart=True)
+        shop.inventory.confirm("o")
+        shop.inventory.ship("o", {"GIFT": 1}, key="parcel-1")
+        assert [kit.shipped for kit in shop.inventory.kits("o")] == [1]
+        shop.check()
+
 
 class TestAccounts:
     def test_bundles_sold_by_two_recipes_are_two_of_the_order(self) -> None:
@@ -310,18 +379,19 @@ class TestAccounts:
         assert shop.inventory.figures("TEA").quarantine == 3
         shop.check()
 
-    def test_bundles_that_come_back_are_counted_before_single_units(self) -> None:
-        """A mug and a pair: the mug is one of the gift's, or there would be no pair left."""
-        shop = gift_shop()
-        shop.inventory.bundles.define("PAIR", {"MUG": 1})
-        ordered(shop, PAIR=1, GIFT=1)
-        shop.inventory.ship("o")
-        shop.inventory.take_back("o", {"MUG": 1, "PAIR": 1}, key="rma-1")
-        assert {kit.sku: kit.delivered for kit in shop.inventory.kits("o")} == {
-            "PAIR": 0,
-            "GIFT": 0,
-        }
-        assert shop.inventory.figures("MUG").quarantine == 2
+    @pytest.mark.parametrize("act", ["ship", "take_back"])
+    def test_bundles_that_are_named_are_taken_before_single_units(self, act: str) -> None:
+        """A mug and a pair: the mug is one of the quad's, or there would be no pair left."""
+        shop = Shop({"berlin": {"MUG": 9}})
+        shop.inventory.bundles.define("PAIR", {"MUG": 2})
+        shop.inventory.bundles.define("QUAD", {"MUG": 4})
+        ordered(shop, PAIR=1, QUAD=1)
+        if act == "take_back":
+            shop.inventory.ship("o")
+        getattr(shop.inventory, act)("o", {"MUG": 1, "PAIR": 1}, key="act-1")
+        pair, quad = shop.inventory.kits("o")
+        assert (pair.open, pair.delivered) == ((0, 1) if act == "ship" else (0, 0))
+        assert (quad.open, quad.delivered) == (0, 0), "it lost a mug"
         shop.check()
 
     @pytest.mark.parametrize("lines", [{"GIFT": 1}, {"MUG": 2, "TEA": 1}], ids=["whole", "parts"])
