@@ -18,6 +18,8 @@ The book and the world:
 ``differ``        two lists joined: in order, by hash, or only what moved (pure)
 ``comparing``     observations against one reading of the book (pure; ``intake`` before it,
                   ``book_side`` beside it, ``report`` after it)
+``agreed``        since when both sides differ, as the ledger knows it
+``explained``     what may be behind each mismatch of a report
 ``reconciler``    the shell
 
 Putting it right:

@@ -77,6 +77,16 @@ def _pack(value: int) -> int:
     return quantities.positive(value, "pack")
 
 
+def _kits_apart(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
+    return _yes_or_no(value, "kits_apart")
+
+
+def _yes_or_no(value: object, name: str) -> bool:
+    if type(value) is not bool:
+        raise InvalidArgument(name, names.shown(value), "True or False")
+    return value
+
+
 def _cap(value: int) -> int:
     return quantities.natural(value, "cap")
 
@@ -128,6 +138,9 @@ class Formula:
     at most ``cap``, never less than ``lowest`` (None: as it comes). Each step never falls
     when the figure rises, so intervals stay intervals.
 
+    With ``kits_apart`` the components of one kit may come from several locations; by default
+    each kit it shows is whole at one of them, as carts are by default.
+
     >>> Formula(safety=2, pack=6, cap=10)(45), Formula()(-3)
     (7, 0)
     """
@@ -141,6 +154,7 @@ class Formula:
         converter=optional(_cap),
     )
     lowest: int | None = attrs.field(default=0, kw_only=True, converter=optional(_shown))
+    kits_apart: bool = attrs.field(default=False, kw_only=True, converter=_kits_apart)
 
     def __call__(self, units: int) -> int:
         """Return the level shown for *units* of the figure."""
@@ -148,6 +162,15 @@ class Formula:
         if self.cap is not None:
             shown = min(shown, self.cap)
         return shown if self.lowest is None else max(shown, self.lowest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the formula as plain data, for JSON."""
+        return attrs.asdict(self) | {"shows": self.shows.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Formula:
+        """Return the formula that ``to_dict`` described; a mismatch reads its own."""
+        return cls(**data)
 
 
 @attrs.frozen
@@ -262,9 +285,7 @@ def _levels(value: Iterable[Level]) -> tuple[Level, ...]:
 
 
 def _complete(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
-    if type(value) is not bool:
-        raise InvalidArgument("complete", names.shown(value), "True or False")
-    return value
+    return _yes_or_no(value, "complete")
 
 
 @attrs.frozen

@@ -123,6 +123,11 @@ def _from_anywhere(
         if (found := {sku: units for sku, units in shelf.items() if units})
     }
     shares = shares_of(_summed(owed), offers, cart.at, book.settings, policies)
+    given = _given(shares)
+    if given != _summed(owed):
+        # A policy of the shop leaves units where they are: only what the rest makes is granted.
+        served = serve(cart.wanted, cart.bills, given)
+        owed = _owed(cart, served)
     granted = list(_taken(shares, owed, book, now))
     short = {sku: units - served.lines.get(sku, 0) for sku, units in cart.wanted.items()}
     lacks = {
@@ -151,6 +156,13 @@ def _summed(owed: _Owed) -> dict[str, int]:
         for sku, quantity in units.items():
             total[sku] = total.get(sku, 0) + quantity
     return total
+
+
+def _given(shares: Sequence[Share]) -> dict[str, int]:
+    given: dict[str, int] = {}
+    for sku, _, quantity in shares:
+        given[sku] = given.get(sku, 0) + quantity
+    return given
 
 
 def _taken(

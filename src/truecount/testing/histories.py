@@ -78,7 +78,7 @@ class History:
     """
     Notes calls of several threads to inventories over one storage.
 
-    >>> from truecount.model.operations import Received
+    >>> from truecount import Received
     >>> inventory = Inventory()
     >>> inventory.locations.add("berlin")
     >>> history = History()
