@@ -52,7 +52,7 @@ def test_an_open_host_transaction_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 EDITS = {
-    "UPDATE truecount_stock SET sellable = sellable + 1": r"got 1:\n.*'MUG'.*stock row.*sellable 5",
+    "UPDATE truecount_stock SET sellable = sellable + 1": r"'MUG'.*stock row.*sellable 4.*sellable 5",
     "DELETE FROM truecount_entry WHERE version = 2": r"'MUG' at 'berlin'.*version 2",
     "DELETE FROM truecount_movement WHERE position = 1": r"position",
 }
@@ -94,7 +94,7 @@ class Silent(Inventory):
 
 
 @pytest.mark.parametrize(
-    ("kind", "seen"), [(Liar, "the figures of .*MUG"), (Silent, "no finding names.*TEA")]
+    ("kind", "seen"), [(Liar, "figures of .*MUG"), (Silent, "no finding names.*TEA")]
 )
 def test_what_is_told_is_checked_although_what_is_stored_is_right(
     kind: type[Inventory], seen: str
