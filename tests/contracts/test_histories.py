@@ -257,6 +257,10 @@ class TestRealThreads:
         """Threads over one SQLite file see one order."""
         race(SQLiteStorage(tmp_path / "shop.db", synchronous="OFF"))
 
+    def test_postgres_is_linearizable(self, make_postgres: Callable[[], Storage]) -> None:
+        """Connections whose writers do not wait for each other see one order for each key."""
+        race(make_postgres())
+
     def test_a_storage_without_locks_is_caught(self) -> None:
         """Units that do not exclude each other lose updates, and the chain shows it."""
         with pytest.raises(AssertionError, match=r"an update was lost|did not see the version"):
