@@ -13,7 +13,13 @@ import pytest
 
 from tests.broad_day import day, morning, prepare
 from truecount import Inventory, MemoryStorage, SQLiteStorage
-from truecount.errors import HoldExpired, OutcomeUnknown, Retryable, StorageUnavailable
+from truecount.errors import (
+    HoldExpired,
+    OutcomeUnknown,
+    Retryable,
+    StorageUnavailable,
+    UnknownLocation,
+)
 from truecount.protocols.storage import Storage
 from truecount.testing import (
     Crash,
@@ -81,6 +87,18 @@ class TestEveryFault:
 
         with pytest.raises(AssertionError, match="lets errors of the storage through"):
             every_fault(MemoryStorage, hiding, prepare=prepare)
+
+
+def test_a_scenario_that_is_wrong_by_itself_says_so() -> None:
+    """An error that no fault made is the scenario's own, and is raised as it is."""
+    with pytest.raises(UnknownLocation):
+        every_fault(MemoryStorage, receive_keyed)
+
+
+def test_whoever_is_always_busy_is_told_after_a_while() -> None:
+    """A scenario that never gets through is not repeated for ever."""
+    with pytest.raises(AssertionError, match="expected to be done, got 1000 failures"):
+        while_busy(MemoryStorage, receive_keyed, seed=1, share=1.0, prepare=prepare)
 
 
 def receive_keyed(inventory: Inventory, clock: ManualClock) -> None:

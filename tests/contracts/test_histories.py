@@ -16,14 +16,18 @@ import attrs
 import pytest
 
 from truecount import Inventory, MemoryStorage, Received, Release, Reserve, SQLiteStorage
+from truecount.errors import OutcomeUnknown
 from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, extend
 from truecount.protocols.storage import Changes, Storage
 from truecount.testing import (
     CountingIds,
     Event,
+    FailAt,
+    FaultyStorage,
     History,
     Ledger,
     ManualClock,
+    Moment,
     check_history,
     unexplained,
 )
@@ -43,6 +47,13 @@ def ledger(*changes: int, before: tuple[str, ...] = ()) -> Ledger:
         chain.append(entry)
     ids = {entry.movement_id for entry in chain}
     return Ledger(chains={MUG: chain}, movements=ids, before=before)
+
+
+def spoilt(**words: Any) -> Ledger:
+    """Return a ledger of two entries, the second one wrong."""
+    stored = ledger(5, -2)
+    first, second = stored.chains[MUG]
+    return attrs.evolve(stored, chains={MUG: [first, second._replace(**words)]})
 
 
 def wrote(number: int, began: int, ended: int, **more: Any) -> Event:
@@ -129,6 +140,16 @@ BAD = {
         r"write 2 .* expected its movement 'm2' in the ledger, got nothing",
     ),
     "a write nobody asked for": ([], ledger(5), r"'m1': expected a call that wrote it"),
+    "a version there twice": (
+        [wrote(1, 1, 2), wrote(2, 3, 4)],
+        spoilt(version=1),
+        r"expected version 2, got 1 .*'m2'.*: an update was lost",
+    ),
+    "a version that forgot the one before": (
+        [wrote(1, 1, 2), wrote(2, 3, 4)],
+        spoilt(after=(-2, 0, 0, 0, 0, 0, 0, 0)),
+        r"version 2: expected figures \(3, .*got \(-2, .*did not see the version before",
+    ),
     "one key with two effects": (
         [wrote(1, 1, 2), wrote(2, 3, 4, key="k1")],
         ledger(5, 5),
@@ -191,6 +212,23 @@ def some_order_explains(events: list[Event], stored: Ledger) -> bool:
         else:
             return True
     return False
+
+
+def test_a_lost_reply_is_noted_and_settled_by_what_is_stored() -> None:
+    """A call that never learned its answer is explained by the outcome that is there."""
+    lost = FailAt(1, Moment.AFTER, "commit", lambda _: OutcomeUnknown("asn-1", "no reply"))
+    storage = FaultyStorage(MemoryStorage())
+    shop = Inventory(storage)
+    shop.locations.add("berlin")
+    storage.plan = lost
+    history = History()
+    receipt = Received("MUG", 5, at="berlin", key="asn-1")
+    with pytest.raises(OutcomeUnknown):
+        history.submit(shop, receipt)
+    assert history.figures(shop, "MUG", at="berlin").on_hand == 5
+    assert history.submit(shop, receipt).replayed
+    assert [event.unknown for event in history.events] == [True, False, False]
+    check_history(history, storage)
 
 
 # --- real threads ------------------------------------------------------------------------
