@@ -138,8 +138,9 @@ class TestFollow:
         [
             ({}, a_leg(1, SHELF, HELD), "was never opened"),
             ({1: a_line()}, a_leg(1, SHELF, HELD)._replace(sku="TEA"), "not StockKey"),
+            ({1: a_line()}, a_leg(1, SHELF, HELD)._replace(sku="JAR"), "not StockKey"),
         ],
-        ids=["no line", "another key"],
+        ids=["no line", "a later key", "an earlier key"],
     )
     def test_a_leg_of_a_wrong_line_is_told(
         self, lines: dict[int, LineRow], leg: Leg, problem: str
