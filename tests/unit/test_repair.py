@@ -168,6 +168,18 @@ class TestPlan:
         shop.inventory.repair(report.plan(), approved_by="sam")
         assert shop.inventory.figures("MUG", at="berlin", lot="L-1").on_hand == 3
 
+    def test_units_in_no_lot_found_beside_lots_are_written_as_a_difference(self) -> None:
+        """Of what never had units without a lot, the ledger takes no count of none."""
+        shop = stocked(TEA=1)
+        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        now = shop.clock.tick(MINUTE)
+        seen = Count("MUG", 2, at="berlin", lot="", counted_at=now)
+        plan = shop.inventory.reconcile([seen]).plan()
+        assert actions(plan) == [("adjust", "MUG")]
+        assert shop.inventory.repair(plan, approved_by="sam").skipped == {}
+        assert shop.inventory.figures("MUG", at="berlin", lot="").on_hand == 2
+        assert shop.inventory.reconcile([seen]).ok
+
     def test_figure_that_moved_meanwhile_is_looked_at(self) -> None:
         """By how much it differs is not known to the unit, so nothing is written."""
         shop = stocked(MUG=5)
