@@ -58,8 +58,8 @@ class Basis:
         covers: The states whose units were seen.
         as_of: When it is dated: before the observation, for certain.
         until: The last time at which something dated may have been seen.
-        is_exact: Whether the ledger's figure as of then is the one compared with, and the
-            ledger takes a count of it; else only the difference can be written.
+        is_exact: Whether the ledger's figure as of then is the one compared with; else only
+            the difference can be written, not the quantity.
         versions: Each lot seen, and the version its key had when the book was read.
         all_lots: Whether every lot at the location was seen.
         recounted_at: When a newer count that stands was taken; None for none.
@@ -159,18 +159,17 @@ def basis_of(
     if lot is None:
         return None
     row = {key.lot: each for key, each in rows}.get(lot, EMPTY_ROW)
+    if not lot and not row.version and _lies_in_lots(reader, seen):
+        return None
     newer = newest_count(_since(reader, rows, as_of), as_of)
-    all_lots = not isinstance(seen, Count) or seen.lot is None
-    figure = sum(_covered(covers, amounts) for amounts in past.values())
     return Basis(
         lot=lot,
         covers=covers,
         as_of=to_datetime(as_of),
         until=to_datetime(seen_until(clocks, span)),
-        # Of units in no lot, where there never were any, the ledger takes no count beside lots.
-        is_exact=figure == expected and (all_lots or bool(lot or row.version)),
+        is_exact=sum(_covered(covers, amounts) for amounts in past.values()) == expected,
         versions=tuple((key.lot, each.version) for key, each in rows),
-        all_lots=all_lots,
+        all_lots=not isinstance(seen, Count) or seen.lot is None,
         recounted_at=optional_datetime(newer),
         on_hand=row.on_hand,
         sellable=row.sellable,
@@ -207,6 +206,12 @@ def _written_to(lot: str | None, rows: Rows, past: Mapping[str, Amounts]) -> str
     if len(known) > 1:
         return "" if not lots and "" in known else None
     return known[0] if known else ""
+
+
+def _lies_in_lots(reader: Reader, seen: Count | Level) -> bool:
+    """Return whether all there is lies in lots, so that units of none were of one of them."""
+    places = {seen.at} if isinstance(seen, Count) else seen.at or frozenset()
+    return any(key.location in places and row.on_hand for key, row in reader.stock(seen.sku))
 
 
 def _since(reader: Reader, rows: Rows, instant: Instant) -> Iterator[Written]:
