@@ -16,7 +16,7 @@ from truecount import Export, Import, Inventory, Policy, Sold, SQLiteStorage, St
 from truecount.ledger import exchange
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.operations import Put
-from truecount.model.settings import JOURNAL
+from truecount.model.settings import GENERATION, JOURNAL
 from truecount.protocols.storage import Storage
 from truecount.testing import CountingIds, ManualClock
 
@@ -84,7 +84,7 @@ def everything(inventory: Inventory) -> list[Any]:
                 [
                     (record.id, record.body)
                     for record in reader.records(space)
-                    if (space, record.id) != JOURNAL  # It tells of generations, which are new.
+                    if (space, record.id) not in (GENERATION, JOURNAL)  # A copy counts its own.
                 ]
                 for space in reader.spaces()
             ],

@@ -54,7 +54,7 @@ from truecount.ledger.scan import (
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.names import shown
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES
+from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES, generation_after
 from truecount.protocols.storage import Changes, Locked, Reader, Record, Unit, Wants
 
 
@@ -171,8 +171,8 @@ def _values(
             progress(counts.movements, total)
     for space in reader.spaces():
         for record in records_of(reader, space):
-            if (record.space, record.id) == JOURNAL:
-                continue  # It tells of generations, which a copy counts for itself.
+            if (record.space, record.id) in (GENERATION, JOURNAL):
+                continue  # They tell of generations, which a copy counts for itself.
             counts.records += 1
             plain = _plain(record)
             del plain["version"]
@@ -466,10 +466,18 @@ class _Arrival:
             name = (row.space, row.id)
             if name in changed:
                 raise _bad(number, f"record {row.space} {row.id!r} came before")
+            if name == GENERATION:
+                continue  # Of files written before it was left out.
             if name not in known or known[name].body != row.body:
                 changed[name] = row
-        if any(space in RULE_SPACES for space, _ in changed):
-            changed[GENERATION] = Record(*GENERATION, 1, encode({}))
+        rules = [row for row in changed.values() if row.space in RULE_SPACES]
+        if rules:
+            before = known.get(GENERATION)
+            made = generation_after(
+                None if before is None else json.loads(before.body),
+                [(row.space, row.id, json.loads(row.body)) for row in rules],
+            )
+            changed[GENERATION] = Record(*GENERATION, 1, encode(made))
         stepped = [
             record._replace(version=known[name].version + 1 if name in known else 1)
             for name, record in changed.items()

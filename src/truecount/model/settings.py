@@ -2,17 +2,22 @@
 The shop rules of one tenant in one piece: locations in their order, policies, recipes.
 
 Kept as documents (spaces ``location``, ``policy`` and ``recipe``) under one generation, the
-version of the document ("settings", "generation"). Every write reads that version inside its
-own transaction; whoever holds older settings reads anew what has changed since, so no
-decision is ever made on rules that had changed. What has changed is told by a second
-document, the journal: it is looked at only then, so it costs a write nothing.
+document ("settings", "generation"). Every write reads it inside its own transaction; whoever
+holds other settings reads anew what has changed since, so no decision is ever made on rules
+that had changed. What has changed is told by a second document, the journal: it is looked at
+only then, so it costs a write nothing.
+
+A generation is known by its number and by a digest of all that led to it. The number alone
+would not do: a host may roll back the change that made it, and another change then makes
+another generation of the same number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -33,15 +38,22 @@ RECIPE_HISTORY: Final = "recipe_history"
 RULE_SPACES: Final = (LOCATION, POLICY, RECIPE)
 #: Names of changed documents the journal keeps: as many as one call can change.
 JOURNAL_MAX: Final = 1000
+_DIGEST: Final = 16
 #: Generations it keeps them for: a bulk import is not carried along for ever.
 JOURNAL_GENERATIONS: Final = 16
+
+
+#: What a generation is known by: the version of its document, and the text of that.
+Mark: TypeAlias = tuple[int, str]
+#: Before any rule was made.
+NO_RULES: Final[Mark] = (0, "")
 
 
 @attrs.define(eq=False)
 class Settings:
     """Locations by name with their priority (lower first), policies by scope, recipes."""
 
-    generation: int
+    mark: Mark
     locations: dict[str, int]
     policies: dict[str, Policy]
     #: Recipes in force, by bundle.
@@ -87,8 +99,13 @@ class Settings:
             found = self._bills[sku] = bill_of(sku, self.recipes)
         return found
 
+    @property
+    def generation(self) -> int:
+        """Which generation of the rules they are."""
+        return self.mark[0]
+
     def changed(
-        self, generation: int, documents: Mapping[tuple[str, str], dict[str, Any] | None]
+        self, mark: Mark, documents: Mapping[tuple[str, str], Mapping[str, Any] | None]
     ) -> Settings:
         """
         Return these settings with *documents* replaced; these stay as they are.
@@ -105,7 +122,7 @@ class Settings:
         for (space, name), body in documents.items():
             if space in kept:
                 _READ[space](kept[space], name, body)
-        return Settings(generation, kept[LOCATION], kept[POLICY], kept[RECIPE])
+        return Settings(mark, kept[LOCATION], kept[POLICY], kept[RECIPE])
 
     def _resolve(self, sku: str, location: str) -> tuple[Policy, int]:
         policy = BUILT_IN
@@ -152,17 +169,17 @@ def scope_of(*, sku: str = "", location: str = "") -> str:
     return f"location:{location}" if location else DEFAULT_SCOPE
 
 
-def _read_location(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+def _read_location(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
     if body is not None:
         into[name] = int(body["priority"])
 
 
-def _read_policy(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+def _read_policy(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
     if body is not None:
         into[name] = Policy.from_dict(body)
 
 
-def _read_recipe(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+def _read_recipe(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
     recipe = Recipe.from_dict(name, body) if body is not None else None
     if recipe is not None and not recipe.is_removed:
         into[name] = recipe
@@ -174,10 +191,25 @@ _READ: Final = {LOCATION: _read_location, POLICY: _read_policy, RECIPE: _read_re
 
 
 def settings_from(
-    generation: int, documents: Mapping[tuple[str, str], dict[str, Any] | None]
+    mark: Mark, documents: Mapping[tuple[str, str], Mapping[str, Any] | None]
 ) -> Settings:
     """Return the settings that stored documents (space, id) describe."""
-    return Settings(generation, {}, {}).changed(generation, documents)
+    return Settings(mark, {}, {}).changed(mark, documents)
+
+
+def generation_after(
+    body: Mapping[str, Any] | None, documents: Iterable[tuple[str, str, Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """
+    Return the document of the generation that *documents* make of the one before.
+
+    >>> one = generation_after(None, [("location", "berlin", {"priority": 0})])
+    >>> one == generation_after(None, [("location", "hamburg", {"priority": 0})])
+    False
+    """
+    before = "" if body is None else body.get("digest", "")
+    made = encode((before, sorted((space, id_, encode(new)) for space, id_, new in documents)))
+    return {"digest": blake2b(made.encode(), digest_size=_DIGEST).hexdigest()}
 
 
 # --- what has changed since -------------------------------------------------------------
