@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import attrs
 import typer
 
 from truecount.cli.csv_file import Sheet, rows_of, sheet_of
@@ -51,8 +52,8 @@ def reconcile(
         str, typer.Option(metavar="NAME", help="Which system shows the levels.")
     ] = "other",
     shows: Annotated[
-        str, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
-    ] = Shown.AVAILABLE.value,
+        str | None, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
+    ] = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Its file should list everything in stock.")
     ] = False,
@@ -68,11 +69,13 @@ def reconcile(
         typer.Option(metavar="TIME", help="Or at some moment from --as-of until then."),
     ] = None,
     skew: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off.")
-    ] = 0,
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off; default: 0."),
+    ] = None,
     late: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, help="How late any report may come.")
-    ] = 0,
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How late any report may come; default: 0."),
+    ] = None,
     constants: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="COLUMN=VALUE", help="What an empty cell means."),
@@ -113,12 +116,7 @@ def reconcile(
     """
     screen = Screen(as_json=as_json)
     file = _one_of(counts, levels)
-    bounds = Source(
-        source if levels else ANYBODY,
-        skew=timedelta(seconds=skew),
-        late=timedelta(seconds=late),
-        formula=Formula(_shown(shows)),
-    )
+    bounds = _bounds(skew, late, shows)
     sheet = sheet_of(file, encoding, None if delimiter is None else delimiter_of(delimiter))
     said = {**pairs_of("--set", constants), "kind": "count"}
     if location is not None:
@@ -144,7 +142,7 @@ def reconcile(
         if seen.bad:
             _tell_bad(screen, file, seen)
             raise typer.Exit(Code.USAGE)
-        report = _compared(inventory, seen, bounds, complete=complete)
+        report = _compared(inventory, seen, bounds, source if levels else None, complete=complete)
     if csv is not None:
         _write(report, csv)
     show_report(screen, report, limit)
@@ -160,6 +158,18 @@ def _one_of(counts: Path | None, levels: Path | None) -> Path:
         return levels
     seen = "neither --counts nor --levels" if counts is None else "both --counts and --levels"
     raise InvalidArgument("reconcile with", seen, "one file to compare with")
+
+
+def _bounds(skew: int | None, late: int | None, shows: str | None) -> dict[str, Any]:
+    """Return what the call says of its sources; the rest is as the shop says."""
+    words: dict[str, Any] = {}
+    if skew is not None:
+        words["skew"] = timedelta(seconds=skew)
+    if late is not None:
+        words["late"] = timedelta(seconds=late)
+    if shows is not None:
+        words["formula"] = Formula(_shown(shows))
+    return words
 
 
 def _shown(value: str) -> Shown:
@@ -183,15 +193,28 @@ def _times(as_of: str | None, until: str | None) -> Times:
 
 
 def _compared(
-    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool
+    inventory: Inventory,
+    seen: Seen,
+    bounds: dict[str, Any],
+    source: str | None,
+    *,
+    complete: bool,
 ) -> Reconciliation:
     observations: list[Observation] = [*seen.counts]
-    sources = [bounds]
-    if bounds.name != ANYBODY:
-        check_name(bounds.name, "source")
-        observations.append(Snapshot(bounds.name, seen.levels, complete=complete))
-        sources.append(Source(ANYBODY, skew=bounds.skew, late=bounds.late))
-    return inventory.reconcile(observations, sources=sources)
+    clocks = {word: value for word, value in bounds.items() if word != "formula"}
+    asked = {ANYBODY: clocks}
+    if source is not None:
+        check_name(source, "source")
+        observations.append(Snapshot(source, seen.levels, complete=complete))
+        asked[source] = bounds
+    known = {each.name: each for each in inventory.sources}
+    otherwise = known.get(ANYBODY, Source(ANYBODY))
+    described = [
+        attrs.evolve(known.get(name, otherwise), name=name, **words)
+        for name, words in asked.items()
+        if words
+    ]
+    return inventory.reconcile(observations, sources=described)
 
 
 def _write(report: Reconciliation, path: Path) -> None:

@@ -1,11 +1,11 @@
 """
-The shop rules of one tenant in one piece: locations in their order, policies, recipes.
+The shop rules of one tenant in one piece: locations in order, policies, recipes, sources.
 
-Kept as documents (spaces ``location``, ``policy`` and ``recipe``) under one generation, the
-document ("settings", "generation"). Every write reads it inside its own transaction; whoever
-holds other settings reads anew what has changed since, so no decision is ever made on rules
-that had changed. What has changed is told by a second document, the journal: it is looked at
-only then, so it costs a write nothing.
+Kept as documents (spaces ``location``, ``policy``, ``recipe`` and ``source``) under one
+generation, the document ("settings", "generation"). Every write reads it inside its own
+transaction; whoever holds other settings reads anew what has changed since, so no decision is
+ever made on rules that had changed. What has changed is told by a second document, the
+journal: it is looked at only then, so it costs a write nothing.
 
 A generation is known by its number and by a digest of all that led to it. The number alone
 would not do: a host may roll back the change that made it, and another change then makes
@@ -25,6 +25,7 @@ from truecount.errors import UnknownLocation
 from truecount.model.movements import encode
 from truecount.model.policy import BUILT_IN, Policy
 from truecount.model.recipes import Bill, Recipe, bill_of
+from truecount.model.sources import Source
 
 
 GENERATION: Final = ("settings", "generation")
@@ -34,8 +35,11 @@ POLICY: Final = "policy"
 #: The recipe in force of each bundle; its older versions, which nothing decides on, beside it.
 RECIPE: Final = "recipe"
 RECIPE_HISTORY: Final = "recipe_history"
+#: What is said of each source now; what was said before, beside it.
+SOURCE: Final = "source"
+SOURCE_HISTORY: Final = "source_history"
 #: Documents that are shop rules: to change one is to begin a new generation.
-RULE_SPACES: Final = (LOCATION, POLICY, RECIPE)
+RULE_SPACES: Final = (LOCATION, POLICY, RECIPE, SOURCE)
 #: Names of changed documents the journal keeps: as many as one call can change.
 JOURNAL_MAX: Final = 1000
 _DIGEST: Final = 16
@@ -51,13 +55,15 @@ NO_RULES: Final[Mark] = (0, "")
 
 @attrs.define(eq=False)
 class Settings:
-    """Locations by name with their priority (lower first), policies by scope, recipes."""
+    """Locations by name with their priority (lower first), policies by scope, and the rest."""
 
     mark: Mark
     locations: dict[str, int]
     policies: dict[str, Policy]
     #: Recipes in force, by bundle.
     recipes: dict[str, Recipe] = attrs.field(factory=dict)
+    #: How far whom can be trusted, by name.
+    sources: dict[str, Source] = attrs.field(factory=dict)
     _bills: dict[str, Bill] = attrs.field(factory=dict, init=False)
     #: Policies in force, and the floors they set, by SKU and location.
     _resolved: dict[tuple[str, str], tuple[Policy, int]] = attrs.field(factory=dict, init=False)
@@ -110,19 +116,21 @@ class Settings:
         """
         Return these settings with *documents* replaced; these stay as they are.
 
-        Complexity: O(locations, policies or recipes, whichever are among the documents).
+        Complexity: O(locations, policies, recipes or sources, whichever are among the
+        documents).
         """
         kept: dict[str, dict[str, Any]] = {
             LOCATION: self.locations,
             POLICY: self.policies,
             RECIPE: self.recipes,
+            SOURCE: self.sources,
         }
         for space in {space for space, _ in documents} & kept.keys():
             kept[space] = dict(kept[space])
         for (space, name), body in documents.items():
             if space in kept:
                 _READ[space](kept[space], name, body)
-        return Settings(mark, kept[LOCATION], kept[POLICY], kept[RECIPE])
+        return Settings(mark, *(kept[space] for space in RULE_SPACES))
 
     def _resolve(self, sku: str, location: str) -> tuple[Policy, int]:
         policy = BUILT_IN
@@ -151,6 +159,16 @@ def past_recipe(sku: str, version: int) -> str:
     '["GIFT-SET",2]'
     """
     return encode((sku, version))
+
+
+def past_source(name: str, version: int) -> str:
+    """
+    Return the document id of one version of what was said of a source.
+
+    >>> past_source("etsy", 2)
+    '["etsy",2]'
+    """
+    return encode((name, version))
 
 
 #: The scope of the policy that holds everywhere.
@@ -187,7 +205,19 @@ def _read_recipe(into: dict[str, Any], name: str, body: Mapping[str, Any] | None
         into.pop(name, None)
 
 
-_READ: Final = {LOCATION: _read_location, POLICY: _read_policy, RECIPE: _read_recipe}
+def _read_source(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
+    if body is not None and body["said"] is not None:
+        into[name] = Source.from_dict(name, body["said"])
+    else:
+        into.pop(name, None)
+
+
+_READ: Final = {
+    LOCATION: _read_location,
+    POLICY: _read_policy,
+    RECIPE: _read_recipe,
+    SOURCE: _read_source,
+}
 
 
 def settings_from(

@@ -9,7 +9,8 @@ The book alone:
 
 The book and the world:
 
-``observations``  what others saw, and how far they can be trusted (pure)
+``observations``  what others saw (pure)
+``sources``       how far they can be trusted: a shop rule (pure, and its shell)
 ``reach``         which values a figure may have shown meanwhile: arithmetic (pure)
 ``verdicts``      match, mismatch, undecided until a named time (pure)
 ``windows``       the book's side: what was seen for certain, and what perhaps (pure)

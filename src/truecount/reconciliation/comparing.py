@@ -70,7 +70,8 @@ def compare(
     Compare what was observed with what *reader* shows; nothing is written.
 
     Args:
-        sources: The bounds of those who stamp and show; others are exact.
+        sources: The bounds of those who stamp and show, before what the shop says of them;
+            others are exact.
         recipes: Kit to component to quantity, flattened; a kit's level is made of them.
         only: Judge these SKUs alone: those that may have changed since last time.
 
@@ -84,7 +85,7 @@ def compare(
     for source in described:
         for location in sorted(source.at or ()):
             settings.check(location)
-    clocks = Clocks(by_name)
+    clocks = Clocks({**settings.sources, **by_name})
     intake = Intake(settings, clocks, now)
     intake.add_all(observations, only)
     view = View(reader, settings, now, {}, frozenset(), lambda _stem: None)

@@ -55,7 +55,8 @@ class Reconciler:
 
         Args:
             sources: How far clocks may be off and how late reports may come, and how a
-                source makes the level it shows; those not named are exact.
+                source makes the level it shows: each in place of what ``inventory.sources``
+                says of its name. Who is in neither is exact.
             recipes: Kit to component to quantity for one kit, flattened; the level of a kit
                 is what its components suffice for, and what is in stock of it.
             only: Judge these SKUs alone, for example what ``moved_since`` returns.

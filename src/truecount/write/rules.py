@@ -2,7 +2,7 @@
 The shop rules of a tenant, read and changed under their one generation.
 
 Who calls whom: ``apply`` and ``Engine`` read them when the generation they know is not the
-stored one; rules that change a location, a policy or a recipe put what
+stored one; rules that change a location, a policy, a recipe or a source put what
 :func:`next_generation` returns beside it.
 """
 
@@ -40,7 +40,7 @@ def read_settings(reader: Reader, mark: Mark, known: Settings) -> Settings:
     *known* are rules that were committed once: what was made of them since is the journal's.
 
     Complexity: O(documents changed since *known*) reads when the journal tells them, else
-    O(locations + policies + recipes).
+    O(locations + policies + recipes + sources).
     """
     if known.mark == mark:
         return known
