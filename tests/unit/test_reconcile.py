@@ -549,6 +549,81 @@ class TestBounds:
         assert shop.inventory.reconcile([count]).undecided
 
 
+class TestSuperseded:
+    def test_level_shown_anew_counts_no_more(self) -> None:
+        """Of two lists of one source the later one counts; nothing is published twice."""
+        shop = stocked(MUG=5, TEA=2)
+        first, last = shop.clock.now, shop.clock.tick(MINUTE)
+        lists = [
+            Snapshot.of("etsy", {"MUG": 7, "TEA": 9}, seen_at=first),
+            Snapshot.of("etsy", {"MUG": 6, "TEA": 2}, seen_at=last),
+            Snapshot.of("ebay", {"MUG": 8}, seen_at=last),
+        ]
+        report = shop.inventory.reconcile(lists)
+        told = {(m.sku, m.source, m.observed): m.superseded_at for m in report.mismatches}
+        assert told == {
+            ("MUG", "etsy", 7): last,
+            ("TEA", "etsy", 9): last,
+            ("MUG", "etsy", 6): None,
+            ("MUG", "ebay", 8): None,
+        }
+        assert {(m.source, m.observed) for m in report.standing} == {("etsy", 6), ("ebay", 8)}
+        plan = report.plan()
+        assert [(line.sku, line.observed) for line in plan.lines] == [("MUG", 8), ("MUG", 6)]
+        assert {each.reason for each in plan.left} == {
+            "it was shown anew, as of 2026-03-02 09:02 UTC"
+        }
+        sentence = next(m.sentence for m in report.mismatches if m.sku == "TEA")
+        assert sentence.endswith("superseded by what it showed of 2026-03-02 09:02 UTC")
+
+    def test_lists_whose_times_overlap_both_count(self) -> None:
+        """Nobody knows which of them is the later one."""
+        shop = stocked(MUG=5)
+        first, last = shop.clock.now, shop.clock.tick(MINUTE)
+        lists = [
+            Snapshot.of("etsy", {"MUG": 7}, seen_at=first, seen_until=last),
+            Snapshot.of("etsy", {"MUG": 6}, seen_at=last),
+        ]
+        assert len(shop.inventory.reconcile(lists).standing) == 2
+
+    def test_list_of_other_places_supersedes_nothing(self) -> None:
+        """It says nothing of the same."""
+        shop = stocked(MUG=5)
+        first, last = shop.clock.now, shop.clock.tick(MINUTE)
+        lists = [
+            Snapshot.of("erp", {"MUG": 7}, at="berlin", seen_at=first),
+            Snapshot.of("erp", {"MUG": 6}, at="hamburg", seen_at=last),
+        ]
+        assert len(shop.inventory.reconcile(lists).standing) == 2
+
+    @pytest.mark.parametrize("lot", [None, "", "L-1"])
+    def test_count_before_one_that_stands_counts_no_more(self, lot: str | None) -> None:
+        """The verdict says so whether or not it could have been written; undone, it counts."""
+        shop = stocked(TEA=1)
+        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        counted_at = shop.clock.tick(MINUTE)
+        recounted_at = shop.clock.tick(MINUTE)
+        newer = shop.inventory.count("MUG", 4, at="berlin", lot="L-1")
+        shop.clock.tick(MINUTE)
+        seen = Count("MUG", 3, at="berlin", lot=lot, counted_at=counted_at)
+        [found] = shop.inventory.reconcile([seen]).mismatches
+        expected = None if lot == "" else recounted_at
+        assert found.superseded_at == expected
+        assert ("superseded by a count of" in found.sentence) == (lot != "")
+        assert shop.inventory.reconcile([seen]).plan().written == ()
+        shop.inventory.undo(newer.movement_id, reason="another shelf")
+        [found] = shop.inventory.reconcile([seen]).mismatches
+        assert found.superseded_at is None
+
+    def test_report_that_was_stored_before_there_was_such_a_word_is_read(self) -> None:
+        """A report of an older version has no newer observation to tell of."""
+        shop = stocked(MUG=5)
+        report = shop.inventory.reconcile([Count("MUG", 3, at="berlin")])
+        stored = report.to_dict()
+        del stored["mismatches"][0]["superseded_at"]
+        assert Reconciliation.from_dict(stored) == report
+
+
 class TestReport:
     def report(self) -> Reconciliation:
         """Return a report with one of everything."""

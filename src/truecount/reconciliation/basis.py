@@ -161,7 +161,7 @@ def basis_of(
     row = {key.lot: each for key, each in rows}.get(lot, EMPTY_ROW)
     if not lot and not row.version and _lies_in_lots(reader, seen):
         return None
-    newer = newest_count(_since(reader, rows, as_of), as_of)
+    newer = recounted_at(reader, clocks, rows, span)
     return Basis(
         lot=lot,
         covers=covers,
@@ -174,6 +174,12 @@ def basis_of(
         on_hand=row.on_hand,
         sellable=row.sellable,
     )
+
+
+def recounted_at(reader: Reader, clocks: Clocks, rows: Rows, span: Span) -> Instant | None:
+    """Return when a count that stands was taken after what was seen in *span*, if one was."""
+    as_of = span.since - clocks.of(LEDGER).skew
+    return newest_count(_since(reader, rows, as_of), as_of)
 
 
 def seen_until(clocks: Clocks, span: Span) -> Instant:

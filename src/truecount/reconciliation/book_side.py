@@ -21,7 +21,7 @@ from truecount.model.instants import Instant
 from truecount.model.stock import Amounts, never_netted
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach as reaches
-from truecount.reconciliation.basis import Basis, basis_of
+from truecount.reconciliation.basis import Basis, basis_of, recounted_at
 from truecount.reconciliation.conditions import oversold
 from truecount.reconciliation.mismatches import Case, Was
 from truecount.reconciliation.observations import Count, Formula, Level, Shown
@@ -134,6 +134,10 @@ class BookSide:
         if low != high or not case.is_plain or case.seen.sku in self.recipes:
             return None
         return basis_of(self.reader, self.clocks, case.seen, rows, span, expected=low)
+
+    def recounted_at(self, rows: Rows, span: Span) -> Instant | None:
+        """Return when a count that stands was taken after what was seen in *span*."""
+        return recounted_at(self.reader, self.clocks, rows, span)
 
     def evidence(self, rows: Rows, until: Instant) -> tuple[str, ...]:
         """Return the newest movements of the keys that had occurred when it was observed."""

@@ -156,7 +156,7 @@ class _Comparison:
         first = len(self.tally.mismatches)
         others: list[Other] = []
         for several in seen:
-            decision, reach, span = self._judge(rows, several)
+            decision, reach, span = self._judge(rows, several, _shown_anew(several[0], seen))
             item = several[0]
             if sku in self.needed:
                 self.components.setdefault((item.seen.source, sku), []).append(decision)
@@ -166,8 +166,14 @@ class _Comparison:
             found = self.tally.mismatches[first:]
             self.tally.mismatches[first:] = [_beside(each, others) for each in found]
 
-    def _judge(self, rows: Rows, several: Sequence[Item]) -> tuple[Decision, Reach, Span]:
-        """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
+    def _judge(
+        self, rows: Rows, several: Sequence[Item], anew: Instant | None
+    ) -> tuple[Decision, Reach, Span]:
+        """
+        Judge what one list, or one observer, says of one SKU; more than one item repeats.
+
+        *anew* is when the same source showed the same again.
+        """
         item = several[0]
         seen = item.seen
         span = self.book.clocks.span(seen.source, item.since, item.until)
@@ -191,7 +197,9 @@ class _Comparison:
                 repeated=tuple(each.seen.quantity for each in several) if several[1:] else (),
                 is_oversold=lambda: self.book.is_oversold(here),
             )
-            self._tell(self._asked(case, here, span), item, here, span)
+            if isinstance(seen, Count):
+                anew = self.book.recounted_at(here, span)
+            self._tell(self._asked(case, here, span), item, here, span, anew)
         return verdict.decision, reach, span
 
     def _asked(self, case: Case, here: Rows, span: Span) -> Case:
@@ -216,7 +224,7 @@ class _Comparison:
         said = (each for sku in recipe for each in self.components.get((source, sku), ()))
         return all(decision is Decision.MATCH for decision in said)
 
-    def _tell(self, case: Case, item: Item, here: Rows, span: Span) -> None:
+    def _tell(self, case: Case, item: Item, here: Rows, span: Span, anew: Instant | None) -> None:
         kinds = kinds_of(case)
         if not self.tally.is_full(kinds):
             context = Context(
@@ -224,10 +232,26 @@ class _Comparison:
                 evidence=self.book.evidence(here, item.until),
                 at_risk=self.book.at_risk(case, here),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
+                superseded_at=anew,
                 basis=self.book.basis(case, here, span),
             )
             self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])
+
+
+def _shown_anew(item: Item, seen: Sequence[Sequence[Item]]) -> Instant | None:
+    """Return when the source of a level certainly showed the same again, the last time."""
+    if isinstance(item.seen, Count):
+        return None
+    level = item.seen
+    later = [
+        other.until
+        for other, *_ in seen
+        if not isinstance(other.seen, Count)
+        and (other.seen.source, other.seen.at) == (level.source, level.at)
+        and other.since > item.until
+    ]
+    return max(later, default=None)
 
 
 def _beside(each: Mismatch, others: Sequence[Other]) -> Mismatch:

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from truecount.model.instants import Instant, iso, to_datetime, to_instant
+from truecount.model.instants import Instant, iso, optional_datetime, to_datetime, to_instant
 from truecount.model.stock import StockKey
 from truecount.reconciliation.basis import Basis
 from truecount.reconciliation.findings import goods, named, risk, when
@@ -283,6 +283,8 @@ class Mismatch:
         evidence: Ids of the movements behind the book's figure, the newest last.
         at_risk: References whose promises it puts at risk, the most endangered first.
         similar: SKUs of the book that differ only by case, spaces or leading zeros.
+        superseded_at: When the same was seen anew, so that this counts no more: by a count
+            of the shelf that stands, or by a later level of the source in the same call.
         basis: What a repair of the book rests on; None where none can be written.
         sentence: What is wrong, in one sentence.
         advice: What to do, in one sentence.
@@ -302,6 +304,7 @@ class Mismatch:
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    superseded_at: datetime | None = None
     basis: Basis | None = None
     sentence: str
     advice: str
@@ -313,7 +316,7 @@ class Mismatch:
             "kind": self.kind.value,
             "kinds": [kind.value for kind in self.kinds],
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
-            "since": None if self.since is None else iso(to_instant(self.since)),
+            **{name: data[name] and iso(to_instant(data[name])) for name in _TIMES},
             "basis": None if self.basis is None else self.basis.to_dict(),
             **{name: list(data[name]) for name in _LISTS},
         }
@@ -321,7 +324,7 @@ class Mismatch:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Mismatch:
         """Return the mismatch that ``to_dict`` described; a report reads its own."""
-        since, basis = data["since"], data["basis"]
+        basis = data["basis"]
         first, last = data["seen_at"]
         return cls(
             **dict(data)
@@ -330,12 +333,13 @@ class Mismatch:
                 "kind": MismatchKind(data["kind"]),
                 "kinds": tuple(map(MismatchKind, data["kinds"])),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
-                "since": None if since is None else datetime.fromisoformat(since),
+                **{n: data.get(n) and datetime.fromisoformat(data[n]) for n in _TIMES},
                 **{name: tuple(data[name]) for name in _LISTS},
             }
         )
 
 
+_TIMES: Final = ("since", "superseded_at")
 _LISTS: Final = ("expected", "delta", "evidence", "at_risk", "similar")
 
 
@@ -346,6 +350,7 @@ class Context(NamedTuple):
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    superseded_at: Instant | None = None
     basis: Basis | None = None
 
 
@@ -370,6 +375,7 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
         evidence=context.evidence,
         at_risk=context.at_risk,
         similar=context.similar,
+        superseded_at=optional_datetime(context.superseded_at),
         basis=context.basis,
         sentence=_sentence(case, kinds, context),
         advice=KINDS[kinds[0]].advice,
@@ -397,4 +403,8 @@ def _sentence(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -> 
     told = "; ".join(KINDS[kind].says(case) for kind in kinds)
     alike = f"; it looks like {named(list(map(repr, context.similar)))}" if context.similar else ""
     against = f", the book says {book}" if case.is_known and not case.repeated else ""
-    return f"{what}: {said}{against}: {told}{alike}{risk(context.at_risk)}"
+    anew = ""
+    if context.superseded_at is not None:
+        newer = "a count" if isinstance(seen, Count) else "what it showed"
+        anew = f"; superseded by {newer} of {when(context.superseded_at)}"
+    return f"{what}: {said}{against}: {told}{alike}{risk(context.at_risk)}{anew}"

@@ -131,6 +131,11 @@ class Reconciliation:
         return sum(self.kinds.values())
 
     @property
+    def standing(self) -> tuple[Mismatch, ...]:
+        """The mismatches listed that nothing newer has superseded."""
+        return tuple(each for each in self.mismatches if each.superseded_at is None)
+
+    @property
     def compared(self) -> int:
         """How many observations were judged: matches, mismatches and undecided ones."""
         return self.matches + self.found + len(self.undecided)
