@@ -19,6 +19,7 @@ The book and the world:
 ``differ``        two lists joined: in order, by hash, or only what moved (pure)
 ``comparing``     observations against one reading of the book (pure; ``intake`` before it,
                   ``book_side`` beside it, ``report`` after it)
+``tries``         what was left open again and again (pure)
 ``reconciler``    the shell
 
 Putting it right:

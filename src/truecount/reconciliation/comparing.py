@@ -274,4 +274,6 @@ def _undecided(item: Item, verdict: Verdict) -> Undecided:
         delta=verdict.delta,
         seen_at=(to_datetime(item.since), to_datetime(item.until)),
         decidable_at=None if until is None else to_datetime(until),
+        tries=int(until is None),
+        lasting=verdict.delta if until is None else None,
     )

@@ -185,9 +185,11 @@ def _undecided(several: Iterable[Undecided]) -> Iterator[LeftOut]:
     for each in several:
         until = each.decidable_at
         reason = (
-            "it moved while it was observed; observe it again when it is quiet"
-            if until is None
-            else f"undecided until {when(to_instant(until))}"
+            f"undecided until {when(to_instant(until))}"
+            if until is not None
+            else f"it moved each of {each.tries} times it was observed: provisionally a match"
+            if each.is_provisional
+            else "it moved while it was observed; observe it again when it is quiet"
         )
         yield LeftOut(each.sku, each.at, each.source, reason)
 

@@ -17,6 +17,7 @@ from truecount.reconciliation.comparing import compare
 from truecount.reconciliation.observations import Observation, Source
 from truecount.reconciliation.published import Published
 from truecount.reconciliation.report import Reconciliation
+from truecount.reconciliation.tries import again
 from truecount.write.engine import BATCH_MAX, Engine
 
 
@@ -38,6 +39,7 @@ class Reconciler:
         sources: Iterable[Source] = (),
         recipes: Mapping[str, Mapping[str, int]] | None = None,
         only: Collection[str] | None = None,
+        earlier: Reconciliation | None = None,
     ) -> Reconciliation:
         """
         Compare *observations* with the book, each as of the time it was made.
@@ -60,6 +62,8 @@ class Reconciler:
             recipes: Kit to component to quantity for one kit, flattened; the level of a kit
                 is what its components suffice for, and what is in stock of it.
             only: Judge these SKUs alone, for example what ``moved_since`` returns.
+            earlier: The report before: what it left open because it moved, and is left open
+                again, says how often; after three times it is provisionally a match.
 
         Raises:
             InvalidTime: An observation is in the future.
@@ -72,7 +76,7 @@ class Reconciler:
         O(entries since then). Memory O(observations + mismatches).
         """
         with self._engine.read() as reader:
-            return compare(
+            report = compare(
                 reader,
                 self._engine.settings_in(reader),
                 self._engine.now(),
@@ -81,6 +85,7 @@ class Reconciler:
                 recipes=recipes,
                 only=only,
             )
+        return report if earlier is None else again(report, earlier)
 
     def published(
         self,
