@@ -15,6 +15,7 @@ import pytest
 from tests.shops import MINUTE, START, Shop
 from truecount import (
     Count,
+    FindingKind,
     Formula,
     Level,
     MismatchKind,
@@ -159,6 +160,20 @@ class TestCounts:
         assert found.kinds == (K.OVERSOLD, K.PHANTOM)
         assert found.at_risk == ("order-1",)
 
+    def test_oversold_sku_whose_count_agrees_is_a_match_and_a_finding(self) -> None:
+        """Shelf and book agree; that too much is promised is what the book says by itself."""
+        shop = stocked(MUG=5)
+        shop.inventory.reserve({"MUG": 5}, reference="order-1")
+        shop.inventory.record([Sold("MUG", 2, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        report = shop.inventory.reconcile([Count("MUG", 3, at="berlin")])
+        assert (report.ok, report.matches) == (True, 1)
+        [finding] = shop.inventory.findings().open
+        assert finding.kind is FindingKind.OVERSOLD
+        [found] = shop.inventory.reconcile([Count("MUG", 2, at="berlin")]).mismatches
+        assert found.kinds == (K.OVERSOLD, K.PHANTOM)
+        assert found.at_risk == finding.at_risk == ("order-1",)
+
     def test_comparing_writes_nothing(self) -> None:
         """Differences are data: the ledger and its documents are as before."""
         shop = stocked(MUG=5)
@@ -268,6 +283,45 @@ class TestLevels:
         shop.clock.tick(MINUTE)
         [found] = shop.inventory.reconcile([Level("etsy", "MUG", 5)]).mismatches
         assert (found.kinds, found.since) == ((K.STALE_SYNC,), moved)
+
+    def test_level_that_was_never_told_after_a_push_is_no_stale_one(self) -> None:
+        """Whoever took 3 does not lag behind from the 5 before it; somebody typed that 5."""
+        shop = stocked(MUG=5)
+        shop.clock.tick(MINUTE)
+        shop.inventory.record([Sold("MUG", 2, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        shop.inventory.published("etsy", {"MUG": 3})
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 5)]).mismatches
+        assert (found.kinds, found.since) == ((K.FOREIGN_EDIT,), None)
+
+    def test_level_the_book_had_later_is_no_stale_one(self) -> None:
+        """What came up after the level was read is nothing it could lag behind from."""
+        shop = stocked(MUG=5)
+        seen_at = shop.clock.now
+        shop.clock.tick(MINUTE)
+        shop.inventory.receive("MUG", 4, at="berlin")
+        shop.clock.tick(MINUTE)
+        shop.inventory.record([Sold("MUG", 1, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 9, seen_at=seen_at)]).mismatches
+        assert found.kinds == (K.OTHER,)
+
+    @pytest.mark.parametrize(("sold", "past_levels"), [(1, (5, 5)), (4, (2, 5))])
+    def test_how_many_levels_would_be_stale_is_told(
+        self, sold: int, past_levels: tuple[int, int]
+    ) -> None:
+        """Of a SKU that sold down one by one almost any level is an old one."""
+        shop = stocked(MUG=5)
+        for number in range(4 // sold):
+            shop.clock.tick(MINUTE)
+            shop.inventory.record([Sold("MUG", sold, at="berlin", key=f"till-{number}")])
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 5)]).mismatches
+        assert (found.kind, found.past_levels) == (K.STALE_SYNC, past_levels)
+        assert ("by chance: 5 of 5 levels are old ones" in found.sentence) == (sold == 1)
+        report = shop.inventory.reconcile([Level("etsy", "MUG", 5)])
+        assert Reconciliation.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
     def test_level_nobody_published_while_the_book_stood_still_is_a_foreign_edit(self) -> None:
         """Three ways: last pushed 5, the book 5, shown 9: somebody changed it over there."""

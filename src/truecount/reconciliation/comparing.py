@@ -22,6 +22,7 @@ in its window what ``windows`` says; memory O(observations + mismatches).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Final
 
@@ -40,6 +41,7 @@ from truecount.reconciliation.mismatches import (
     Case,
     Context,
     Mismatch,
+    Was,
     kinds_of,
     mismatch_of,
     place_of,
@@ -208,12 +210,20 @@ class _Comparison:
         if isinstance(seen, Count):
             return case
         formula = self.book.clocks.formula(seen.source)
+
+        @cache
+        def path() -> tuple[Was, ...]:
+            """Return what the book had before it was seen; a kit has no past of its own."""
+            if seen.sku in self.book.recipes:
+                return ()
+            return tuple(was for was in self.book.path(here, formula) if was[1] <= span.until)
+
         return attrs.evolve(
             case,
             shows=formula.shows,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
             pushes=self.book.pushes(seen, span.until),
-            path=lambda: () if seen.sku in self.book.recipes else self.book.path(here, formula),
+            path=path,
             components_agree=self._components_agree(seen.source, seen.sku),
         )
 

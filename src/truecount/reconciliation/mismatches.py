@@ -148,15 +148,29 @@ def _reserved_as_available(case: Case) -> bool:
     return on_hand is not None and on_hand.holds(case.seen.quantity)
 
 
-def stale_since(case: Case) -> Instant | None:
+class Stale(NamedTuple):
+    """A level of the past that is still shown."""
+
+    #: When the book moved on from it.
+    since: Instant
+    #: How many levels of the past are not those of now, and how many levels there are at all.
+    past_levels: tuple[int, int]
+
+
+def stale_of(case: Case) -> Stale | None:
     """
-    Return when the book moved on from what is still shown; None when it never had that.
+    Return since when an old level is shown; None when what is shown was never the book's.
 
     What was really published counts first: it was superseded by the next push or, if it was
-    the last, when the book changed after it. Else what would have been published then.
+    the last, when the book changed after it. Else what would have been published, had the
+    book told it, and has not been told otherwise since: whoever took a push after that does
+    not lag behind from before it.
     """
-    if not _is_shown(case):
-        return None
+    since = _stale_since(case) if _is_shown(case) else None
+    return None if since is None else Stale(since, _past_levels(case))
+
+
+def _stale_since(case: Case) -> Instant | None:
     path = list(case.path())
     for number in range(len(case.pushes) - 1, -1, -1):
         push = case.pushes[number]
@@ -165,7 +179,32 @@ def stale_since(case: Case) -> Instant | None:
                 return case.pushes[number + 1].at
             moves = [instant for _, instant in path if instant > push.at]
             return min(moves, default=push.at)
-    return next((instant for was, instant in path if was == case.seen.quantity), None)
+    told = case.pushes[-1].at if case.pushes else None
+    return next(
+        (
+            instant
+            for was, instant in path
+            if was == case.seen.quantity and (told is None or instant > told)
+        ),
+        None,
+    )
+
+
+def _past_levels(case: Case) -> tuple[int, int]:
+    """
+    Return how many levels of the past are not those of now, and how many there are at all.
+
+    That is from 0 (or the lowest there was) to the highest. The first by the second is the
+    chance that a level somebody typed happens to be an old one: of a SKU that sells down from
+    five it is near to one, and says nothing.
+    """
+    known = {was for was, _ in case.path()} | {push.quantity for push in case.pushes}
+    past = {level for level in known if not case.reach.holds(level)}
+    lowest = min(0, case.reach.lowest, *past)
+    highest = max(case.reach.highest, *past)
+    now = case.reach.values
+    taken = case.reach.highest - case.reach.lowest + 1 if now is None else len(now)
+    return len(past), highest - lowest + 1 - taken
 
 
 def _foreign_edit(case: Case) -> bool:
@@ -177,8 +216,12 @@ def _foreign_edit(case: Case) -> bool:
 
 
 def _stale_words(case: Case) -> str:
-    since = stale_since(case)
-    return "it has not followed" + ("" if since is None else f" since {when(since)}")
+    stale = stale_of(case)
+    if stale is None:
+        return "it has not followed"
+    fit, of = stale.past_levels
+    chance = f" (by chance: {fit} of {of} levels are old ones)" if 2 * fit > of > 1 else ""
+    return f"it has not followed since {when(stale.since)}{chance}"
 
 
 def _foreign_words(case: Case) -> str:
@@ -213,7 +256,7 @@ KINDS: Final[Mapping[MismatchKind, KindRule]] = {
         "Let the channel show what is available, and publish again.",
     ),
     MismatchKind.STALE_SYNC: KindRule(
-        lambda case: stale_since(case) is not None,
+        lambda case: stale_of(case) is not None,
         _stale_words,
         "Publish the level again and look why the channel did not follow.",
     ),
@@ -280,6 +323,8 @@ class Mismatch:
         delta: Observed minus expected, lowest and highest.
         seen_at: When it was observed, at the earliest and the latest.
         since: For a stale level, when the book moved on from it.
+        past_levels: For a stale level, how many levels the book had before, and how many
+            there are from 0 to the highest: many of few are a coincidence.
         evidence: Ids of the movements behind the book's figure, the newest last.
         at_risk: References whose promises it puts at risk, the most endangered first.
         similar: SKUs of the book that differ only by case, spaces or leading zeros.
@@ -301,6 +346,7 @@ class Mismatch:
     delta: tuple[int, int]
     seen_at: tuple[datetime, datetime]
     since: datetime | None = None
+    past_levels: tuple[int, int] | None = None
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
@@ -318,6 +364,7 @@ class Mismatch:
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
             **{name: data[name] and iso(to_instant(data[name])) for name in _TIMES},
             "basis": None if self.basis is None else self.basis.to_dict(),
+            "past_levels": self.past_levels and list(self.past_levels),
             **{name: list(data[name]) for name in _LISTS},
         }
 
@@ -334,6 +381,7 @@ class Mismatch:
                 "kinds": tuple(map(MismatchKind, data["kinds"])),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
                 **{n: data.get(n) and datetime.fromisoformat(data[n]) for n in _TIMES},
+                "past_levels": data.get("past_levels") and tuple(data["past_levels"]),
                 **{name: tuple(data[name]) for name in _LISTS},
             }
         )
@@ -358,7 +406,7 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
     """Return a difference as callers see it: its *kinds*, a sentence, an advice."""
     seen = case.seen
     at, lot = place_of(seen)
-    stale = stale_since(case) if MismatchKind.STALE_SYNC in kinds else None
+    stale = stale_of(case) if MismatchKind.STALE_SYNC in kinds else None
     is_one = case.is_listed and not case.repeated
     return Mismatch(
         kind=kinds[0],
@@ -371,7 +419,8 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
         expected=case.verdict.expected,
         delta=case.verdict.delta,
         seen_at=(to_datetime(context.seen_at[0]), to_datetime(context.seen_at[1])),
-        since=None if stale is None else to_datetime(stale),
+        since=None if stale is None else to_datetime(stale.since),
+        past_levels=None if stale is None else stale.past_levels,
         evidence=context.evidence,
         at_risk=context.at_risk,
         similar=context.similar,
