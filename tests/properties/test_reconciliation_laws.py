@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import worlds
 from tests.worlds import World, judged
 from truecount import Count, Formula, Inventory, Level, Shown, Sold, Source
 from truecount.errors import InvalidData, Refused
@@ -113,6 +115,14 @@ class TestSoundness:
         assert tally.naive_false_alarms / tally.true > 0.15
         assert tally.decided > 0.8 * tally.observed
         assert tally.errors_found > 0.9 * (tally.observed - tally.true)
+
+    @pytest.mark.parametrize("bound", ["late", "skew"])
+    def test_bounds_that_do_not_hold_let_false_alarms_through(self, bound: str) -> None:
+        """The control: the worlds are hard, and each stated bound is what keeps them silent."""
+        none: dict[str, Any] = {bound: timedelta(0)}
+        stated = [attrs.evolve(source, **none) for source in worlds.SOURCES]
+        tally = judged(World(1, skus=40, rounds=20, per_round=12, seen=15), sources=stated)
+        assert tally.false_alarms > 2
 
     @pytest.mark.slow
     @pytest.mark.parametrize("seed", [7, 8, 9, 10])
