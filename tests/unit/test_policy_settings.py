@@ -142,7 +142,7 @@ class TestSettings:
 
     def test_without_any_policy_the_floor_is_zero(self) -> None:
         """Nothing is kept back and nothing promised ahead."""
-        settings = settings_from(0, {})
+        settings = settings_from((0, ""), {})
         assert (settings.floor("MUG", "x"), settings.floor_rule("MUG", "x")) == (
             0,
             "backorder_limit=0",
