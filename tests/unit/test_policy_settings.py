@@ -111,7 +111,7 @@ class TestSettings:
     def settings(self) -> Settings:
         """Return the rules of a shop, as documents tell them."""
         return settings_from(
-            3,
+            (3, ""),
             {
                 ("location", "köln"): {"priority": 2},
                 ("location", "berlin"): {"priority": 1},
