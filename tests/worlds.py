@@ -79,8 +79,14 @@ class Seen:
 class World:
     """SKUs, what happens to them, and what people see of them."""
 
-    def __init__(self, seed: int, *, skus: int, rounds: int, per_round: int, seen: int) -> None:
-        """Play *rounds* rounds with *per_round* events and *seen* observations in each."""
+    def __init__(
+        self, seed: int, *, skus: int, rounds: int, per_round: int, seen: int, thefts: int = 0
+    ) -> None:
+        """
+        Play *rounds* rounds with *per_round* events and *seen* observations in each.
+
+        Of *thefts* in all nobody ever tells the ledger.
+        """
         self.random = random.Random(seed)
         self.skus = [f"SKU-{number}" for number in range(skus)]
         self.end = START + ROUND * rounds
@@ -88,6 +94,7 @@ class World:
         self.events = sorted(
             (self._event() for _ in range(rounds * per_round)), key=lambda each: each.heard_at
         )
+        self.thefts = [self._event() for _ in range(thefts)]
         self.path = self._paths()
         self.observed = sorted(
             (self._seen() for _ in range(rounds * seen)), key=lambda each: each.true_at
@@ -121,7 +128,7 @@ class World:
 
     def _paths(self) -> dict[str, tuple[list[datetime], list[int]]]:
         by_sku: dict[str, list[Happened]] = defaultdict(list)
-        for event in self.events:
+        for event in (*self.events, *self.thefts):
             by_sku[event.sku].append(event)
         paths = {}
         for sku in self.skus:
