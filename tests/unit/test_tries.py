@@ -111,6 +111,11 @@ class TestTries:
             "MUG", 20, at="berlin", counted_at=moments[0], counted_until=moments[0] + MINUTE
         )
         assert shop.inventory.reconcile([seen], earlier=newer).undecided == older.undecided
+        until = moments[0] + 2 * MINUTE
+        since = until - MINUTE * 3 / 4
+        seen = Count("MUG", 19, at="berlin", counted_at=since, counted_until=until)
+        [overlapping] = shop.inventory.reconcile([seen], earlier=newer).undecided
+        assert overlapping.tries == 1
 
     def test_stored_before_there_were_tries_it_is_read(self) -> None:
         """A report of an older version counted none."""

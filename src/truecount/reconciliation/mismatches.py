@@ -217,11 +217,13 @@ def _foreign_edit(case: Case) -> bool:
 
 def _stale_words(case: Case) -> str:
     stale = stale_of(case)
-    if stale is None:
-        return "it has not followed"
+    return "it has not followed" + ("" if stale is None else _since_words(stale))
+
+
+def _since_words(stale: Stale) -> str:
     fit, of = stale.past_levels
     chance = f" (by chance: {fit} of {of} levels are old ones)" if 2 * fit > of > 1 else ""
-    return f"it has not followed since {when(stale.since)}{chance}"
+    return f" since {when(stale.since)}{chance}"
 
 
 def _foreign_words(case: Case) -> str:
