@@ -156,6 +156,24 @@ class TestSoundness:
                     follows[sku] = (seen.true_at, until)
         assert world.inventory.verify().ok
 
+    @settings(max_examples=25)
+    @given(st.integers(0, 2**32))
+    def test_book_that_follows_counts_is_right_or_says_where_it_may_not_be(self, seed: int) -> None:
+        """Reports come late, by clocks that are off, around counts: no silent error is left."""
+        world = World(seed, skus=2, rounds=6, per_round=12, seen=0)
+        inventory = world.inventory
+        for source in worlds.SOURCES:
+            inventory.sources.set(source)
+        for number, now in enumerate(world.rounds()):
+            if number < 4:
+                sku = world.skus[number % 2]
+                inventory.count(sku, world.true(sku, now), at="berlin", counted_at=now)
+        in_doubt = {finding.sku for finding in inventory.findings().open}
+        for sku in world.skus:
+            right = inventory.figures(sku).on_hand == world.true(sku, world.end)
+            assert right or sku in in_doubt
+        assert inventory.verify().ok
+
     @pytest.mark.slow
     @pytest.mark.parametrize("seed", [7, 8, 9, 10])
     def test_hundred_thousand_observations_make_no_false_alarm(self, seed: int) -> None:

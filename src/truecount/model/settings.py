@@ -22,10 +22,11 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from truecount.errors import UnknownLocation
+from truecount.model.instants import Instant, microseconds
 from truecount.model.movements import encode
 from truecount.model.policy import BUILT_IN, Policy
 from truecount.model.recipes import Bill, Recipe, bill_of
-from truecount.model.sources import Source
+from truecount.model.sources import ANYBODY, LEDGER, Source
 
 
 GENERATION: Final = ("settings", "generation")
@@ -109,6 +110,11 @@ class Settings:
     def generation(self) -> int:
         """Which generation of the rules they are."""
         return self.mark[0]
+
+    def skew(self, origin: str | None) -> Instant:
+        """Return how far the clock of who reports as *origin* may be off; the ledger's for None."""
+        source = self.sources.get(origin or LEDGER) or self.sources.get(ANYBODY)
+        return 0 if source is None else microseconds(source.skew)
 
     def changed(
         self, mark: Mark, documents: Mapping[tuple[str, str], Mapping[str, Any] | None]
