@@ -84,8 +84,13 @@ class TestReach:
         listed = reach.plus(reach.reach_of(a), reach.reach_of(b))
         bounded = reach.plus(reach.reach_of(a).hull(), reach.reach_of(b))
         assert bounded == listed.hull()
-        least = reach.smaller(reach.reach_of(a), reach.reach_of(b))
-        assert least.values == frozenset(min(x, y) for x in a for y in b)
+        least = reach.made_of([reach.reach_of(a), reach.reach_of(b)], min)
+        assert all(least.holds(min(x, y)) for x in a for y in b)
+        assert (least.values or set()) <= {min(x, y) for x in a for y in b}
+        assert reach.made_of([reach.reach_of(a).hull(), reach.reach_of(b)], min) in {
+            least,
+            least.hull(),
+        }
 
     def test_too_many_combinations_become_an_interval(self) -> None:
         """Beyond ten thousand sums the reach is bounded, not listed, and stays sound."""

@@ -29,10 +29,12 @@ from truecount import (
     State,
 )
 from truecount.errors import (
+    CyclicRecipe,
     DuplicateObservation,
     InvalidArgument,
     InvalidData,
     InvalidQuantity,
+    InvalidText,
     InvalidTime,
     UnknownLocation,
 )
@@ -489,12 +491,15 @@ class TestKits:
         [
             ({"GIFT": {}}, InvalidArgument, "without components"),
             ({"GIFT": {"MUG": 0}}, InvalidQuantity, "quantity of 'MUG' in 'GIFT' 0"),
-            ({"GIFT": {"SET": 1}, "SET": {"MUG": 1}}, InvalidArgument, "components only"),
+            ({"GIFT": {"SET": 1}, "SET": {"GIFT": 1}}, CyclicRecipe, "'GIFT' -> 'SET' -> 'GIFT'"),
+            ({"GIFT": {"SET": 2}, "SET": {"MUG": 2**62}}, InvalidQuantity, "'MUG' in 'GIFT'"),
+            ({"GIFT": {" MUG": 1}}, InvalidText, "padded"),
+            ({"GIFT ": {"MUG": 1}}, InvalidText, "padded"),
         ],
-        ids=["empty", "none", "nested"],
+        ids=["empty", "none", "cyclic", "huge", "component", "kit"],
     )
     def test_wrong_recipe_is_refused(self, recipes: Any, error: type[Exception], says: str) -> None:
-        """A kit of nothing would be endless, and a kit in a kit is not flattened."""
+        """A kit of nothing would be endless, and one in itself could not be made."""
         with pytest.raises(error, match=says):
             stocked(MUG=5).inventory.reconcile([], recipes=recipes)
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 from truecount.errors import UnknownBundle, UnknownSku
 from truecount.model.instants import Instant
 from truecount.model.operation import Operation
-from truecount.model.operations import DefineBundle, RemoveBundle
 from truecount.model.recipes import Recipe, bill_of, check_bill
 from truecount.model.settings import (
     GENERATION,
@@ -27,6 +26,7 @@ from truecount.model.settings import (
     Settings,
     past_recipe,
 )
+from truecount.model.shop_rules import DefineBundle, RemoveBundle
 from truecount.protocols.storage import Wants
 from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule, Rules, Widen

@@ -50,21 +50,12 @@ from truecount.ledger.anchors import (
     prefix_of,
     refold,
 )
+from truecount.model.commands import Correct, Undo
+from truecount.model.facts import Adjusted, Counted, Damaged, Inspected, Received, Returned, Sold
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Draft, changes_of, decode
 from truecount.model.operation import Operation
-from truecount.model.operations import (
-    Adjusted,
-    Correct,
-    Counted,
-    Damaged,
-    Inspected,
-    Received,
-    Returned,
-    Sold,
-    Undo,
-)
 from truecount.model.places import INDEX, State
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.stock import StockKey

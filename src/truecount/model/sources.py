@@ -52,6 +52,9 @@ class Formula:
     at most ``cap``, never less than ``lowest`` (None: as it comes). Each step never falls
     when the figure rises, so intervals stay intervals.
 
+    With ``kits_apart`` the components of one kit may come from several locations; by default
+    each kit it shows is whole at one of them, as carts are by default.
+
     >>> Formula(safety=2, pack=6, cap=10)(45), Formula()(-3)
     (7, 0)
     """
@@ -65,10 +68,16 @@ class Formula:
         converter=optional(doors.cap),
     )
     lowest: int | None = attrs.field(default=0, kw_only=True, converter=optional(doors.lowest))
+    kits_apart: bool = attrs.field(default=False, kw_only=True, converter=doors.kits_apart)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the formula as plain data, for JSON."""
         return attrs.asdict(self, recurse=False) | {"shows": self.shows.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Formula:
+        """Return the formula that ``to_dict`` described; a mismatch reads its own."""
+        return cls(**data)
 
     def __call__(self, units: int) -> int:
         """Return the level shown for *units* of the figure."""
@@ -130,7 +139,7 @@ class Source:
                 name,
                 skew=timedelta(microseconds=data["skew"]),
                 late=timedelta(microseconds=data["late"]),
-                formula=Formula(**data["formula"]),
+                formula=Formula.from_dict(data["formula"]),
                 at=data["at"],
             )
         except (KeyError, OverflowError, TypeError, ValueError) as error:

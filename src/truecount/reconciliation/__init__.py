@@ -20,6 +20,8 @@ The book and the world:
 ``comparing``     observations against one reading of the book (pure; ``intake`` before it,
                   ``book_side`` beside it, ``report`` after it)
 ``tries``         what was left open again and again (pure)
+``agreed``        since when both sides differ, as the ledger knows it
+``explained``     what may be behind each mismatch of a report
 ``reconciler``    the shell
 
 Putting it right:

@@ -18,11 +18,13 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
+from truecount.explaining.results import Explanation
 from truecount.model.instants import Instant, iso, optional_datetime, to_datetime, to_instant
-from truecount.model.stock import StockKey
+from truecount.model.places import State
+from truecount.model.stock import StockKey, goods
 from truecount.reconciliation.basis import Basis
-from truecount.reconciliation.findings import goods, named, risk, when
-from truecount.reconciliation.observations import Count, Level, Shown
+from truecount.reconciliation.findings import named, risk, when
+from truecount.reconciliation.observations import Count, Formula, Level, Shown
 from truecount.reconciliation.published import Push
 from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.verdicts import Verdict
@@ -61,6 +63,7 @@ class Case:
         is_listed: Whether it was in the list; False for what a complete one lacks.
         repeated: Quantities of a SKU that a list has several times.
         shows: The figure the source should show, None for a shelf.
+        formula: How it makes a level of that figure, None for a shelf.
         on_hand: What it would show by the same formula over what is on hand.
         is_oversold: Whether more is promised than may be, by the book alone.
         pushes: Levels published to the source up to the observation, oldest first.
@@ -75,6 +78,7 @@ class Case:
     is_listed: bool = True
     repeated: tuple[int, ...] = ()
     shows: Shown | None = None
+    formula: Formula | None = None
     on_hand: Callable[[], Reach | None] = lambda: None
     is_oversold: Callable[[], bool] = lambda: False
     pushes: Sequence[Push] = ()
@@ -320,6 +324,10 @@ class Mismatch:
         at: The location, "" when it is about several.
         lot: The lot counted, "" for none or all.
         source: Who showed it: a channel, another system, a counter's clock.
+        counter: Who counted, None when nobody said.
+        covers: The states that were counted, None for a level.
+        formula: How the source makes the level it shows, None for a count.
+        locations: Those it is about; none named for all.
         observed: The quantity seen; None where it was missing or there several times.
         expected: The lowest and highest value the book may have shown.
         delta: Observed minus expected, lowest and highest.
@@ -333,6 +341,8 @@ class Mismatch:
         superseded_at: When the same was seen anew, so that this counts no more: by a count
             of the shelf that stands, or by a later level of the source in the same call.
         basis: What a repair of the book rests on; None where none can be written.
+        explanation: What may be behind it; None until ``explain`` was asked, and where it
+            has no answer.
         sentence: What is wrong, in one sentence.
         advice: What to do, in one sentence.
     """
@@ -343,6 +353,10 @@ class Mismatch:
     at: str
     lot: str
     source: str
+    counter: str | None = None
+    covers: frozenset[State] | None = None
+    formula: Formula | None = None
+    locations: tuple[str, ...] = ()
     observed: int | None
     expected: tuple[int, int]
     delta: tuple[int, int]
@@ -354,6 +368,7 @@ class Mismatch:
     similar: tuple[str, ...] = ()
     superseded_at: datetime | None = None
     basis: Basis | None = None
+    explanation: Explanation | None = None
     sentence: str
     advice: str
 
@@ -365,20 +380,22 @@ class Mismatch:
             "kinds": [kind.value for kind in self.kinds],
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
             **{name: data[name] and iso(to_instant(data[name])) for name in _TIMES},
-            "basis": None if self.basis is None else self.basis.to_dict(),
             "past_levels": self.past_levels and list(self.past_levels),
+            "covers": None if self.covers is None else sorted(self.covers),
+            **{name: _to_dict(data[name]) for name in _PARTS},
             **{name: list(data[name]) for name in _LISTS},
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Mismatch:
         """Return the mismatch that ``to_dict`` described; a report reads its own."""
-        basis = data["basis"]
+        covers = data["covers"]
         first, last = data["seen_at"]
         return cls(
             **dict(data)
             | {
-                "basis": None if basis is None else Basis.from_dict(basis),
+                "covers": None if covers is None else frozenset(map(State, covers)),
+                **{n: data[n] and read(data[n]) for n, read in _PARTS.items()},
                 "kind": MismatchKind(data["kind"]),
                 "kinds": tuple(map(MismatchKind, data["kinds"])),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
@@ -390,7 +407,17 @@ class Mismatch:
 
 
 _TIMES: Final = ("since", "superseded_at")
-_LISTS: Final = ("expected", "delta", "evidence", "at_risk", "similar")
+_LISTS: Final = ("locations", "expected", "delta", "evidence", "at_risk", "similar")
+#: Parts that are values of their own, and what reads each.
+_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "formula": Formula.from_dict,
+    "basis": Basis.from_dict,
+    "explanation": Explanation.from_dict,
+}
+
+
+def _to_dict(part: Formula | Basis | Explanation | None) -> dict[str, Any] | None:
+    return None if part is None else part.to_dict()
 
 
 class Context(NamedTuple):
@@ -417,6 +444,10 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
         at=at,
         lot=lot,
         source=seen.source,
+        counter=seen.counter if isinstance(seen, Count) else None,
+        covers=seen.covers if isinstance(seen, Count) else None,
+        formula=case.formula,
+        locations=(at,) if at else tuple(sorted(_several(seen))),
         observed=seen.quantity if is_one else None,
         expected=case.verdict.expected,
         delta=case.verdict.delta,
@@ -438,6 +469,10 @@ def place_of(seen: Count | Level) -> tuple[str, str]:
     if isinstance(seen, Count):
         return seen.at, seen.lot or ""
     return (next(iter(seen.at)) if seen.at is not None and len(seen.at) == 1 else ""), ""
+
+
+def _several(seen: Count | Level) -> Iterable[str]:
+    return () if isinstance(seen, Count) or seen.at is None else seen.at
 
 
 def _sentence(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -> str:

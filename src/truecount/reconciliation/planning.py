@@ -12,6 +12,11 @@ Rules:
    part of its difference right. What contradicts another observation of the same time is
    looked at: nobody knows which of them is right.
 
+5. A line is as certain as the explanation of its mismatch. But where the book is right, or
+   something is still to be booked, writing would put a second error beside the first; and
+   of what nobody saw there is no evidence, it may as well be a miscount. A line that is
+   written is never confident of these.
+
 Who calls whom: ``Reconciliation.plan`` calls :func:`plan_of`.
 """
 
@@ -19,17 +24,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import attrs
 
 from truecount.errors import InvalidArgument
+from truecount.explaining.priors import CauseKind, Certainty
+from truecount.explaining.results import Cause, Explanation
 from truecount.model import names
 from truecount.model.instants import to_instant
 from truecount.reconciliation.findings import when
 from truecount.reconciliation.mismatches import Mismatch, MismatchKind
 from truecount.reconciliation.plan import LeftOut, Plan
-from truecount.reconciliation.plan_lines import PlanAction, PlanLine
+from truecount.reconciliation.plan_lines import WRITTEN, PlanAction, PlanLine
 
 
 if TYPE_CHECKING:
@@ -57,6 +64,17 @@ _ANSWERED: Final = {
 }
 
 _SHOWN_ANEW: Final = "it was shown anew, as of {}"
+#: Causes that writing does not put right, and what to do instead.
+_ELSEWHERE: Final[Mapping[CauseKind, str]] = {
+    CauseKind.IN_FLIGHT: "observe it again when it is quiet",
+    CauseKind.HALF_BOOKED: "record the arrival",
+    CauseKind.HOLD: "ship or release what was promised",
+    CauseKind.STALE_PUSH: "publish again",
+    CauseKind.WRONG_FORMULA: "let it show the right figure",
+    CauseKind.LOST_UPDATE: "publish again",
+}
+#: What to do about a cause without a site.
+_UNSEEN: Final = "nobody saw it, so count again"
 
 _MOVED: Final = "it moved while it was observed, so by how much it differs is not known"
 _WHERE: Final = "which lot or component the difference belongs to is not known; count each"
@@ -132,7 +150,32 @@ def _made(mismatch: Mismatch, action: PlanAction, why: str = "") -> PlanLine:
         at_risk=mismatch.at_risk,
         why=why,
         basis=None if action is PlanAction.LOOK else mismatch.basis,
+        **_explained(mismatch.explanation, is_written=action in WRITTEN),
     )
+
+
+class _Explained(TypedDict, total=False):
+    """What an explanation adds to a line."""
+
+    certainty: Certainty
+    cause: str
+
+
+def _explained(explanation: Explanation | None, *, is_written: bool) -> _Explained:
+    if explanation is None:
+        return {}
+    if explanation.verdict is not Certainty.CONFIDENT:
+        return {"certainty": explanation.verdict}
+    cause = explanation.best.sentence
+    instead = [words for each in explanation.causes if (words := _instead(each))]
+    if is_written and instead:
+        return {"certainty": Certainty.LIKELY, "cause": f"{cause}; {instead[0]}"}
+    return {"certainty": Certainty.CONFIDENT, "cause": cause}
+
+
+def _instead(cause: Cause) -> str:
+    """Return what to do about a cause that writing does not put right, "" if it does."""
+    return _ELSEWHERE.get(cause.kind, "" if cause.site else _UNSEEN)
 
 
 # --- several lines of one key -----------------------------------------------------------

@@ -36,15 +36,15 @@ from attrs.converters import optional
 
 from truecount.errors import InvalidArgument, UnknownReference
 from truecount.model import names
+from truecount.model.facts import Adjusted, Counted
 from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.operation import Operation
-from truecount.model.operations import Adjusted, Counted
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.settings import Settings
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, goods
 from truecount.protocols.storage import Wants
 from truecount.reconciliation.basis import Basis, Written, newest_count
-from truecount.reconciliation.findings import goods, when
+from truecount.reconciliation.findings import when
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.plan_lines import PlanAction, PlanLine
 from truecount.write.book import Book

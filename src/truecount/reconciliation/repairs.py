@@ -17,9 +17,9 @@ import attrs
 from truecount.errors import AlreadyReversed, UnknownReference
 from truecount.ledger.correction_rules import REVERSAL, reversed_by
 from truecount.model import names
+from truecount.model.commands import Undo
 from truecount.model.instants import iso, to_instant
 from truecount.model.operation import Operation
-from truecount.model.operations import Undo
 from truecount.model.outcomes import Outcome
 from truecount.protocols.storage import Reader
 from truecount.reconciliation.breaker import Breaker, check

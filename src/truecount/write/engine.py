@@ -22,18 +22,12 @@ import attrs
 
 from truecount.errors import InvalidArgument, KeyRequired, UnknownSku
 from truecount.model import instants, names
+from truecount.model.commands import Assemble, Correct, Disassemble
+from truecount.model.facts import Expected, Opened, Received
 from truecount.model.operation import Operation
-from truecount.model.operations import (
-    Assemble,
-    Correct,
-    DefineBundle,
-    Disassemble,
-    Expected,
-    Opened,
-    Received,
-)
 from truecount.model.outcomes import Outcome
 from truecount.model.settings import GENERATION, Settings
+from truecount.model.shop_rules import DefineBundle
 from truecount.protocols.storage import Reader, Storage, Unit
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 from truecount.write.apply import Desk, apply
