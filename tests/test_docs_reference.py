@@ -103,6 +103,8 @@ def signature(function: Callable[..., object]) -> str:
 def _default(value: object) -> str:
     if isinstance(value, places.State):
         return value.name
+    if value is priors.PRIORS:
+        return "PRIORS"
     if isinstance(value, frozenset):
         return "{" + ", ".join(state.name for state in places.STATES if state in value) + "}"
     return repr(value)
