@@ -147,7 +147,7 @@ class FaultyStorage:
     ...     Inventory(storage).locations.add("berlin")
     ... except Crash as crash:
     ...     print("crashed after", crash)
-    crashed after call 9 (commit)
+    crashed after call ... (commit)
     >>> list(Inventory(storage.behind).locations)  # The reply was lost, the write was not.
     ['berlin']
     """
