@@ -43,6 +43,7 @@ RANKS: Mapping[str, int] = {
     "inventory": 10,
     "testing": 11,
     "cli": 11,
+    "pytest_plugin": 12,
     "__init__": 12,
     "__main__": 13,
 }

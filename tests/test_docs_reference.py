@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import pytest
 
-from truecount import Inventory, errors, protocols
+from truecount import Inventory, errors, protocols, testing
 from truecount.explaining import evidence, priors, sentences
 from truecount.ledger import problems
 from truecount.model import (
@@ -50,6 +50,7 @@ from truecount.reconciliation import (
     tries,
 )
 from truecount.reservations import manager, sourcing
+from truecount.testing import reaching
 from truecount.write import apply, engine, group
 
 
@@ -339,8 +340,28 @@ def limits() -> str:
     return table(("limit", "value", "beyond it"), rows)
 
 
+def listed_checks(group: str) -> str:
+    """Return the checks of one module of the kit, or those of capabilities with their needs."""
+    if group == "reaching":
+        rows = [
+            (
+                f"`{check.__name__}`",
+                ", ".join(f"`{need}`" for need in needs) or "nothing",
+                summary(check),
+            )
+            for check, needs in reaching.NEEDS.items()
+        ]
+        return table(("check", "needs", "proves"), rows)
+    module = f"truecount.testing.{group}"
+    of_group = [check for check in testing.STORAGE_CHECKS if check.__module__ == module]
+    return table(
+        ("check", "proves"), [(f"`{check.__name__}`", summary(check)) for check in of_group]
+    )
+
+
 TABLES: dict[str, Callable[..., str]] = {
     "causes": causes,
+    "checks": listed_checks,
     "errors": listed_errors,
     "findings": listed_findings,
     "kinds": kinds,
@@ -437,6 +458,15 @@ def test_every_figure_and_rule_is_explained() -> None:
     assert shown >= {state.value for state in places.STATES}
     assert shown >= set(Figures().to_dict()) | {"oversold"}
     assert shown >= {field.name for field in attrs.fields(policy.Policy)}
+
+
+def test_every_check_is_listed() -> None:
+    """The tables of checks leave out no module that has some."""
+    groups = {words[0] for words in marked("testing-storages.md", "checks")}
+    every = [*testing.STORAGE_CHECKS, *testing.CAPABILITY_CHECKS]
+    assert groups == {check.__module__.rpartition(".")[2] for check in every}
+    fields = {field.name for field in attrs.fields(testing.Capabilities)}
+    assert words_in("testing-storages.md") >= fields
 
 
 def test_every_invariant_is_listed_in_order() -> None:

@@ -96,6 +96,16 @@ class TestExpiry:
         line = moved(a_line(), a_leg(2, SHELF, HELD), Kind.RESERVE)
         assert moved(line, a_leg(2, HELD, ALLOCATED), Kind.CONFIRM).expires_at == NEVER
 
+    @pytest.mark.parametrize("target", [CUSTOMER, adjustment("short_pick"), SHELF])
+    def test_only_an_order_has_no_deadline(self, target: Place) -> None:
+        """Units that leave a hold otherwise leave its deadline as it was."""
+        line = moved(a_line(), a_leg(2, SHELF, HELD), Kind.RESERVE)
+        assert moved(line, a_leg(1, HELD, target), Kind.SOLD).expires_at == 100
+
+    def test_never_is_the_last_instant_that_a_database_can_keep(self) -> None:
+        """Whatever expires, expires before it."""
+        assert NEVER == 9_223_372_036_854_775_807
+
 
 class TestFollow:
     def body(self, *legs: Leg, opening: tuple[Opening, ...] = ()) -> Body:
@@ -115,13 +125,22 @@ class TestFollow:
         follow(lines, "cart", Kind.SOLD, self.body(Leg("MUG", "", 1, SHELF, CUSTOMER)))
         assert not lines
 
+    def test_legs_of_lines_are_found_behind_others(self) -> None:
+        """A leg of no line does not end the movement."""
+        lines: dict[int, LineRow] = {}
+        plain = Leg("TEA", "", 1, SHELF, CUSTOMER)
+        body = self.body(plain, a_leg(2, SHELF, HELD), opening=(Opening(1, 1, 100),))
+        follow(lines, "cart", Kind.RESERVE, body)
+        assert lines[1].held == 2
+
     @pytest.mark.parametrize(
         ("lines", "leg", "problem"),
         [
             ({}, a_leg(1, SHELF, HELD), "was never opened"),
             ({1: a_line()}, a_leg(1, SHELF, HELD)._replace(sku="TEA"), "not StockKey"),
+            ({1: a_line()}, a_leg(1, SHELF, HELD)._replace(sku="JAR"), "not StockKey"),
         ],
-        ids=["no line", "another key"],
+        ids=["no line", "a later key", "an earlier key"],
     )
     def test_a_leg_of_a_wrong_line_is_told(
         self, lines: dict[int, LineRow], leg: Leg, problem: str

@@ -211,6 +211,7 @@ class TestDeliveries:
         shop.release("c-1")
         clock.tick(3 * DAY)
         assert shop.available("TEA") == 5
+        assert shop.figures("TEA", lot="SOON").available == 0  # Not oversold: nobody wants it.
         assert shop.figures("TEA").on_hand == 10
         with pytest.raises(InsufficientStock, match="only 5 available"):
             shop.reserve({"TEA": 6}, reference="c-2")

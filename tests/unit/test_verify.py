@@ -400,6 +400,20 @@ class TestDamage:
         assert problem.movement_id is not None
         assert inventory.movement(problem.movement_id).kind == "sold"
 
+    def test_missing_outcome_is_named_by_what_it_granted(self) -> None:
+        """A movement whose outcome is gone would be granted again; one of two requests, too."""
+        inventory = busy_shop()
+        rows = rows_of(inventory)
+        key, gone = next((k, row) for k, row in rows.outcomes.items() if "m-" in row.body)
+        del rows.outcomes[key]
+        [problem] = inventory.verify().problems
+        assert problem.invariant == "I6"
+        assert problem.movement_id in gone.body
+        assert problem.found == "none"
+        rows.outcomes[key] = gone
+        rows.outcomes["twice"] = gone._replace(key="twice")
+        assert [each.found for each in inventory.verify().problems] == ["several"]
+
     def test_limit_keeps_the_first_and_counts_all(self) -> None:
         """However much is broken, the answer stays small and says how much there is."""
         inventory = busy_shop()

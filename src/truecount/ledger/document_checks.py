@@ -17,7 +17,14 @@ from truecount.ledger.bundle_checks import check_kits, check_recipe
 from truecount.ledger.correction_rules import REVERSAL
 from truecount.ledger.delivery_rules import PURCHASE
 from truecount.ledger.problems import Problem, Run, difference, time_of
-from truecount.ledger.scan import UNREADABLE, outcome_pages, reading_of, records_of
+from truecount.ledger.scan import (
+    UNREADABLE,
+    last_position,
+    movement_pages,
+    outcome_pages,
+    reading_of,
+    records_of,
+)
 from truecount.ledger.source_checks import check_source
 from truecount.ledger.transfer_rules import TRANSFER
 from truecount.model.instants import Instant
@@ -198,14 +205,49 @@ _DOCUMENT_CHECKS: Final[dict[str, _DocumentCheck]] = {
 
 
 def check_outcomes(reader: Reader, run: Run) -> Iterator[Problem]:
-    """Yield what is wrong with outcomes: each is readable, and what it granted is there."""
+    """
+    Yield what is wrong with outcomes: each is readable, and what it granted is there.
+
+    And each movement is what one request was granted: without its outcome the same request
+    would be granted again. (Not told of a ledger with outcomes that cannot be read.)
+    """
+    answered, damaged = 0, False
     for page in outcome_pages(reader):
         bodies = [(row, _outcome_body(row)) for row in page]
-        ids = [id_ for _, body in bodies for id_ in body.get("movements", ())]
+        ids = _granted(bodies)
         recorded = {row.id: row.recorded_at for _, row in reader.movements(ids)}
+        answered += sum(1 for id_ in ids if id_ in recorded)
         for row, body in bodies:
             run.outcomes += 1
-            yield from _check_outcome(row, body, recorded)
+            for problem in _check_outcome(row, body, recorded):
+                damaged = True
+                yield problem
+    if answered != run.movements and not damaged:
+        yield from _unanswered(reader)
+
+
+def _granted(bodies: Iterable[tuple[OutcomeRow, dict[str, Any]]]) -> list[str]:
+    return [id_ for _, body in bodies for id_ in body.get("movements", ())]
+
+
+def _unanswered(reader: Reader) -> Iterator[Problem]:
+    """Find the movements that are not in exactly one outcome; O(movements) bytes."""
+    times = bytearray(last_position(reader) + 1)
+    for page in outcome_pages(reader):
+        bodies = [(row, _outcome_body(row)) for row in page]
+        for position, _ in reader.movements(_granted(bodies)):
+            if position is not None and position < len(times):
+                times[position] = min(2, times[position] + 1)
+    for movements in movement_pages(reader):
+        for position, row in movements:
+            if position < len(times) and times[position] != 1:
+                yield Problem(
+                    invariant="I6",
+                    where=f"the {row.kind} recorded at {time_of(row.recorded_at)}",
+                    expected="the outcome of the one request that was granted it",
+                    found="several" if times[position] else "none",
+                    movement_id=row.id,
+                )
 
 
 def _outcome_body(row: OutcomeRow) -> dict[str, Any]:

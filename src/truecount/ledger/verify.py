@@ -9,7 +9,8 @@ Passes, in this order (``CHECKS``): movements by position (here); each key's ent
 stock row, then entries that movements name but nobody found (``entry_checks``); documents
 with their lines, and outcomes (``document_checks``).
 
-Memory is constant: one page of rows, or what one reference has. What a corrupted row leads
+Memory is constant: one page of rows, or what one reference has; to name a movement whose
+outcome is gone, a byte for each movement besides. What a corrupted row leads
 to is not reported again: a key, a movement and a line each answer with their first problem.
 
 Not covered, because nothing stored says it twice: words of a record no movement counts in

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, Final, TypeAlias, TypeVar
 
 from truecount.errors import Retryable, TrueCountError
@@ -22,6 +23,8 @@ MakeStorage: TypeAlias = Callable[[], Storage]
 
 #: Seconds after which threads that should have finished are reported as stuck.
 DEADLINE: Final = 60.0
+#: Values longer than this, as text, are shown where they first differ only.
+SHOWN: Final = 200
 #: How often a call is repeated when the database says that it was busy.
 PATIENCE: Final = 100
 
@@ -38,8 +41,56 @@ def expect(seen: object, wanted: object, claim: str) -> None:
     ...
     AssertionError: one and one: expected 3, got 2
     """
-    if seen != wanted:
-        raise AssertionError(f"{claim}: expected {wanted!r}, got {seen!r}")
+    if seen == wanted:
+        return
+    where = ""
+    if max(len(repr(seen)), len(repr(wanted))) > SHOWN:
+        where, seen, wanted = first_difference(seen, wanted)
+    raise AssertionError(f"{claim}{where and f', at {where}'}: expected {wanted!r}, got {seen!r}")
+
+
+class _Nothing:
+    """Stands for an item that only the other side has."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+def first_difference(seen: object, wanted: object) -> tuple[str, object, object]:
+    """
+    Return where two values first differ, and what is there.
+
+    >>> first_difference({"a": [1, 2], "b": 3}, {"a": [1], "b": 3})
+    ("['a'][1]", 2, nothing)
+    """
+    where = ""
+    while (step := _step(seen, wanted)) is not None:
+        name, seen, wanted = step
+        where += name
+    return where.removeprefix("."), seen, wanted
+
+
+def _step(seen: object, wanted: object) -> tuple[str, object, object] | None:
+    """Return the first part in which two values of one shape differ, None if they have none."""
+    if type(seen) is not type(wanted):
+        return None
+    if isinstance(seen, dict) and isinstance(wanted, dict):
+        pairs = [
+            (f"[{name!r}]", seen.get(name, _Nothing()), wanted.get(name, _Nothing()))
+            for name in [*wanted, *(seen.keys() - wanted.keys())]
+        ]
+    elif isinstance(seen, frozenset) and isinstance(wanted, frozenset):
+        return ": what only one has", sorted(seen - wanted), sorted(wanted - seen)
+    elif isinstance(seen, (list, tuple)) and isinstance(wanted, (list, tuple)):
+        names = getattr(seen, "_fields", None)
+        both = zip_longest(seen, wanted, fillvalue=_Nothing())
+        pairs = [
+            (f".{names[number]}" if names else f"[{number}]", *pair)
+            for number, pair in enumerate(both)
+        ]
+    else:
+        return None
+    return next((pair for pair in pairs if pair[1] != pair[2]), None)
 
 
 def expect_raises(kind: type[_Error], call: Callable[[], object], claim: str) -> _Error:

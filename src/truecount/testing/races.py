@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from truecount.errors import IdempotencyConflict, InsufficientStock, TrueCountError
 from truecount.inventory import Inventory
 from truecount.model.commands import Relocate
+from truecount.model.facts import Sold
 from truecount.model.movements import decode
 from truecount.model.operation import Operation
 from truecount.model.reservation_commands import Reserve
@@ -363,6 +364,62 @@ def check_readers_see_whole_movements(make_storage: MakeStorage) -> None:
         _audit(shops.first)
 
 
+def check_sell_out_inside_a_batch(make_storage: MakeStorage) -> None:
+    """Where stock ends inside a batch, its first members get it and a smaller one may still."""
+    with _shops(make_storage) as shops:
+        shops.first.receive("MUG", 10, at="berlin")
+        carts = [Reserve({"MUG": n}, reference=f"cart-{i}") for i, n in enumerate((7, 7, 3, 1))]
+        granted = [found.granted for found in shops.first.submit(carts)]
+        expect(granted, [True, False, True, False], "grants of 7, 7, 3 and 1 out of 10")
+        for turn in range(ROUNDS):
+            shops.first.receive(f"SKU-{turn}", 10, at="berlin")
+
+            def submit(inventory: Inventory, number: int, turn: int = turn) -> list[bool]:
+                carts = [
+                    Reserve({f"SKU-{turn}": 1}, reference=f"cart-{turn}-{number}-{n}")
+                    for n in range(4)
+                ]
+                return [found.granted for found in inventory.submit(carts)]
+
+            batches = shops.race(submit)
+            total = sum(map(sum, batches))
+            expect(total, 10, "units granted by batches that race for 10 of them")
+            in_order = [sorted(granted, reverse=True) for granted in batches]
+            expect(batches, in_order, "grants in each batch, whose first members come first")
+            expect(shops.first.available(f"SKU-{turn}"), 0, "available after the race")
+        _audit(shops.first)
+
+
+def check_late_fact_keeps_the_count(make_storage: MakeStorage) -> None:
+    """Whether facts from before a count are told before it or after, the count stands."""
+    with _shops(make_storage) as shops:
+        for turn in range(ROUNDS):
+            sku = f"SKU-{turn}"
+            before = shops.clock.tick(timedelta(hours=1))
+            shops.first.receive(sku, 20, at="berlin")
+            counted = shops.clock.tick(timedelta(hours=1))
+
+            def tell(
+                inventory: Inventory,
+                number: int,
+                sku: str = sku,
+                before: datetime = before,
+                counted: datetime = counted,
+            ) -> Any:
+                if number == 0:
+                    return inventory.count(sku, 12, at="berlin", counted_at=counted)
+                sale = Sold(sku, number, at="berlin", occurred_at=before, key=f"{sku}/{number}")
+                return inventory.record([sale])
+
+            shops.race(tell)
+            expect(shops.first.figures(sku).on_hand, 12, "on hand after a count of 12")
+            seen = shops.first.as_of(sku, counted).on_hand
+            expect(seen, 12, "on hand as of the count of 12")
+            sold = shops.first.as_of(sku, before).on_hand
+            expect(sold, 20 - sum(range(THREADS)), "on hand before it, all sales told")
+        _audit(shops.first)
+
+
 RACE_CHECKS: Final = (
     check_units_exclude_each_other_on_rows,
     check_units_exclude_each_other_on_new_rows,
@@ -374,5 +431,7 @@ RACE_CHECKS: Final = (
     check_opposite_carts_do_not_deadlock,
     check_expired_hold_is_reclaimed_once,
     check_sold_out_member_leaves_its_neighbours,
+    check_sell_out_inside_a_batch,
+    check_late_fact_keeps_the_count,
     check_readers_see_whole_movements,
 )

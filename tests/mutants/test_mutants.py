@@ -1,0 +1,61 @@
+"""Every mistake on the list is noticed, by the check that was named before."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.killers import KILLERS
+from tests.mutants.mutants import MUTANTS
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+#: Run each time; the others with ``--run-slow``.
+SAMPLE = ("decided before the lock", "rollback missing", "fold skips a leg", "anchor ignored")
+
+
+def run(*names: str) -> subprocess.CompletedProcess[str]:
+    """Run a mutant's killer, or all of them over the code as it is."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.mutants.run", *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in MUTANTS],
+)
+def test_mutant_is_killed_by_the_check_that_was_named(name: str) -> None:
+    """The check passes on the code as it is, and notices this mistake."""
+    done = run(name)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert done.stdout.startswith(f"killed by {MUTANTS[name].killer}: "), done.stderr
+
+
+def test_code_as_it_is_lives() -> None:
+    """Every killer lets the unchanged code pass, loaded in the same way."""
+    done = run()
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert done.stdout.splitlines() == [f"{killer} passed" for killer in sorted(KILLERS)]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant_is_still_a_change_of_the_code(name: str) -> None:
+    """What a mutant replaces stands in its module exactly once, and its killer exists."""
+    mutant = MUTANTS[name]
+    assert mutant.killer in KILLERS
+    for edit in mutant.edits:
+        spec = importlib.util.find_spec(edit.module)
+        assert spec is not None
+        assert spec.origin is not None
+        assert Path(spec.origin).read_text(encoding="utf-8").count(edit.old) == 1, edit
+        assert edit.old != edit.new
