@@ -550,6 +550,22 @@ class TestHonesty:
         shop.inventory.record([late])
         assert shop.inventory.explain(report) == before
 
+    def test_its_own_repair_is_no_count_that_agreed(self) -> None:
+        """A repair dates its count before what it repairs, where a clock may be off."""
+        shop = traded(MUG=30)
+        shop.inventory.count("MUG", 30, at="berlin")
+        shop.clock.tick(60 * MINUTE)
+        receipt = shop.inventory.receive("MUG", 5, at="berlin", reference="PO-1")
+        seen = Count("MUG", 80, at="berlin", counted_at=shop.clock.tick(60 * MINUTE))
+        shop.clock.tick(5 * MINUTE)
+        shelf = [Source("shelf", skew=timedelta(seconds=30))]
+        report = shop.inventory.reconcile([seen], sources=shelf)
+        before = shop.inventory.explain(report)
+        assert only(before)[1].evidence == receipt.movements
+        shop.clock.tick(MINUTE)
+        shop.inventory.repair(report.plan(), approved_by="sam")
+        assert shop.inventory.explain(report) == before
+
 
 class TestPlans:
     def duplicated(self) -> Reconciliation:

@@ -174,7 +174,7 @@ class _Explaining:
 
     def _sighting(self, way: Way, channel: str, key: StockKey, each: Mismatch) -> Discrepancy:
         after = (
-            counted_before(self.reader, key, way.states, each.seen_at[0])
+            counted_before(self.reader, key, way.states, each.seen_at[0], known_at=self.report.at)
             if way.shows is None
             else published_before(self.reader, each)
         )
