@@ -550,6 +550,41 @@ class TestHonesty:
         shop.inventory.record([late])
         assert shop.inventory.explain(report) == before
 
+    def test_what_somebody_else_denies_is_never_certain(self) -> None:
+        """A unit that was there half an hour later, with nothing booked, was miscounted."""
+        shop = traded(MUG=25)
+        before = shop.clock.tick(MINUTE)
+        seen = Count("MUG", 24, at="berlin", counter="sam", counted_at=before)
+        shop.clock.tick(25 * MINUTE)
+        again = Count("MUG", 25, at="berlin", counter="kim", counted_at=shop.clock())
+        _, alone = only(explained(shop, seen))
+        assert alone.best.causes[0].kind is CauseKind.MISSING
+        _, why = only(explained(shop, seen, again))
+        assert why.discrepancy.denied_at == again.counted_at
+        assert why.verdict is Certainty.UNEXPLAINED
+        assert why.sentence == (
+            "MUG at berlin: 1 fewer than the book says, and a count of "
+            f"{shop.clock():%Y-%m-%d %H:%M} UTC agrees with the book; "
+            "one of the two is probably a miscount, so count it again"
+        )
+
+    def test_denied_cause_is_likely_at_most(self) -> None:
+        """What is in the book twice under its own name is not certain against a second count."""
+        shop = traded(MUG=100)
+        for key in ("a", "b"):
+            shop.inventory.receive("MUG", 40, at="berlin", reference="PO-1", key=key)
+        shop.clock.tick(60 * MINUTE)
+        seen = Count("MUG", 140, at="berlin", counter="sam", counted_at=shop.clock.tick(MINUTE))
+        again = Count("MUG", 180, at="berlin", counter="kim", counted_at=shop.clock.tick(MINUTE))
+        _, alone = only(explained(shop, seen))
+        assert alone.verdict is Certainty.CONFIDENT
+        report = explained(shop, seen, again)
+        _, why = only(report)
+        assert why.best.causes[0].kind is CauseKind.DUPLICATE
+        assert why.verdict is Certainty.LIKELY
+        assert "agrees with the book; probably receive PO-1 is in the book twice" in why.sentence
+        assert Reconciliation.from_dict(report.to_dict()) == report
+
     def test_its_own_repair_is_no_count_that_agreed(self) -> None:
         """A repair dates its count before what it repairs, where a clock may be off."""
         shop = traded(MUG=30)
