@@ -239,7 +239,7 @@ class _Comparison:
             context = Context(
                 seen_at=(item.since, item.until),
                 evidence=self.book.evidence(self.book.rows_behind(seen, here, span), item.until),
-                at_risk=self.book.at_risk(case, here),
+                at_risk=self.book.at_risk(case, here, span),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
                 basis=self.book.basis(case, here, span),
             )
