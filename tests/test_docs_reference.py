@@ -47,6 +47,7 @@ from truecount.reconciliation import (
     published,
     reach,
     report,
+    tries,
 )
 from truecount.reservations import manager, sourcing
 from truecount.write import apply, engine, group
@@ -102,6 +103,8 @@ def signature(function: Callable[..., object]) -> str:
 def _default(value: object) -> str:
     if isinstance(value, places.State):
         return value.name
+    if value is priors.PRIORS:
+        return "PRIORS"
     if isinstance(value, frozenset):
         return "{" + ", ".join(state.name for state in places.STATES if state in value) + "}"
     return repr(value)
@@ -329,6 +332,8 @@ def limits() -> str:
          "older ones are not looked at"),
         ("entries walked back to find when a stale level was right", f"{book_side.PATH_MAX:,}",
          "it is not called stale"),
+        ("tries in a row after which what moves is a provisional match", str(tries.TRIES),
+         "it stays undecided"),
         ("restarts of one write", str(apply.ATTEMPTS_MAX), "`Retryable`"),
     )  # fmt: skip
     return table(("limit", "value", "beyond it"), rows)

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         TakeBack,
     )
     from truecount.model.shop_rules import DefineBundle, RemoveBundle
+    from truecount.model.sources import Formula, Shown, Source, SourceVersion
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
     from truecount.reconciliation.basis import Basis
@@ -97,14 +98,7 @@ if TYPE_CHECKING:
     from truecount.reconciliation.differ import Difference
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
     from truecount.reconciliation.mismatches import Mismatch, MismatchKind
-    from truecount.reconciliation.observations import (
-        Count,
-        Formula,
-        Level,
-        Shown,
-        Snapshot,
-        Source,
-    )
+    from truecount.reconciliation.observations import Count, Level, Snapshot
     from truecount.reconciliation.plan import LeftOut, Plan
     from truecount.reconciliation.plan_lines import PlanAction, PlanLine
     from truecount.reconciliation.preview import LinePreview, PlanPreview
@@ -159,6 +153,7 @@ _HOMES = {
         "Amend Confirm Pick Release Reserve Ship ShortPick TakeBack"
     ),
     "truecount.model.shop_rules": "DefineBundle RemoveBundle",
+    "truecount.model.sources": "Formula Shown Source SourceVersion",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
     "truecount.reconciliation.basis": "Basis",
@@ -166,7 +161,7 @@ _HOMES = {
     "truecount.reconciliation.differ": "Difference",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
     "truecount.reconciliation.mismatches": "Mismatch MismatchKind",
-    "truecount.reconciliation.observations": "Count Formula Level Shown Snapshot Source",
+    "truecount.reconciliation.observations": "Count Level Snapshot",
     "truecount.reconciliation.plan": "LeftOut Plan",
     "truecount.reconciliation.plan_lines": "PlanAction PlanLine",
     "truecount.reconciliation.preview": "LinePreview PlanPreview",
@@ -305,6 +300,7 @@ __all__ = [
     "Snapshot",
     "Sold",
     "Source",
+    "SourceVersion",
     "State",
     "StockKey",
     "TakeBack",

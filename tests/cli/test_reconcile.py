@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -12,7 +13,15 @@ import pytest
 
 from tests.cli.running import Line
 from tests.reports import told
-from truecount import Certainty, Inventory, Reconciliation, SQLiteStorage
+from truecount import (
+    Certainty,
+    Formula,
+    Inventory,
+    Reconciliation,
+    Shown,
+    Source,
+    SQLiteStorage,
+)
 from truecount.cli import reconciling
 from truecount.cli.output import Screen
 from truecount.cli.report_telling import tell_report
@@ -203,6 +212,21 @@ class TestLevels:
         assert line("reconcile", "--levels", file, "--shows", "on_hand").code == 0
         answer = line("reconcile", "--levels", file)
         assert "reserved_as_available" in answer.out
+
+    def test_what_the_shop_says_of_its_sources_holds_unless_stated(self, line: Line) -> None:
+        """Formula and bounds are kept with the ledger; a word of the call replaces its own."""
+        with Inventory(SQLiteStorage(line.db)) as inventory:
+            inventory.reserve({"MUG": 7}, reference="order-1", ttl=timedelta(hours=1))
+            inventory.sources.set(Source("wms", formula=Formula(Shown.ON_HAND)))
+        file = line.file("wms.csv", "sku,quantity,location\nMUG,47,berlin\n")
+        asked = ("reconcile", "--levels", file, "--source", "wms")
+        assert line(*asked).code == 0
+        assert "reserved_as_available" in line(*asked, "--shows", "available").out
+        assert "decidable at" in line(*asked, "--late", 600).out
+        with Inventory(SQLiteStorage(line.db)) as inventory:
+            inventory.sources.set(Source("*", late=timedelta(hours=1)))
+        assert "decidable at" in line(*asked).out
+        assert line(*asked, "--late", 0).code == 0
 
 
 BAD_CALLS = {

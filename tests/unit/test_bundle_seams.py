@@ -82,6 +82,7 @@ class TestPoliciesThatLeaveUnits:
         with pytest.raises(InsufficientStock) as caught:
             shop.inventory.reserve({"GIFT": 1}, reference="o", kits_apart=True)
         assert [each[0] for each in caught.value.short] == ["GIFT", "TEA"]
+        assert caught.value.short[1][-1] == "sourcing=here, needed for 'GIFT'"
         assert shop.inventory.figures("MUG").held == 0
         shop.check()
 

@@ -148,6 +148,20 @@ class TestRecipes:
         ]
         assert possible == [2, 3, 6], "not 1, which six old sets in a box would give"
 
+    def test_change_inside_what_was_not_yet_in_a_kit_is_none_of_it(self) -> None:
+        """A set defined anew before the box had it: the box was the same all the time."""
+        shop = stocked({"MUG": 6, "TEA": 9})
+        bundles = shop.inventory.bundles
+        bundles.define("BOX", {"TEA": 2})
+        since = shop.clock.tick(MINUTE)
+        shop.clock.tick(MINUTE)
+        bundles.define("GIFT", {"MUG": 1})
+        until = shop.clock.tick(MINUTE)
+        shop.clock.tick(MINUTE)
+        bundles.define("BOX", {"GIFT": 1})
+        level = Level("etsy", "BOX", 4, seen_at=since, seen_until=until)
+        assert shop.inventory.reconcile([level]).ok
+
     def test_kit_that_was_none_then_is_judged_as_what_it_was(self) -> None:
         """Before it was defined, and after it was taken out, only what is in stock counts."""
         shop = stocked({"MUG": 6, "TEA": 9, "SET": 1})

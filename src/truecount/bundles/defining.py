@@ -92,12 +92,12 @@ def _next(
     for word in ("actor", "reason", "origin"):
         if getattr(operation, word) is not None:
             told[word] = getattr(operation, word)
-    name = (RECIPE, recipe.sku)
+    made = (RECIPE, recipe.sku, recipe.to_dict())
     return Granted(
         documents=(
-            (*name, recipe.to_dict()),
+            made,
             (RECIPE_HISTORY, past_recipe(recipe.sku, recipe.version), recipe.to_dict() | told),
-            *next_generation(book, [name]),
+            *next_generation(book, [made]),
         ),
         result={"version": recipe.version},
     )

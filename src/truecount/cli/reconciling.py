@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import attrs
 import typer
 
 from truecount.cli.csv_file import Sheet, collecting_rarely, rows_of
@@ -62,8 +63,8 @@ def reconcile(
         str, typer.Option(metavar="NAME", help="Which system shows the levels.")
     ] = "other",
     shows: Annotated[
-        str, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
-    ] = Shown.AVAILABLE.value,
+        str | None, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
+    ] = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Its file should list everything in stock.")
     ] = False,
@@ -80,11 +81,13 @@ def reconcile(
         typer.Option(metavar="TIME", help="Or at some moment from --as-of until then."),
     ] = None,
     skew: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off.")
-    ] = 0,
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off; default: 0."),
+    ] = None,
     late: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, help="How late any report may come.")
-    ] = 0,
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How late any report may come; default: 0."),
+    ] = None,
     constants: Constants = None,
     mapping: Mapped = None,
     extra: Extra = False,
@@ -133,12 +136,7 @@ def reconcile(
     """
     screen = Screen(as_json=as_json)
     file = _one_of(counts, levels)
-    bounds = Source(
-        source if levels else ANYBODY,
-        skew=timedelta(seconds=skew),
-        late=timedelta(seconds=late),
-        formula=Formula(_shown(shows)),
-    )
+    bounds = _bounds(skew, late, shows)
     form = CsvForm(
         constants=constants,
         mapping=mapping,
@@ -153,7 +151,7 @@ def reconcile(
         csv=csv, plan=plan, html=html, timelines=timelines, zone=form.timezone or UTC
     )
     files.check()
-    followed = _followed(follow, bounds, files)
+    followed = _followed(follow, source if levels else None, files)
     sheet = form.sheet(file)
     layout = _layout(form, sheet, is_levels=levels is not None)
     times = _times(as_of, until)
@@ -165,7 +163,8 @@ def reconcile(
         if seen.bad:
             _tell_bad(screen, file, seen)
             raise typer.Exit(Code.USAGE)
-        report = _compared(inventory, seen, bounds, complete=complete, no_kits=no_kits)
+        asked = (bounds, source if levels else None)
+        report = _compared(inventory, seen, *asked, complete=complete, no_kits=no_kits)
         if _is_explained(report, asked=explain):
             report = inventory.explain(report)
         planned = report.plan(follow=followed) if files.need_plan else None
@@ -197,20 +196,32 @@ def _one_of(counts: Path | None, levels: Path | None) -> Path:
     raise InvalidArgument("reconcile with", seen, "one file to compare with")
 
 
+def _bounds(skew: int | None, late: int | None, shows: str | None) -> dict[str, Any]:
+    """Return what the call says of its sources; the rest is as the shop says."""
+    words: dict[str, Any] = {}
+    if skew is not None:
+        words["skew"] = timedelta(seconds=skew)
+    if late is not None:
+        words["late"] = timedelta(seconds=late)
+    if shows is not None:
+        words["formula"] = Formula(_shown(shows))
+    return words
+
+
 def _shown(value: str) -> Shown:
     if value not in list(Shown):
         raise InvalidArgument("--shows", repr(value), f"one of {', '.join(Shown)}")
     return Shown(value)
 
 
-def _followed(follow: str | None, bounds: Source, files: ReportFiles) -> frozenset[str]:
+def _followed(follow: str | None, source: str | None, files: ReportFiles) -> frozenset[str]:
     """Return the source whose levels a plan follows: it must be named as what it is."""
     if follow is None:
         return frozenset()
-    if bounds.name == ANYBODY:
+    if source is None:
         raise InvalidArgument("--follow", "with --counts", "--levels: a count is followed anyway")
-    if follow != bounds.name:
-        raise InvalidArgument("--follow", repr(follow), f"the source compared, {bounds.name!r}")
+    if follow != source:
+        raise InvalidArgument("--follow", repr(follow), f"the source compared, {source!r}")
     if not files.need_plan:
         raise InvalidArgument("--follow", "alone", "--plan or --html as well: it changes the plan")
     return frozenset({follow})
@@ -231,16 +242,30 @@ def _times(as_of: str | None, until: str | None) -> Times:
 
 
 def _compared(
-    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool, no_kits: bool
+    inventory: Inventory,
+    seen: Seen,
+    bounds: dict[str, Any],
+    source: str | None,
+    *,
+    complete: bool,
+    no_kits: bool,
 ) -> Reconciliation:
     observations: list[Observation] = [*seen.counts]
-    sources = [bounds]
-    if bounds.name != ANYBODY:
-        check_name(bounds.name, "source")
-        observations.append(Snapshot(bounds.name, seen.levels, complete=complete))
-        sources.append(Source(ANYBODY, skew=bounds.skew, late=bounds.late))
+    clocks = {word: value for word, value in bounds.items() if word != "formula"}
+    asked = {ANYBODY: clocks}
+    if source is not None:
+        check_name(source, "source")
+        observations.append(Snapshot(source, seen.levels, complete=complete))
+        asked[source] = bounds
+    known = {each.name: each for each in inventory.sources}
+    otherwise = known.get(ANYBODY, Source(ANYBODY))
+    described = [
+        attrs.evolve(known.get(name, otherwise), name=name, **words)
+        for name, words in asked.items()
+        if words
+    ]
     recipes: Recipes | None = {} if no_kits else None
-    return inventory.reconcile(observations, sources=sources, recipes=recipes)
+    return inventory.reconcile(observations, sources=described, recipes=recipes)
 
 
 def _is_explained(report: Reconciliation, *, asked: bool | None) -> bool:

@@ -12,7 +12,7 @@ from truecount.ledger.export_format import FORMAT, Checksum, Counts
 from truecount.ledger.scan import Progress, last_position, movement_pages, outcome_pages, records_of
 from truecount.model.movements import MovementRow, encode
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import JOURNAL
+from truecount.model.settings import GENERATION, JOURNAL
 from truecount.protocols.storage import Reader, Record
 
 
@@ -63,8 +63,8 @@ def _values(
             progress(counts.movements, total)
     for space in reader.spaces():
         for record in records_of(reader, space):
-            if (record.space, record.id) == JOURNAL:
-                continue  # It tells of generations, which a copy counts for itself.
+            if (record.space, record.id) in (GENERATION, JOURNAL):
+                continue  # They tell of generations, which a copy counts for itself.
             counts.records += 1
             plain = _plain(record)
             del plain["version"]

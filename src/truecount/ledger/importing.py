@@ -18,6 +18,7 @@ Until an import has returned, nobody else should use its target.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -38,7 +39,7 @@ from truecount.ledger.rebuild import Rebuilt
 from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import GENERATION, RULE_SPACES
+from truecount.model.settings import GENERATION, RULE_SPACES, generation_after
 from truecount.protocols.storage import Changes, Locked, Record, Unit, Wants
 
 
@@ -250,10 +251,18 @@ class _Arrival:
             name = (row.space, row.id)
             if name in changed:
                 raise bad_line(number, f"record {row.space} {row.id!r} came before")
+            if name == GENERATION:
+                continue  # Of files written before it was left out.
             if name not in known or known[name].body != row.body:
                 changed[name] = row
-        if any(space in RULE_SPACES for space, _ in changed):
-            changed[GENERATION] = Record(*GENERATION, 1, encode({}))
+        rules = [row for row in changed.values() if row.space in RULE_SPACES]
+        if rules:
+            before = known.get(GENERATION)
+            made = generation_after(
+                None if before is None else json.loads(before.body),
+                [(row.space, row.id, json.loads(row.body)) for row in rules],
+            )
+            changed[GENERATION] = Record(*GENERATION, 1, encode(made))
         stepped = [
             record._replace(version=known[name].version + 1 if name in known else 1)
             for name, record in changed.items()

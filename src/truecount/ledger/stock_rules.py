@@ -351,7 +351,7 @@ def _put(operation: Put, book: Book, now: Instant) -> Decision:
         for space, id_, body in operation.documents
         if book.document(space, id_) != body
     ]
-    rules = [(space, id_) for space, id_, _ in documents if space in RULE_SPACES]
+    rules = [each for each in documents if each[0] in RULE_SPACES]
     if rules:
         documents += next_generation(book, rules)
     return Granted(documents=tuple(documents))

@@ -24,7 +24,7 @@ from truecount.model.recipes import Bill
 from truecount.model.stock import Amounts, StockKey, StockRow, never_netted
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach as reaches
-from truecount.reconciliation.basis import Basis, basis_of
+from truecount.reconciliation.basis import Basis, basis_of, recounted_at
 from truecount.reconciliation.conditions import oversold
 from truecount.reconciliation.kits import NO_KIT, Bills, Kits
 from truecount.reconciliation.mismatches import Case, Was
@@ -239,6 +239,10 @@ class BookSide:
         if low != high or not case.is_plain or self.bills(case.seen, span) != NO_KIT:
             return None
         return basis_of(self.reader, self.clocks, case.seen, rows, span, expected=low)
+
+    def recounted_at(self, rows: Rows, span: Span) -> Instant | None:
+        """Return when a count that stands was taken after what was seen in *span*."""
+        return recounted_at(self.reader, self.clocks, rows, span)
 
     def evidence(self, rows: Rows, until: Instant) -> tuple[str, ...]:
         """Return the newest movements of the keys that had occurred when it was observed."""

@@ -25,6 +25,7 @@ in its window what ``windows`` says; memory O(observations + mismatches).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Final
 
@@ -43,6 +44,7 @@ from truecount.reconciliation.mismatches import (
     Case,
     Context,
     Mismatch,
+    Was,
     kinds_of,
     mismatch_of,
     place_of,
@@ -73,7 +75,8 @@ def compare(
     Compare what was observed with what *reader* shows; nothing is written.
 
     Args:
-        sources: The bounds of those who stamp and show; others are exact.
+        sources: The bounds of those who stamp and show, before what the shop says of them;
+            others are exact.
         recipes: Kit to component to quantity; without, a kit's level is made by the shop's own
             recipes as they were in force when it was seen.
         only: Judge these SKUs alone: those that may have changed since last time.
@@ -88,7 +91,7 @@ def compare(
     for source in described:
         for location in sorted(source.at or ()):
             settings.check(location)
-    clocks = Clocks(by_name)
+    clocks = Clocks({**settings.sources, **by_name})
     intake = Intake(settings, clocks, now)
     intake.add_all(observations, only)
     view = View(reader, settings, now, {}, frozenset(), lambda _stem: None)
@@ -169,7 +172,7 @@ class _Comparison:
         first = len(self.tally.mismatches)
         others: list[Other] = []
         for several in seen:
-            decision, reach, span = self._judge(rows, several)
+            decision, reach, span = self._judge(rows, several, _shown_anew(several[0], seen))
             item = several[0]
             if isinstance(item.seen, Level) and self.book.kits.in_force:
                 key = (item.seen.source, item.seen.at, sku)
@@ -180,8 +183,14 @@ class _Comparison:
             found = self.tally.mismatches[first:]
             self.tally.mismatches[first:] = [_beside(each, others) for each in found]
 
-    def _judge(self, rows: Rows, several: Sequence[Item]) -> tuple[Decision, Reach, Span]:
-        """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
+    def _judge(
+        self, rows: Rows, several: Sequence[Item], anew: Instant | None
+    ) -> tuple[Decision, Reach, Span]:
+        """
+        Judge what one list, or one observer, says of one SKU; more than one item repeats.
+
+        *anew* is when the same source showed the same again.
+        """
         item = several[0]
         seen = item.seen
         span = self._span(item)
@@ -205,7 +214,9 @@ class _Comparison:
                 repeated=tuple(each.seen.quantity for each in several) if several[1:] else (),
                 is_oversold=lambda: self.book.is_oversold(here),
             )
-            self._tell(self._asked(case, here, span), item, here, span)
+            if isinstance(seen, Count):
+                anew = self.book.recounted_at(here, span)
+            self._tell(self._asked(case, here, span), item, here, span, anew)
         return verdict.decision, reach, span
 
     def _asked(self, case: Case, here: Rows, span: Span) -> Case:
@@ -215,13 +226,21 @@ class _Comparison:
             return case
         formula = self.book.clocks.formula(seen.source)
         parts = self.book.depends_on(seen, span)
+
+        @cache
+        def path() -> tuple[Was, ...]:
+            """Return what the book had before it was seen; a kit has no past of its own."""
+            if parts is not None:
+                return ()
+            return tuple(was for was in self.book.path(here, formula) if was[1] <= span.until)
+
         return attrs.evolve(
             case,
             shows=formula.shows,
             formula=formula,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
             pushes=self.book.pushes(seen, span.until),
-            path=lambda: () if parts is not None else self.book.path(here, formula),
+            path=path,
             components_agree=None if parts is None else self._agree(seen, parts),
         )
 
@@ -232,7 +251,7 @@ class _Comparison:
     def _is_bundle(self, sku: str) -> bool:
         return self.book.kits.knows(sku) or sku in self.book.view.settings.recipes
 
-    def _tell(self, case: Case, item: Item, here: Rows, span: Span) -> None:
+    def _tell(self, case: Case, item: Item, here: Rows, span: Span, anew: Instant | None) -> None:
         kinds = kinds_of(case)
         if not self.tally.is_full(kinds):
             seen = case.seen
@@ -241,10 +260,26 @@ class _Comparison:
                 evidence=self.book.evidence(self.book.rows_behind(seen, here, span), item.until),
                 at_risk=self.book.at_risk(case, here, span),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
+                superseded_at=anew,
                 basis=self.book.basis(case, here, span),
             )
             self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])
+
+
+def _shown_anew(item: Item, seen: Sequence[Sequence[Item]]) -> Instant | None:
+    """Return when the source of a level certainly showed the same again, the last time."""
+    if isinstance(item.seen, Count):
+        return None
+    level = item.seen
+    later = [
+        other.until
+        for other, *_ in seen
+        if not isinstance(other.seen, Count)
+        and (other.seen.source, other.seen.at) == (level.source, level.at)
+        and other.since > item.until
+    ]
+    return max(later, default=None)
 
 
 def _beside(each: Mismatch, others: Sequence[Other]) -> Mismatch:
@@ -267,4 +302,6 @@ def _undecided(item: Item, verdict: Verdict) -> Undecided:
         delta=verdict.delta,
         seen_at=(to_datetime(item.since), to_datetime(item.until)),
         decidable_at=None if until is None else to_datetime(until),
+        tries=int(until is None),
+        lasting=verdict.delta if until is None else None,
     )

@@ -5,8 +5,9 @@ Rules:
 1. A count is followed by the book; a level is not, unless the caller says that its source is
    right (``follow``): the book is what other systems follow.
 2. Only a difference known to the unit, at one key, is written. Anything else is looked at.
-3. What another count has answered is left out: a newer one that stands, or one no older
-   that the book explains now and could not explain any more.
+3. What was seen anew is left out: a shelf that was counted since, a level that the same list
+   or a later one shows again. So is what another count has answered: one no older that the
+   book explains now and could not explain any more.
 4. Lines of one key go oldest first, and a later one knows those before it, because they put
    part of its difference right. What contradicts another observation of the same time is
    looked at: nobody knows which of them is right.
@@ -62,6 +63,7 @@ _ANSWERED: Final = {
     "denied_at": "a count of {} agrees with the book, and would not any more",
 }
 
+_SHOWN_ANEW: Final = "it was shown anew, as of {}"
 #: Causes that writing does not put right, and what to do instead.
 _ELSEWHERE: Final[Mapping[CauseKind, str]] = {
     CauseKind.IN_FLIGHT: "observe it again when it is quiet",
@@ -114,6 +116,10 @@ def plan_of(report: Reconciliation, follow: Iterable[str] = ()) -> Plan:
 def _line(mismatch: Mismatch, followed: frozenset[str]) -> PlanLine | LeftOut:
     kinds = set(mismatch.kinds)
     is_counted = bool(kinds & _COUNTED)
+    if mismatch.superseded_at is not None:
+        said = _ANSWERED["recounted_at"] if is_counted else _SHOWN_ANEW
+        answer = said.format(when(to_instant(mismatch.superseded_at)))
+        return LeftOut(mismatch.sku, mismatch.at, mismatch.source, answer)
     if not is_counted and (kinds & _NO_QUANTITY or mismatch.source not in followed):
         return _made(mismatch, OUTSIDE.get(mismatch.kind, PlanAction.LOOK))
     basis = mismatch.basis
@@ -222,9 +228,11 @@ def _undecided(several: Iterable[Undecided]) -> Iterator[LeftOut]:
     for each in several:
         until = each.decidable_at
         reason = (
-            "it moved while it was observed; observe it again when it is quiet"
-            if until is None
-            else f"undecided until {when(to_instant(until))}"
+            f"undecided until {when(to_instant(until))}"
+            if until is not None
+            else f"it moved each of {each.tries} times it was observed: provisionally a match"
+            if each.is_provisional
+            else "it moved while it was observed; observe it again when it is quiet"
         )
         yield LeftOut(each.sku, each.at, each.source, reason)
 

@@ -19,6 +19,7 @@ from truecount.reconciliation.comparing import compare
 from truecount.reconciliation.observations import Observation, Source
 from truecount.reconciliation.published import Published
 from truecount.reconciliation.report import Reconciliation
+from truecount.reconciliation.tries import again
 from truecount.write.engine import BATCH_MAX, Engine
 
 
@@ -40,6 +41,7 @@ class Reconciler:
         sources: Iterable[Source] = (),
         recipes: Mapping[str, Mapping[str, int]] | None = None,
         only: Collection[str] | None = None,
+        earlier: Reconciliation | None = None,
     ) -> Reconciliation:
         """
         Compare *observations* with the book, each as of the time it was made.
@@ -57,12 +59,15 @@ class Reconciler:
 
         Args:
             sources: How far clocks may be off and how late reports may come, and how a
-                source makes the level it shows; those not named are exact.
+                source makes the level it shows: each in place of what ``inventory.sources``
+                says of its name. Who is in neither is exact.
             recipes: Kit to component to quantity for one kit, nested or not, for systems
                 whose kits differ; ``{}`` for one without kits. By default the shop's own, as
                 they were in force when a level was seen, for sources that show what is
                 available: their level of a kit is what ``availability`` says.
             only: Judge these SKUs alone, for example what ``moved_since`` returns.
+            earlier: The report before: what it left open because it moved, and is left open
+                again, says how often; after three times it is provisionally a match.
 
         Raises:
             InvalidTime: An observation is in the future.
@@ -75,7 +80,7 @@ class Reconciler:
         O(entries since then). Memory O(observations + mismatches).
         """
         with self._engine.read() as reader:
-            return compare(
+            report = compare(
                 reader,
                 self._engine.settings_in(reader),
                 self._engine.now(),
@@ -84,6 +89,7 @@ class Reconciler:
                 recipes=recipes,
                 only=only,
             )
+        return report if earlier is None else again(report, earlier)
 
     def explain(
         self,

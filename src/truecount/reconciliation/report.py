@@ -25,6 +25,7 @@ from truecount.reconciliation.mismatches import Mismatch, MismatchKind
 from truecount.reconciliation.observations import Count, Level
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.planning import plan_of
+from truecount.reconciliation.tries import TRIES
 
 
 if TYPE_CHECKING:
@@ -73,8 +74,13 @@ class Undecided:
     """
     An observation nobody can judge yet.
 
-    ``decidable_at`` is when the reports that may explain it must have come; None when the
-    figure moved while it was observed: observe it again when it is quiet.
+    Attributes:
+        decidable_at: When the reports that may explain it must have come; None when the
+            figure moved while it was observed: observe it again when it is quiet.
+        tries: Observations in a row that were left open because the figure moved, as far
+            as the reports before told.
+        lasting: What a difference that was there all that time can be, lowest and highest;
+            None where no try has told yet.
     """
 
     sku: str
@@ -86,6 +92,13 @@ class Undecided:
     delta: tuple[int, int]
     seen_at: tuple[datetime, datetime]
     decidable_at: datetime | None
+    tries: int = 0
+    lasting: tuple[int, int] | None = None
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether it is taken as a match until seen otherwise: three tries contradict nothing."""
+        return self.tries >= TRIES
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
@@ -93,6 +106,7 @@ class Undecided:
         return attrs.asdict(self, recurse=False) | {
             "expected": list(self.expected),
             "delta": list(self.delta),
+            "lasting": self.lasting and list(self.lasting),
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
             "decidable_at": None if until is None else iso(to_instant(until)),
         }
@@ -107,6 +121,7 @@ class Undecided:
             | {
                 "expected": tuple(data["expected"]),
                 "delta": tuple(data["delta"]),
+                "lasting": data.get("lasting") and tuple(data["lasting"]),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
                 "decidable_at": None if until is None else datetime.fromisoformat(until),
             }
@@ -186,6 +201,16 @@ class Reconciliation:
     def found(self) -> int:
         """How many mismatches there are, those not listed included."""
         return sum(self.kinds.values())
+
+    @property
+    def standing(self) -> tuple[Mismatch, ...]:
+        """The mismatches listed that nothing newer has superseded."""
+        return tuple(each for each in self.mismatches if each.superseded_at is None)
+
+    @property
+    def provisional(self) -> tuple[Undecided, ...]:
+        """What is taken as a match until seen otherwise; it counts as undecided."""
+        return tuple(each for each in self.undecided if each.is_provisional)
 
     @property
     def compared(self) -> int:

@@ -123,8 +123,9 @@ def _from_anywhere(
         if (found := {sku: units for sku, units in shelf.items() if units})
     }
     shares = shares_of(_summed(owed), offers, cart.at, book.settings, policies)
-    given = _given(shares)
-    if given != _summed(owed):
+    given, asked = _given(shares), _summed(owed)
+    withheld = frozenset(sku for sku, units in asked.items() if given.get(sku, 0) < units)
+    if withheld:
         # A policy of the shop leaves units where they are: only what the rest makes is granted.
         served = serve(cart.wanted, cart.bills, given)
         owed = _owed(cart, served)
@@ -134,7 +135,7 @@ def _from_anywhere(
         sku: tuple([Lack(each, *figures, cart.at or "") for each, figures in sorted(found.items())])
         for sku, found in served.short.items()
     }
-    return _grant(cart, granted, short, lacks)
+    return _grant(cart, granted, short, lacks)._replace(withheld=withheld)
 
 
 # --- who gets what ------------------------------------------------------------------------
