@@ -60,7 +60,7 @@ def sell(shop: Shop, sku: str, quantity: int, at: str = "berlin", origin: str = 
     moment = shop.clock.tick(MINUTE)
     key = f"{origin}/{sku}/{moment.isoformat()}"
     [outcome] = shop.inventory.record([Sold(sku, quantity, at=at, origin=origin, key=key)])
-    return outcome.movements[0]
+    return outcome.movement_id
 
 
 def traded(**units: int) -> Shop:
