@@ -38,9 +38,11 @@ from truecount.errors import (
     InvalidTime,
     UnknownLocation,
 )
-from truecount.reconciliation import comparing
+from truecount.protocols.storage import Reader
+from truecount.reconciliation import book_side, comparing
 from truecount.reconciliation import report as reports
 from truecount.reconciliation.observations import Observation
+from truecount.reconciliation.published import Push, published_levels
 
 
 K = MismatchKind
@@ -210,6 +212,24 @@ class TestCounts:
         assert shop.inventory.reconcile(seen, sources=sources).found == 1
         shop.inventory.count("MUG", 3, at="berlin", counted_at=at)
         assert shop.inventory.reconcile(seen, sources=sources).ok
+
+
+class TestReading:
+    def test_what_was_published_is_only_read_where_it_tells(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of SKUs the book has not got nothing old can be shown, so nothing is looked up."""
+        asked: list[str] = []
+
+        def read(reader: Reader, source: str, sku: str) -> tuple[Push, ...]:
+            asked.append(sku)
+            return published_levels(reader, source, sku)
+
+        monkeypatch.setattr(book_side, "published_levels", read)
+        shop = stocked(MUG=5, TEA=5)
+        levels = {f"NEW-{number}": 1 for number in range(9)} | {"MUG": 4, "TEA": 5}
+        report = shop.inventory.reconcile([Snapshot.of("etsy", levels)])
+        assert (report.found, asked) == (10, ["MUG"])
 
 
 class TestPromisesAtRisk:

@@ -239,7 +239,7 @@ class _Comparison:
             shows=formula.shows,
             formula=formula,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
-            pushes=self.book.pushes(seen, span.until),
+            pushes=self.book.pushes(seen, span.until) if case.is_plain else (),
             path=path,
             components_agree=None if parts is None else self._agree(seen, parts),
         )
