@@ -68,7 +68,7 @@ def booked(inventory: Inventory, shop: Shop) -> dict[str, str]:
     facts = [_fact(event, documents.get((event.at, event.kind), event.id)) for event in shop.booked]
     outcomes = inventory.record(facts)
     return {
-        event.id: outcome.movements[0] for event, outcome in zip(shop.booked, outcomes, strict=True)
+        event.id: outcome.movement_id for event, outcome in zip(shop.booked, outcomes, strict=True)
     }
 
 

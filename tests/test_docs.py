@@ -20,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 INDEX = ROOT / "docs" / "index.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
 
 RUNNABLE = frozenset({"console", "pycon", "python", "sh"})
@@ -261,6 +263,21 @@ def test_index_lists_every_page() -> None:
     assert not pages - listed, sorted(map(page_id, pages - listed))
 
 
+def doubled(text: str) -> list[str]:
+    """List the terms that have two rows in one table of a page."""
+    terms: list[str] = []
+    for table in re.split(r"\n\n", text):
+        first = [row.split("|")[1].strip() for row in re.findall(r"^\|.*\|$", table, re.MULTILINE)]
+        several = Counter(term for cell in first[2:] for term in re.split(r", (?![^(]*\))", cell))
+        terms += [term for term, rows in several.items() if rows > 1]
+    return terms
+
+
+def test_glossary_has_one_row_for_each_term() -> None:
+    """One word, one meaning: neither ours nor a word of elsewhere is explained twice."""
+    assert not doubled(GLOSSARY.read_text(encoding="utf-8"))
+
+
 @pytest.mark.skipif(not README.exists(), reason="there is no README yet")
 def test_second_sh_fence_of_readme_is_the_test_command() -> None:
     """CI runs what the README says, so the README must say it in one line."""
@@ -272,6 +289,13 @@ def test_second_sh_fence_of_readme_is_the_test_command() -> None:
 
 class TestRunner:
     """The checks above are only worth something if they can fail."""
+
+    def test_term_with_two_rows_is_found(self) -> None:
+        """In each table by itself, alone or among others, and not what a bracket tells apart."""
+        ours = "| word | meaning |\n| --- | --- |\n| kit | a |\n| lot | b |\n| kit | c |\n"
+        others = "| a | b |\n| --- | --- |\n| lot, set (a, b) | x |\n| set (c), pack | y |\n"
+        assert doubled(f"{ours}\n{others}") == ["kit"]
+        assert doubled(others + "| pack, bag | z |\n") == ["pack"]
 
     def run(self, folder: Path, text: str, *, is_readme: bool = False) -> Result:
         """Run a page of the given text."""

@@ -102,6 +102,21 @@ class TestHistory:
         assert line("history", "CUP").out.splitlines()[0].split("  ")[-1].strip() == "movement"
         assert "reference" not in line("history", "CUP").out
 
+    def test_refold_is_told_in_words(self, line: Line) -> None:
+        """Not by the key of the record it belongs to, which only the JSON has."""
+        text = (
+            "kind,sku,quantity,location,occurred_at,reference\n"
+            "count,MUG,7,berlin,2026-03-04T08:00:00Z,spring\n"
+            "sold,MUG,2,berlin,2026-03-03T12:00:00Z,etsy-2\n"
+        )
+        assert line("import", line.file("late.csv", text)).code == 0
+        refolded, late = line("history", "MUG", "--last", "2").out.splitlines()[1:]
+        assert "a sale was recorded after it" in refolded
+        assert "etsy-2" in late
+        assert '"' not in refolded
+        first, _ = line("history", "MUG", "--last", "2", "--json").data["history"]
+        assert first["reference"].startswith('["MUG","berlin"')
+
     def test_history_of_nothing_is_refused(self, line: Line) -> None:
         """A whole ledger is exported, not listed."""
         refused(line("history"), 2, "a SKU, --at or --reference")

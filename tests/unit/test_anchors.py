@@ -135,6 +135,30 @@ class TestLateFacts:
         assert on_hand(shop) == 10
         shop.check()
 
+    @pytest.mark.parametrize(
+        ("operation", "kind"),
+        [
+            (Sold("MUG", 2, at="berlin", occurred_at=TEN, key="k"), Kind.SOLD),
+            (Received("MUG", 5, at="berlin", occurred_at=TEN, key="k"), Kind.RECEIVE),
+            (Adjusted("MUG", 3, at="berlin", reason="x", occurred_at=TEN, key="k"), Kind.ADJUST),
+            (Counted("MUG", 7, at="berlin", counted_at=TEN, key="k"), Kind.COUNT),
+        ],
+        ids=["sold", "received", "adjusted", "counted"],
+    )
+    def test_movement_of_a_late_fact_is_its_own(
+        self, shop: Shop, operation: Operation, kind: Kind
+    ) -> None:
+        """What it was refolded by stands before it; told again it is the same, and can be undone."""
+        count(shop, 10)
+        [outcome], [again] = shop.inventory.submit([operation]), shop.inventory.submit([operation])
+        kinds = [shop.inventory.movement(id_).kind for id_ in outcome.movements]
+        assert kinds == [Kind.REFOLD, kind]
+        assert outcome.movement_id == again.movement_id == outcome.movements[-1]
+        undone = shop.inventory.undo(outcome.movement_id, reason="typed twice")
+        assert shop.inventory.movement(undone.movement_id).reverses == outcome.movement_id
+        assert on_hand(shop) == 10
+        shop.check()
+
     def test_picked_units_were_not_on_the_counted_shelf(self, shop: Shop) -> None:
         """Picked before the count, told after it: the shelf had one more than was known."""
         shop.inventory.reserve({"MUG": 4}, reference="cart")

@@ -60,7 +60,7 @@ def sell(shop: Shop, sku: str, quantity: int, at: str = "berlin", origin: str = 
     moment = shop.clock.tick(MINUTE)
     key = f"{origin}/{sku}/{moment.isoformat()}"
     [outcome] = shop.inventory.record([Sold(sku, quantity, at=at, origin=origin, key=key)])
-    return outcome.movements[0]
+    return outcome.movement_id
 
 
 def traded(**units: int) -> Shop:
@@ -548,6 +548,57 @@ class TestHonesty:
         shop.clock.tick(DAY)
         late = Sold("MUG", 13, at="berlin", origin="etsy", key="late", occurred_at=seen - MINUTE)
         shop.inventory.record([late])
+        assert shop.inventory.explain(report) == before
+
+    def test_what_somebody_else_denies_is_never_certain(self) -> None:
+        """A unit that was there half an hour later, with nothing booked, was miscounted."""
+        shop = traded(MUG=25)
+        before = shop.clock.tick(MINUTE)
+        seen = Count("MUG", 24, at="berlin", counter="sam", counted_at=before)
+        shop.clock.tick(25 * MINUTE)
+        again = Count("MUG", 25, at="berlin", counter="kim", counted_at=shop.clock())
+        _, alone = only(explained(shop, seen))
+        assert alone.best.causes[0].kind is CauseKind.MISSING
+        _, why = only(explained(shop, seen, again))
+        assert why.discrepancy.denied_at == again.counted_at
+        assert why.verdict is Certainty.UNEXPLAINED
+        assert why.sentence == (
+            "MUG at berlin: 1 fewer than the book says, and a count of "
+            f"{shop.clock():%Y-%m-%d %H:%M} UTC agrees with the book; "
+            "one of the two is probably a miscount, so count it again"
+        )
+
+    def test_denied_cause_is_likely_at_most(self) -> None:
+        """What is in the book twice under its own name is not certain against a second count."""
+        shop = traded(MUG=100)
+        for key in ("a", "b"):
+            shop.inventory.receive("MUG", 40, at="berlin", reference="PO-1", key=key)
+        shop.clock.tick(60 * MINUTE)
+        seen = Count("MUG", 140, at="berlin", counter="sam", counted_at=shop.clock.tick(MINUTE))
+        again = Count("MUG", 180, at="berlin", counter="kim", counted_at=shop.clock.tick(MINUTE))
+        _, alone = only(explained(shop, seen))
+        assert alone.verdict is Certainty.CONFIDENT
+        report = explained(shop, seen, again)
+        _, why = only(report)
+        assert why.best.causes[0].kind is CauseKind.DUPLICATE
+        assert why.verdict is Certainty.LIKELY
+        assert "agrees with the book; probably receive PO-1 is in the book twice" in why.sentence
+        assert Reconciliation.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+    def test_its_own_repair_is_no_count_that_agreed(self) -> None:
+        """A repair dates its count before what it repairs, where a clock may be off."""
+        shop = traded(MUG=30)
+        shop.inventory.count("MUG", 30, at="berlin")
+        shop.clock.tick(60 * MINUTE)
+        receipt = shop.inventory.receive("MUG", 5, at="berlin", reference="PO-1")
+        seen = Count("MUG", 80, at="berlin", counted_at=shop.clock.tick(60 * MINUTE))
+        shop.clock.tick(5 * MINUTE)
+        shelf = [Source("shelf", skew=timedelta(seconds=30))]
+        report = shop.inventory.reconcile([seen], sources=shelf)
+        before = shop.inventory.explain(report)
+        assert only(before)[1].evidence == receipt.movements
+        shop.clock.tick(MINUTE)
+        shop.inventory.repair(report.plan(), approved_by="sam")
         assert shop.inventory.explain(report) == before
 
 

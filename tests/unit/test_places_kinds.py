@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from truecount.errors import InvalidArgument
-from truecount.model.kinds import TABLE, Kind, allows
+from truecount.model.kinds import NOUNS, TABLE, Kind, allows
 from truecount.model.places import (
     ASSEMBLY,
     CUSTOMER,
@@ -64,6 +64,10 @@ class TestPlaces:
 
 
 class TestKinds:
+    def test_every_kind_has_its_noun(self) -> None:
+        """A sentence says "a sale", never "a sold"."""
+        assert NOUNS.keys() == set(Kind)
+
     def test_every_kind_has_its_row(self) -> None:
         """The table is complete, and each row says what it means."""
         assert set(TABLE) == set(Kind) - TURNED

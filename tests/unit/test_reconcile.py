@@ -38,9 +38,11 @@ from truecount.errors import (
     InvalidTime,
     UnknownLocation,
 )
-from truecount.reconciliation import comparing
+from truecount.protocols.storage import Reader
+from truecount.reconciliation import book_side, comparing
 from truecount.reconciliation import report as reports
 from truecount.reconciliation.observations import Observation
+from truecount.reconciliation.published import Push, published_levels
 
 
 K = MismatchKind
@@ -210,6 +212,95 @@ class TestCounts:
         assert shop.inventory.reconcile(seen, sources=sources).found == 1
         shop.inventory.count("MUG", 3, at="berlin", counted_at=at)
         assert shop.inventory.reconcile(seen, sources=sources).ok
+
+
+class TestReading:
+    def test_what_was_published_is_only_read_where_it_tells(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of SKUs the book has not got nothing old can be shown, so nothing is looked up."""
+        asked: list[str] = []
+
+        def read(reader: Reader, source: str, sku: str) -> tuple[Push, ...]:
+            asked.append(sku)
+            return published_levels(reader, source, sku)
+
+        monkeypatch.setattr(book_side, "published_levels", read)
+        shop = stocked(MUG=5, TEA=5)
+        levels = {f"NEW-{number}": 1 for number in range(9)} | {"MUG": 4, "TEA": 5}
+        report = shop.inventory.reconcile([Snapshot.of("etsy", levels)])
+        assert (report.found, asked) == (10, ["MUG"])
+
+
+class TestPromisesAtRisk:
+    def promised(self, *, mugs: int = 10) -> Shop:
+        """Return a shop with three orders of three each, the newest of which is C."""
+        shop = stocked(MUG=mugs)
+        for reference in ("A", "B", "C"):
+            shop.clock.tick(MINUTE)
+            shop.inventory.reserve({"MUG": 3}, reference=reference)
+        shop.clock.tick(MINUTE)
+        return shop
+
+    @pytest.mark.parametrize(
+        ("shown", "at_risk"),
+        [(0, ()), (2, ("C",)), (4, ("C",)), (5, ("C", "B")), (99, ("C", "B", "A"))],
+    )
+    def test_channel_that_shows_too_much_sells_what_is_promised(
+        self, shown: int, at_risk: tuple[str, ...]
+    ) -> None:
+        """One may be sold; what is sold beyond was promised to the newest order first."""
+        [found] = self.promised().inventory.reconcile([Level("etsy", "MUG", shown)]).mismatches
+        assert found.at_risk == at_risk
+        assert ("; at risk: " in found.sentence) is bool(at_risk)
+
+    @pytest.mark.parametrize(
+        ("formula", "shown", "at_risk"),
+        [
+            (Formula(safety=4), 1, ()),
+            (Formula(safety=4), 2, ("C",)),
+            (Formula(pack=2), 2, ("C",)),
+            (Formula(pack=2), 3, ("C", "B")),
+            (Formula(lowest=3), 4, ("C",)),
+            (Formula(cap=0), 1, ()),
+            (Formula(Shown.ON_HAND), 99, ()),
+        ],
+    )
+    def test_only_units_that_are_certainly_too_many_count(
+        self, formula: Formula, shown: int, at_risk: tuple[str, ...]
+    ) -> None:
+        """What is held back is free all the same, and a pack is all its units."""
+        sources = [Source("etsy", formula=formula)]
+        levels = [Level("etsy", "MUG", shown)]
+        [found] = self.promised().inventory.reconcile(levels, sources=sources).mismatches
+        assert found.at_risk == at_risk
+
+    def test_what_came_in_since_serves_them(self) -> None:
+        """Three were too many then; now there is enough for all."""
+        shop = self.promised()
+        level = Level("etsy", "MUG", 4, seen_at=shop.clock.now)
+        shop.clock.tick(MINUTE)
+        shop.inventory.receive("MUG", 5, at="berlin")
+        [found] = shop.inventory.reconcile([level]).mismatches
+        assert (found.delta, found.at_risk) == ((3, 3), ())
+
+    def test_what_is_oversold_already_is_at_risk_besides(self) -> None:
+        """One is promised twice; four more may be sold, so two orders cannot be kept."""
+        shop = self.promised(mugs=9)
+        shop.inventory.record([Sold("MUG", 1, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 4)]).mismatches
+        assert (found.kind, found.at_risk) == (K.OVERSOLD, ("C", "B"))
+
+    def test_units_too_many_are_taken_wherever_they_are(self) -> None:
+        """Of two places the newest promise goes first, not one at each."""
+        shop = self.promised()
+        shop.inventory.receive("MUG", 2, at="hamburg")
+        shop.inventory.reserve({"MUG": 2}, reference="D", at="hamburg")
+        shop.clock.tick(MINUTE)
+        for shown, at_risk in ((2, ("D",)), (4, ("D", "C"))):
+            [found] = shop.inventory.reconcile([Level("etsy", "MUG", shown)]).mismatches
+            assert found.at_risk == at_risk
 
 
 class TestLevels:

@@ -367,6 +367,33 @@ class TestComponents:
         assert kinds(report) == [("GIFT", (K.OTHER,))]
 
 
+class TestPromisesAtRisk:
+    def promised(self) -> Shop:
+        """Return a shop that has two GIFT to sell, mugs promised to A and tea to B."""
+        shop = stocked({"MUG": 8, "TEA": 9})
+        shop.inventory.reserve({"MUG": 4}, reference="A")
+        shop.inventory.reserve({"TEA": 4}, reference="B")
+        shop.clock.tick(MINUTE)
+        return shop
+
+    @pytest.mark.parametrize(("gifts", "at_risk"), [(1, ()), (3, ("A",)), (6, ("A", "B"))])
+    def test_kits_too_many_take_what_is_promised_of_their_components(
+        self, gifts: int, at_risk: tuple[str, ...]
+    ) -> None:
+        """A third GIFT needs two mugs of order A; only the sixth needs tea of order B."""
+        [found] = shown(self.promised(), GIFT=gifts).mismatches
+        assert found.at_risk == at_risk
+
+    def test_kits_that_are_packed_are_sold_first(self) -> None:
+        """Two are packed and free, so it takes five to endanger the mugs."""
+        shop = self.promised()
+        shop.inventory.open("GIFT", 2, at="berlin")
+        shop.clock.tick(MINUTE)
+        for gifts, at_risk in ((3, ()), (5, ("A",))):
+            [found] = shown(shop, GIFT=gifts).mismatches
+            assert found.at_risk == at_risk
+
+
 class TestLists:
     def test_kit_that_could_be_sold_is_missing_from_a_complete_list(self) -> None:
         """It needs no stock rows of its own; what could not be had is not missed."""

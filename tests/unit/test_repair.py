@@ -334,6 +334,7 @@ class TestPreview:
             "TEA at berlin: +4, on hand 5 -> 9, sellable 5 -> 9",
             "3 lines: 4 gained, 3 lost, at cost +7.02 (no cost: SOAP)",
         ]
+        assert str(plan.only(skus=["TEA"]).preview()).splitlines()[-1] == "1 line: 4 gained, 0 lost"
         assert json.loads(json.dumps(preview.to_dict()))["money"] == "7.02"
         assert plan.preview().money is None
         assert plan.preview({"MUG": 249, "TEA": 300, "SOAP": 0}).money == 702

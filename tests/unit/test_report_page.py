@@ -485,7 +485,7 @@ class TestTimelinePage:
         drawn = parsed(timeline_html(refolded()))
         rows = [row.text for row in drawn.one("tbody").all("tr")]
         assert [row.partition("UTC")[2] for row in rows] == [
-            "refold in questiona sold was recorded after it+13",
+            "refold in questiona sale was recorded after it+13",
             "count in questionsam−22",
             "sold in question−14",
             "receive+55",

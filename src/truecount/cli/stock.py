@@ -17,6 +17,7 @@ from truecount.inventory import Inventory
 from truecount.ledger.history import HistoryEntry
 from truecount.model.places import STATES
 from truecount.model.stock import Figures, StockKey
+from truecount.rendering.words import document
 
 
 locations_app = typer.Typer(
@@ -195,7 +196,7 @@ def _line_of(entry: HistoryEntry) -> list[str]:
         change_in_words(entry.change),
         str(entry.after.on_hand),
         str(entry.after.available),
-        movement.reference or "",
+        document(movement) or "",
         "; ".join(filter(None, (movement.reason, movement.actor, movement.origin))),
         movement.id,
     ]

@@ -27,6 +27,18 @@ from truecount.explaining.priors import CauseKind, Priors
 from truecount.model.stock import StockKey, made
 
 
+#: What is wrong with an observation and not with the book; a miscount is unexplained.
+OF_THE_OBSERVATION: Final = frozenset(
+    {
+        CauseKind.IN_FLIGHT,
+        CauseKind.STALE_PUSH,
+        CauseKind.WRONG_FORMULA,
+        CauseKind.OLD_BOOK,
+        CauseKind.LOST_UPDATE,
+        CauseKind.UNEXPLAINED,
+    }
+)
+
 #: The least typical range of a difference, in units.
 _RANGE_MIN: Final = 10
 #: How many sizes of a cell's own movements outweigh those of the whole shop.
@@ -146,6 +158,17 @@ class Case:
     def odds(self, kind: CauseKind, site: str, key: StockKey | None = None) -> float:
         """Return by how much the look-up about a site changes its odds."""
         return self.priors.odds(found=self.signs.get((kind, site, key)))
+
+    def second_look(self, kind: CauseKind, cells: Iterable[int]) -> float:
+        """
+        Return by how much a second count, which the book agrees with, changes odds of a cause.
+
+        A book that is wrong would have differed from that, too; a first look that was wrong
+        leaves just this behind.
+        """
+        if all(self.cells[cell].discrepancy.denied_at is None for cell in cells):
+            return 1.0
+        return self.priors.odds(found=kind in OF_THE_OBSERVATION)
 
     def is_found(self, kind: CauseKind, site: str) -> bool:
         """Return whether something speaks for a cause at a site."""

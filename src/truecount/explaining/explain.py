@@ -21,7 +21,7 @@ import attrs
 
 from truecount.errors import InvalidArgument
 from truecount.explaining import sentences
-from truecount.explaining.cells import Atom, Case, Cell, case_of
+from truecount.explaining.cells import OF_THE_OBSERVATION, Atom, Case, Cell, case_of
 from truecount.explaining.common import Fit, fits
 from truecount.explaining.entries import entry_atoms, is_logged
 from truecount.explaining.facts import Discrepancy, Evidence
@@ -160,7 +160,7 @@ def _solved(case: Case) -> list[Solved]:
     others = around(case)
     logged = is_logged(case.evidence.candidates)
     pools = [_pool(case, cell, others, logged=logged) for cell in case.cells]
-    return solve(case, pools, spanning_atoms(case))
+    return solve(case, pools, _looked_again(case, spanning_atoms(case)))
 
 
 def _pool(case: Case, cell: Cell, others: Around, *, logged: bool) -> Pool:
@@ -168,8 +168,20 @@ def _pool(case: Case, cell: Cell, others: Around, *, logged: bool) -> Pool:
     atoms = [*entry_atoms(case, cell), *other_atoms(case, cell, others)]
     looked = case.signs.get((CauseKind.MISSING, "", cell.key), False if logged else None)
     unseen = case.priors.weights[CauseKind.MISSING] * case.priors.odds(found=looked)
+    unseen *= case.second_look(CauseKind.MISSING, [cell.index])
+    return pool_of(
+        _looked_again(case, atoms), _Rests(case, cell.index, unseen), case.priors.further
+    )
 
-    return pool_of(atoms, _Rests(case, cell.index, unseen), case.priors.further)
+
+def _looked_again(case: Case, atoms: list[Atom]) -> list[Atom]:
+    """Weigh causes by the counts that the book agrees with; mostly there are none."""
+    if all(cell.discrepancy.denied_at is None for cell in case.cells):
+        return atoms
+    odds = [case.second_look(atom.kind, [cell for cell, _ in atom.effects]) for atom in atoms]
+    return [
+        atom._replace(weight=atom.weight * each) for atom, each in zip(atoms, odds, strict=True)
+    ]
 
 
 @attrs.frozen(eq=False)
@@ -182,7 +194,9 @@ class _Rests:
     unseen: float
 
     def weights(self, left: int) -> tuple[float, float]:
-        return self.unseen * self.case.sizes.chance(self.cell, left), self.case.unexplained(left)
+        lost = self.case.unexplained(left)
+        lost *= self.case.second_look(CauseKind.UNEXPLAINED, [self.cell])
+        return self.unseen * self.case.sizes.chance(self.cell, left), lost
 
     def atom(self, left: int, number: int) -> Atom:
         kind = (CauseKind.MISSING, CauseKind.UNEXPLAINED)[number]
@@ -202,6 +216,7 @@ def _explanation(
         explained=kinds != [CauseKind.UNEXPLAINED],
         partly=CauseKind.UNEXPLAINED in kinds,
         truncated=solved.truncated,
+        denied=each.denied_at is not None and not OF_THE_OBSERVATION.issuperset(kinds),
     )
     hypotheses = tuple(
         [_hypothesis(weighed, before, speaker) for weighed in solved.hypotheses[:LISTED_MAX]]

@@ -76,6 +76,8 @@ class Discrepancy:
         expected: What the book said; needed for causes that speak of whole levels.
         after: The last time both agreed, None when nobody knows.
         observed_at: When the observation was true, None when nobody knows.
+        denied_at: When somebody else counted what the book says, so that one of the two saw
+            it wrongly; None when nobody did.
 
     >>> Discrepancy(sku="MUG", location="berlin", delta=-3).key
     StockKey(sku='MUG', location='berlin', lot='')
@@ -94,6 +96,7 @@ class Discrepancy:
     expected: int | None = None
     after: datetime | None = attrs.field(default=None, converter=_optional_moment)
     observed_at: datetime | None = attrs.field(default=None, converter=_optional_moment)
+    denied_at: datetime | None = attrs.field(default=None, converter=_optional_moment)
 
     @property
     def key(self) -> StockKey:

@@ -167,7 +167,12 @@ def normalized(weights: Sequence[float]) -> list[float]:
 
 
 def verdict(
-    probability: float, *, explained: bool, partly: bool = False, truncated: bool = False
+    probability: float,
+    *,
+    explained: bool,
+    partly: bool = False,
+    truncated: bool = False,
+    denied: bool = False,
 ) -> Certainty:
     """
     Return what may be said about a best hypothesis.
@@ -176,13 +181,14 @@ def verdict(
         explained: It names a cause; otherwise nothing does.
         partly: Some of the difference is left without a cause.
         truncated: Not all hypotheses were looked at.
+        denied: It says that the book is wrong, and somebody counted what the book says.
 
     >>> verdict(0.95, explained=True).value, verdict(0.95, explained=True, truncated=True).value
     ('confident', 'likely')
     """
     if not explained:
         return Certainty.UNEXPLAINED
-    if probability >= CONFIDENT_FROM and not truncated and not partly:
+    if probability >= CONFIDENT_FROM and not (truncated or partly or denied):
         return Certainty.CONFIDENT
     return Certainty.LIKELY if probability >= LIKELY_FROM else Certainty.AMBIGUOUS
 

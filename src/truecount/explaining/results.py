@@ -250,7 +250,7 @@ class Explanations:
             raise InvalidData("explanations", f"{type(error).__name__} {error}") from error
 
 
-_TIMES: Final = ("after", "observed_at")
+_TIMES: Final = ("after", "observed_at", "denied_at")
 
 
 def _discrepancy_to_dict(each: Discrepancy) -> dict[str, Any]:
@@ -263,5 +263,5 @@ def _discrepancy_to_dict(each: Discrepancy) -> dict[str, Any]:
 def _discrepancy_from_dict(data: Mapping[str, Any]) -> Discrepancy:
     values = dict(data)
     for name in _TIMES:
-        values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
+        values[name] = None if values.get(name) is None else datetime.fromisoformat(values[name])
     return Discrepancy(**values)

@@ -186,6 +186,10 @@ def _others(rivals: int) -> str:
 def answer(each: Discrepancy, verdict: Certainty, best: Hypothesis, rivals: int) -> str:
     """Return an explanation in one sentence."""
     start, chance = difference(each), percent(best.probability)
+    if each.denied_at is not None:
+        start += f", and a count of {each.denied_at:%Y-%m-%d %H:%M} UTC agrees with the book"
+        if verdict is Certainty.UNEXPLAINED and not each.channel:
+            return f"{start}; one of the two is probably a miscount, so count it again"
     if verdict is Certainty.UNEXPLAINED:
         return f"{start}; no cause that is known of explains it, so count it again"
     if verdict is Certainty.AMBIGUOUS:

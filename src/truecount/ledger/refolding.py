@@ -53,7 +53,7 @@ from truecount.ledger.anchors import (
 from truecount.model.commands import Correct, Undo
 from truecount.model.facts import Adjusted, Counted, Damaged, Inspected, Received, Returned, Sold
 from truecount.model.instants import Instant, to_instant
-from truecount.model.kinds import Kind
+from truecount.model.kinds import NOUNS, Kind
 from truecount.model.movements import Draft, changes_of, decode
 from truecount.model.operation import Operation
 from truecount.model.places import INDEX, State
@@ -309,7 +309,7 @@ class _Refolding:
     def _refolds(self) -> list[Draft]:
         """Return one movement for each anchor whose variance is explained anew."""
         return [
-            refold(anchor, self.units[id_], draft, f"a {draft.kind.value} was recorded after it")
+            refold(anchor, self.units[id_], draft, f"{NOUNS[draft.kind]} was recorded after it")
             for id_, (anchor, draft) in self.anchors.items()
             if self.units[id_]
         ]

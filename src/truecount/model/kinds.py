@@ -125,6 +125,40 @@ TABLE: Final[dict[Kind, Rule]] = {
     ),
 }
 
+#: What happened, as one thing in a sentence.
+NOUNS: Final[dict[Kind, str]] = {
+    Kind.OPEN: "an opening",
+    Kind.EXPECT: "an order from a supplier",
+    Kind.RECEIVE: "a receipt",
+    Kind.CLOSE_DELIVERY: "a short delivery",
+    Kind.RESERVE: "a hold",
+    Kind.CONFIRM: "a confirmation",
+    Kind.RELEASE: "a release",
+    Kind.EXPIRE: "an expiry",
+    Kind.AMEND: "an amendment",
+    Kind.PICK: "a pick",
+    Kind.SHORT_PICK: "a short pick",
+    Kind.SHIP: "a parcel",
+    Kind.SOLD: "a sale",
+    Kind.TAKE_BACK: "a return",
+    Kind.INSPECT: "an inspection",
+    Kind.DAMAGE: "a damage",
+    Kind.SCRAP: "a write-off",
+    Kind.RETURN_TO_SUPPLIER: "a return to a supplier",
+    Kind.RELOCATE: "a relocation",
+    Kind.TRANSFER_OUT: "a transfer",
+    Kind.ARRIVE: "an arrival",
+    Kind.REJECT: "a rejection",
+    Kind.LOSE: "a loss in transit",
+    Kind.ADJUST: "an adjustment",
+    Kind.COUNT: "a count",
+    Kind.REFOLD: "a refold",
+    Kind.ASSEMBLE: "an assembly",
+    Kind.DISASSEMBLE: "a disassembly",
+    Kind.CORRECT: "a correction",
+    Kind.UNDO: "an undo",
+}
+
 
 @lru_cache(maxsize=4096)  # Reasons are part of the names, and there is no end to reasons.
 def allows(kind: Kind, source: str, target: str) -> bool:

@@ -45,7 +45,8 @@ class Outcome:
         key: The idempotency key, the caller's or a minted one.
         decided_at: When it was decided; a replay keeps the first time.
         replayed: Whether this is the stored outcome of an earlier submission.
-        movements: Ids of the movements it wrote.
+        movements: Ids of the movements it wrote, in order: what had to be written for it
+            (holds reclaimed, refolds at counts it came too late for), then its own, last.
         result: Figures of the document it acted on, as plain data.
         error: Why it was refused or could not be tried; None when granted.
         changes: Stock rows before and after, by stock key; only in a preview.
@@ -73,7 +74,7 @@ class Outcome:
 
     @property
     def movement_id(self) -> str:
-        """The last movement written: the operation's own (holds reclaimed for it come first)."""
+        """The operation's own movement, the last of ``movements``: what to correct or undo."""
         return self.movements[-1]
 
     def check(self) -> Outcome:

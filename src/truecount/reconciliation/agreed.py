@@ -5,7 +5,8 @@ Whatever happened before that is innocent, so a mismatch is explained by what ca
 
 Rules:
 1. A shelf agreed when a count of it was applied that still stands, if it covered what is
-   counted now. Of several lots all must have been counted.
+   counted now. Of several lots all must have been counted. What was recorded since the
+   comparison is left out: a repair dates its own count before what it repairs.
 2. A source agreed when a level was published to it that the book then had. It did not, if it
    has shown an older one since: then only up to when the book moved on from that.
 """
@@ -35,7 +36,12 @@ _PAGE: Final = 16
 
 
 def counted_before(
-    reader: Reader, key: StockKey, states: frozenset[State], before: datetime
+    reader: Reader,
+    key: StockKey,
+    states: frozenset[State],
+    before: datetime,
+    *,
+    known_at: datetime,
 ) -> datetime | None:
     """
     Return when a shelf was last counted *before* a moment, None when it never was.
@@ -43,32 +49,35 @@ def counted_before(
     Args:
         key: Without a lot for all lots there.
         states: What is compared now; a count of less says nothing.
+        known_at: When the book was compared; a count recorded later was not known.
 
     Complexity: O(counts of the shelf).
     """
-    limit = to_instant(before)
+    limit, known = to_instant(before), to_instant(known_at)
     lots = [
         place
         for place, _ in reader.stock(key.sku, key.location)
         if not key.lot or place.lot == key.lot
     ]
-    found = [_newest(reader, place, states, limit) for place in lots]
-    known = [moment for moment in found if moment is not None]
-    return optional_datetime(min(known)) if known and len(known) == len(found) else None
+    found = [_newest(reader, place, states, limit, known) for place in lots]
+    agreed = [moment for moment in found if moment is not None]
+    return optional_datetime(min(agreed)) if agreed and len(agreed) == len(found) else None
 
 
 def _newest(
-    reader: Reader, key: StockKey, states: frozenset[State], limit: Instant
+    reader: Reader, key: StockKey, states: frozenset[State], limit: Instant, known: Instant
 ) -> Instant | None:
     """Return when the newest count of one key was taken that stands and covers *states*."""
-    return max(
-        (
-            anchor.at
-            for anchor in _anchors(reader, key)
-            if anchor.at < limit and _covers(anchor, states)
-        ),
-        default=None,
-    )
+    earlier = [
+        anchor for anchor in _anchors(reader, key) if anchor.at < limit and _covers(anchor, states)
+    ]
+    recorded = (each.at for each in reversed(earlier) if _recorded_at(reader, each) <= known)
+    return next(recorded, None)
+
+
+def _recorded_at(reader: Reader, anchor: Anchor) -> Instant:
+    """Return when a count was recorded; an anchor is of one entry of its key."""
+    return next(reader.entries(anchor.key, anchor.version - 1)).recorded_at
 
 
 def _covers(anchor: Anchor, states: frozenset[State]) -> bool:

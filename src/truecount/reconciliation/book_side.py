@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from truecount.bundles.netting import capacity
+from truecount.bundles.netting import capacity, net
 from truecount.model.instants import Instant
 from truecount.model.recipes import Bill
 from truecount.model.stock import Amounts, StockKey, StockRow, never_netted
@@ -36,7 +36,7 @@ from truecount.reconciliation.view import (
     SELLABLE,
     Shelf,
     View,
-    at_risk,
+    endangered,
     folded,
     newest_first,
 )
@@ -91,6 +91,11 @@ class BookSide:
     def shown(self, seen: Level, rows: Rows, span: Span, shows: Shown) -> Reach:
         """Return what the source may have shown, if it shows the figure *shows*."""
         formula = self.clocks.formula(seen.source)
+        return self._units(seen, rows, span, shows).mapped(formula)
+
+    def _units(self, seen: Level, rows: Rows, span: Span, shows: Shown = Shown.AVAILABLE) -> Reach:
+        """Return how many units, or kits, its level may have been made of."""
+        formula = self.clocks.formula(seen.source)
         scope = (seen.at, span, shows)
         several = [
             self._figure(rows, span, shows)
@@ -98,7 +103,7 @@ class BookSide:
             else self._capacity(bill, scope, apart=formula.kits_apart)
             for bill in self.bills(seen, span)
         ]
-        return reduce(reaches.either, several).mapped(formula)
+        return reduce(reaches.either, several)
 
     def bills(self, seen: Count | Level, span: Span) -> Bills:
         """Return what a SKU was made by when it was seen; a shelf holds what is assembled."""
@@ -187,14 +192,46 @@ class BookSide:
             expired = sum(line.held for line in lines if line.has_expired(self.view.now))
             yield Shelf(key, row, lines, expired)
 
-    def at_risk(self, case: Case, rows: Rows) -> tuple[str, ...]:
-        """Return whose promises cannot be kept: the book's own shortage, and what is missing."""
-        missing = -case.verdict.delta[1] if isinstance(case.seen, Count) and case.is_plain else 0
-        shelves = list(self._shelves(rows))
-        free = sum(max(0, shelf.free) for shelf in shelves)
-        short = max(0, missing - free)
-        found = [at_risk(self.view, shelf, short + max(0, -shelf.free)) for shelf in shelves]
-        return tuple(dict.fromkeys(reference for each in found for reference in each))
+    def at_risk(self, case: Case, rows: Rows, span: Span) -> tuple[str, ...]:
+        """
+        Return whose promises cannot be kept, the most endangered first.
+
+        By the book's own shortage, by what is missing on the shelf, and by what a source shows
+        beyond what may be sold: it will sell that as well, though it is promised to others.
+        """
+        seen, shelves = case.seen, list(self._shelves(rows))
+        if isinstance(seen, Count):
+            missing = -case.verdict.delta[1] if case.is_plain else 0
+            return self._endangered(shelves, missing - _free(shelves))
+        own = self._endangered(shelves, 0)
+        if not case.is_plain or case.verdict.delta[0] <= 0 or case.shows is not Shown.AVAILABLE:
+            return own
+        bill = self.bills(seen, span)[-1]
+        offered = seen.quantity * self.clocks.formula(seen.source).pack
+        if bill is not None:
+            return tuple(dict.fromkeys([*own, *self._in_kits(bill, seen, rows, span)]))
+        if offered <= _free(shelves) or not any(shelf.lines for shelf in shelves):
+            return own
+        beyond = offered - max(_free(shelves), self._units(seen, rows, span).highest)
+        return self._endangered(shelves, beyond)
+
+    def _in_kits(self, bill: Bill, seen: Level, rows: Rows, span: Span) -> Iterator[str]:
+        """Yield whose components a source sells with kits of which it shows too many."""
+        offered = seen.quantity * self.clocks.formula(seen.source).pack
+        parts = {
+            sku: list(self._shelves(rows_of(seen, self.reader.stock(sku)))) for sku in bill.family
+        }
+        free = {sku: _free(shelves) for sku, shelves in parts.items()}
+        short = net(bill, offered, free).short
+        beyond = offered - max(0, self._units(seen, rows, span).highest) if short else 0
+        for sku, needed in bill.leaves:
+            if sku in short:
+                yield from self._endangered(parts[sku], min(short[sku], beyond * needed))
+
+    def _endangered(self, shelves: Sequence[Shelf], missing: int) -> tuple[str, ...]:
+        """Return whose promises *missing* units, and those that shelves lack, cannot keep."""
+        lacking = {shelf.key: -shelf.free for shelf in shelves}
+        return endangered(self.view, lacking, shelves, missing)
 
     def basis(self, case: Case, rows: Rows, span: Span) -> Basis | None:
         """Return what a repair of the book rests on; None where none can be written."""
@@ -246,6 +283,10 @@ class BookSide:
             for known, _ in groupby(self.reader.stock(), key=lambda item: item[0].sku):
                 self._spellings[folded(known)].append(known)
         return tuple(self._spellings.get(folded(sku), ()))
+
+
+def _free(shelves: Iterable[Shelf]) -> int:
+    return sum(max(0, shelf.free) for shelf in shelves)
 
 
 def rows_of(seen: Count | Level, rows: Iterable[tuple[StockKey, StockRow]]) -> Rows:

@@ -239,7 +239,7 @@ class _Comparison:
             shows=formula.shows,
             formula=formula,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
-            pushes=self.book.pushes(seen, span.until),
+            pushes=self.book.pushes(seen, span.until) if case.is_plain else (),
             path=path,
             components_agree=None if parts is None else self._agree(seen, parts),
         )
@@ -258,7 +258,7 @@ class _Comparison:
             context = Context(
                 seen_at=(item.since, item.until),
                 evidence=self.book.evidence(self.book.rows_behind(seen, here, span), item.until),
-                at_risk=self.book.at_risk(case, here),
+                at_risk=self.book.at_risk(case, here, span),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
                 superseded_at=anew,
                 basis=self.book.basis(case, here, span),

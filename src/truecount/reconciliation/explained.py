@@ -164,7 +164,7 @@ class _Explaining:
         for (way, channel, key, _), numbers in alike_.items():
             mismatches = [self.report.mismatches[number] for number in numbers]
             if len({mismatch.delta for mismatch in mismatches}) == 1:
-                sighting = self._sighting(way, channel, key, mismatches[0])
+                sighting = self._sighting(way, channel, key, mismatches)
                 found[way].append(Sighting(tuple(numbers), mismatches[0], sighting))
         return found
 
@@ -172,9 +172,14 @@ class _Explaining:
     def _kits(self) -> Mapping[str, object]:
         return self.settings.recipes
 
-    def _sighting(self, way: Way, channel: str, key: StockKey, each: Mismatch) -> Discrepancy:
+    def _sighting(
+        self, way: Way, channel: str, key: StockKey, alike_: Sequence[Mismatch]
+    ) -> Discrepancy:
+        """Return what one or several saw alike as a difference."""
+        each = alike_[0]
+        denied = [basis.denied_at for one in alike_ if (basis := one.basis) and basis.denied_at]
         after = (
-            counted_before(self.reader, key, way.states, each.seen_at[0])
+            counted_before(self.reader, key, way.states, each.seen_at[0], known_at=self.report.at)
             if way.shows is None
             else published_before(self.reader, each)
         )
@@ -187,6 +192,7 @@ class _Explaining:
             expected=each.expected[0] + _safety(each),
             after=after,
             observed_at=each.seen_at[1],
+            denied_at=max(denied, default=None),
         )
 
     # --- one way of comparing -------------------------------------------------------------

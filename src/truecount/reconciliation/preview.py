@@ -110,7 +110,9 @@ class PlanPreview:
         ]
         cost = "" if self.money is None else f", at cost {self.money:+}"
         missing = f" (no cost: {', '.join(self.without_cost)})" if self.without_cost else ""
-        total = f"{len(self.lines)} lines: {self.gained} gained, {self.lost} lost{cost}{missing}"
+        count = len(self.lines)
+        lines = "1 line" if count == 1 else f"{count} lines"
+        total = f"{lines}: {self.gained} gained, {self.lost} lost{cost}{missing}"
         return "\n".join([*rows, total])
 
 

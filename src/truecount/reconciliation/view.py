@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import sub
 from typing import Final, NamedTuple, TypeAlias
@@ -220,22 +220,55 @@ def at_risk(view: View, shelf: Shelf, shortage: int) -> tuple[str, ...]:
 
     Complexity: O(entries since the oldest promise named).
     """
+    return endangered(view, {shelf.key: shortage}, [shelf])
+
+
+def endangered(
+    view: View, shortages: Mapping[StockKey, int], shelves: Sequence[Shelf], anywhere: int = 0
+) -> tuple[str, ...]:
+    """
+    Return the references whose promises cannot be kept, the newest first.
+
+    Args:
+        shortages: Units that are missing at each of *shelves*.
+        anywhere: Units more that are missing at one or the other of them.
+
+    Complexity: O(entries since the oldest promise named).
+    """
+    short = {key: max(0, units) for key, units in shortages.items()}
+    anywhere = max(0, anywhere)
+    waiting = {shelf.key: _waiting(view, shelf) for shelf in shelves}
+    streams = [
+        newest_first(view.reader, shelf.key, shelf.row.version)
+        for shelf in shelves
+        if waiting[shelf.key]
+    ]
+    found: dict[str, None] = {}
+    for entry in heapq.merge(*streams, key=lambda entry: entry.recorded_at, reverse=True):
+        if not any(left and short.get(key, 0) + anywhere > 0 for key, left in waiting.items()):
+            break
+        here = short.get(entry.key, 0)
+        if here + anywhere > 0 and _promises(entry):
+            reference = movement(view, entry.movement_id).reference or ""
+            if units := waiting[entry.key].pop(reference, 0):
+                found[reference] = None
+                short[entry.key] = max(0, here - units)
+                anywhere = max(0, anywhere - max(0, units - here))
+    return tuple(found)
+
+
+def _promises(entry: EntryRow) -> bool:
+    return entry.change[SELLABLE] < 0 < entry.change[HELD] + entry.change[ALLOCATED]
+
+
+def _waiting(view: View, shelf: Shelf) -> dict[str, int]:
+    """Return the units of a shelf promised under each reference and not taken off it yet."""
     waiting: dict[str, int] = {}
     for line in shelf.lines:
         held = 0 if line.has_expired(view.now) else line.held
         if held + line.allocated:
             waiting[line.reference] = waiting.get(line.reference, 0) + held + line.allocated
-    endangered: list[str] = []
-    for entry in newest_first(view.reader, shelf.key, shelf.row.version):
-        if shortage <= 0 or not waiting:
-            break
-        change = entry.change
-        if change[SELLABLE] < 0 < change[HELD] + change[ALLOCATED]:
-            reference = movement(view, entry.movement_id).reference or ""
-            if reference in waiting:
-                endangered.append(reference)
-                shortage -= waiting.pop(reference)
-    return tuple(endangered)
+    return waiting
 
 
 def movement(view: View, id_: str) -> MovementRow:

@@ -16,14 +16,13 @@ from datetime import datetime, tzinfo
 from typing import Final, NamedTuple
 
 from truecount.model.instants import to_instant
-from truecount.model.kinds import Kind
 from truecount.model.places import ON_HAND, STATES
 from truecount.reconciliation.verdicts import Decision
 from truecount.rendering.chart import chart, mark
 from truecount.rendering.markup import Child, Html, element, joined
 from truecount.rendering.tables import Cell, Column, Row, number, own, table
 from truecount.rendering.timeline import SHELF, Sighting, Step, Timeline
-from truecount.rendering.words import clock, figure, several, signed, span, time_of
+from truecount.rendering.words import clock, document, figure, several, signed, span, time_of
 
 
 ROWS_MAX: Final = 200
@@ -170,8 +169,7 @@ def _movements(timeline: Timeline, zone: tzinfo) -> Iterator[_Line]:
 def _movement(step: Step, *, in_question: bool) -> Html:
     movement = step.entry.movement
     kind = movement.kind.value.replace("_", " ")
-    reference = None if movement.kind is Kind.REFOLD else movement.reference  # Its count's key.
-    words = (reference, movement.reason, movement.origin, movement.actor)
+    words = (document(movement), movement.reason, movement.origin, movement.actor)
     about = [own(word) for word in words if word]
     return joined(
         element("span", kind, class_="kind"),

@@ -16,10 +16,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from truecount.model.kinds import Kind
 from truecount.rendering.markup import Html, element
 
 
 if TYPE_CHECKING:
+    from truecount.model.movements import Movement
     from truecount.reconciliation.report import Reconciliation
 
 MINUS: Final = "−"
@@ -57,6 +59,15 @@ CERTAINTY_WORDS: Final[Mapping[str, str]] = {
     "ambiguous": "It cannot be told; first look whether",
     "unexplained": "Unexplained",
 }
+
+
+def document(movement: Movement) -> str | None:
+    """
+    Return the document a movement was made for, None where it names none.
+
+    What a refold names is the record of the count it belongs to: nothing to be read.
+    """
+    return None if movement.kind is Kind.REFOLD else movement.reference
 
 
 # --- figures ----------------------------------------------------------------------------
