@@ -12,7 +12,6 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.naive import NaiveLedger
 from tests.strategies import (
     COMMANDS,
     FACTS,
@@ -71,6 +70,7 @@ from truecount.errors import (
 from truecount.model.instants import Instant
 from truecount.model.movements import Leg
 from truecount.model.operations import Expire, Put
+from truecount.testing.model import NaiveLedger
 from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule
 

@@ -12,7 +12,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.naive_reservations import Naive
 from tests.shops import MINUTE, START
 from truecount import (
     Amend,
@@ -36,6 +35,7 @@ from truecount.errors import IdempotencyConflict, InvalidRequest
 from truecount.model.instants import microseconds, to_instant
 from truecount.model.lines import NEVER
 from truecount.testing import CountingIds, ManualClock
+from truecount.testing.model import NaiveReservations
 
 
 PLACES = ("berlin", "hamburg", "kiel")
@@ -65,7 +65,7 @@ class ReservationMachine(RuleBasedStateMachine):
         self.clock = ManualClock(START)
         self.inventory = Inventory(MemoryStorage(), clock=self.clock, new_id=CountingIds())
         self.inventory.locations.add(*PLACES)
-        self.naive = Naive(*PLACES)
+        self.naive = NaiveReservations(*PLACES)
         self.asked: list[tuple[Operation, Outcome]] = []
         self.number = 0
 

@@ -34,6 +34,7 @@ class NaiveLine:
     place: str
     deadline: int | None
     counts: Counter[str] = attrs.field(factory=Counter)
+    lot: str = ""
 
     def ran_out(self, now: int) -> bool:
         """Return whether it holds units past its time."""
@@ -41,9 +42,10 @@ class NaiveLine:
 
     def move(self, quantity: int, source: str, target: str) -> None:
         """Move units from one counter to another."""
+        if quantity > self.counts[source]:
+            raise AssertionError(f"{self}: expected {quantity} or more {source}")
         self.counts[source] -= quantity
         self.counts[target] += quantity
-        assert self.counts[source] >= 0
 
 
 class Refusal(Exception):
@@ -51,11 +53,11 @@ class Refusal(Exception):
 
 
 def command(
-    act: Callable[Concatenate[Naive, P], None],
-) -> Callable[Concatenate[Naive, P], str]:
+    act: Callable[Concatenate[NaiveReservations, P], None],
+) -> Callable[Concatenate[NaiveReservations, P], str]:
     """Return *act* as all or nothing: what it did is kept only when it was not refused."""
 
-    def attempt(naive: Naive, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def attempt(naive: NaiveReservations, /, *args: P.args, **kwargs: P.kwargs) -> str:
         before = deepcopy(vars(naive))
         try:
             act(naive, *args, **kwargs)
@@ -67,8 +69,22 @@ def command(
     return attempt
 
 
-class Naive:
-    """Shelves without lots and without floors, and the reservations that take from them."""
+class NaiveReservations:
+    """
+    Shelves without lots and without floors, and the reservations that take from them.
+
+    Every act is told the time it happens at, a whole number that grows, and returns the name
+    of the error it ends with, "" when it is granted.
+
+    >>> naive = NaiveReservations("berlin")
+    >>> naive.receive("MUG", "berlin", 2)
+    >>> naive.reserve(0, "cart-1", {"MUG": 2}, at=None, ttl=15, partial=False)
+    ''
+    >>> naive.reserve(1, "cart-2", {"MUG": 1}, at=None, ttl=15, partial=False)
+    'InsufficientStock'
+    >>> naive.status("cart-1", 14), naive.status("cart-1", 15), naive.available("MUG", "berlin", 15)
+    ('held', 'expired', 2)
+    """
 
     def __init__(self, *places: str) -> None:
         self.places = places
