@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from truecount.inventory import Inventory
+from truecount.ledger.verify import Verification
 from truecount.model.lines import LineRow
 from truecount.model.movements import Movement
 from truecount.model.places import State
@@ -26,28 +27,33 @@ _PAGE: Final = 1000
 _PROMISED: Final = (State.HELD, State.ALLOCATED, State.PICKED)
 
 
-def assert_invariants(inventory: Inventory) -> None:
+def assert_invariants(
+    inventory: Inventory, *, expected: tuple[int, str] | None = None
+) -> Verification:
     """
     Prove that everything *inventory* keeps agrees with everything else.
 
     Call it at the end of a test, or after each of its steps: ``verify()`` finds nothing
     (I1 I2 I3 I4 I5 I9), no unit appeared or vanished (I1), figures are sums over the movements
     by a second, naive fold (I2), positions have no gap (I15), and what is promised is what
-    open reservations have (I9).
+    open reservations have (I9). With *expected*, the position and digest of an earlier answer,
+    nothing up to there has changed (I5).
 
     >>> inventory = Inventory()
     >>> inventory.locations.add("berlin")
     >>> receipt = inventory.receive("MUG", 5, at="berlin")
-    >>> assert_invariants(inventory)
+    >>> seal = assert_invariants(inventory)
+    >>> receipt = inventory.damage("MUG", 1, at="berlin")
+    >>> assert_invariants(inventory, expected=(seal.position, seal.digest)).ok
+    True
 
     Raises:
         AssertionError: Something does not agree; it says what, with both values.
 
     Complexity: O(rows), all movements in memory.
     """
-    problems = inventory.verify().problems
-    if problems:
-        raise AssertionError(f"verify(): expected no problem, got {list(map(str, problems))}")
+    verification = inventory.verify(expected=expected)
+    expect(list(map(str, verification.problems)), [], "verify(): problems")
     movements = list(all_movements(inventory))
     naive = NaiveLedger(movements)
     numbers = [movement.position for movement in movements]
@@ -58,6 +64,7 @@ def assert_invariants(inventory: Inventory) -> None:
         )
     _check_figures(inventory, naive)
     _check_promises(inventory)
+    return verification
 
 
 def all_movements(inventory: Inventory) -> Iterator[Movement]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any, Final, TypeAlias
 
 from truecount.model.kinds import Kind
@@ -80,6 +81,36 @@ class NaiveInventory:
             self.ledger.tell(movement)
             self.movements[movement.id] = movement
             self.orders.known.update(key.sku for key, _ in movement.versions)
+
+    def copy(self) -> NaiveInventory:
+        """Return another that starts from here, to be thrown away with a host's transaction."""
+        other = NaiveInventory(*self.orders.places)
+        other.ledger.told = [*self.ledger.told]
+        other.orders = deepcopy(self.orders)
+        other.recipes = dict(self.recipes)
+        other.movements = dict(self.movements)
+        return other
+
+    def define(self, sku: str, components: Mapping[str, int]) -> None:
+        """
+        Say what a bundle is made of from now on.
+
+        Raises:
+            AssertionError: It would be made of itself, which nobody may grant.
+        """
+        if self.closes_circle(sku, components):
+            raise AssertionError(f"{sku} of {components}: expected CyclicRecipe, got a recipe")
+        self.recipes[sku] = components
+
+    def closes_circle(self, sku: str, components: Mapping[str, int]) -> bool:
+        """Return whether a bundle made of *components* would have itself inside."""
+        inside, left = set[str](), list(components)
+        while left:
+            each = left.pop()
+            if each not in inside:
+                inside.add(each)
+                left += self.recipes.get(each, ())
+        return sku in inside
 
     # --- sums ------------------------------------------------------------------------------
 
