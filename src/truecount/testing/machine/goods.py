@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +11,19 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from truecount.model.instants import to_instant
 from truecount.model.operation import Operation
-from truecount.model.operations import Assemble, Disassemble, Received, Sold
+from truecount.model.operations import (
+    Arrived,
+    Assemble,
+    DefineBundle,
+    DeliveryClosed,
+    Disassemble,
+    Expected,
+    Lost,
+    Received,
+    Rejected,
+    Sold,
+    TransferOut,
+)
 from truecount.model.places import State
 from truecount.testing import strategies as shops
 from truecount.testing.claims import expect
@@ -25,6 +38,10 @@ _PLAIN_FACTS: Final = shops.facts(PLAIN)
 _LOT_FACTS: Final = shops.facts(LOTTED)
 _COMMANDS: Final = shops.commands(PLAIN)
 _LOT_COMMANDS: Final = shops.commands(LOTTED)
+
+_goods: Final = st.sampled_from((*PLAIN.skus, "MILK"))
+_ENDS: Final = {"arrived": Arrived, "rejected": Rejected, "lost": Lost}
+_ends: Final = st.lists(st.sampled_from(sorted(_ENDS)), max_size=3)
 
 #: What is no fact of plain stock: it is of lots, of a count, or of an order.
 _ELSEWHERE: Final = frozenset({"received_lot", "sold", "returned", "counted"})
@@ -49,11 +66,19 @@ ANYTHING: Final[st.SearchStrategy[Operation]] = st.one_of(FACTS, MOVES, _LOT_FAC
 class Goods(ShopMachine):
     """Goods come, are looked at, thrown away, moved and made into others."""
 
-    @initialize(stock=st.fixed_dictionaries({name: st.integers(1, 6) for name in PLACES}))
-    def fill(self, stock: dict[str, int]) -> None:
-        """Begin with something on the shelves; TEA is unknown until some is received."""
+    @initialize(
+        stock=st.fixed_dictionaries({name: st.integers(1, 6) for name in PLACES}),
+        more=st.booleans(),
+    )
+    def fill(self, stock: dict[str, int], *, more: bool) -> None:
+        """Begin with something on the shelves; in half of the shops TEA and MILK are unknown."""
         for place, quantity in stock.items():
             self.do(Received("MUG", quantity, at=place))
+            if more:
+                self.do(Received("TEA", 2, at=place))
+                self.do(Received("MILK", quantity, at=place, lot=LOTTED.lot))
+        if more:
+            self.do(DefineBundle("SET", {"MUG": 1, "TEA": 1}))
 
     @precondition(lambda self: self.model.orders.free.total() < ROOM)
     @rule(sku=st.sampled_from(PLAIN.skus), place=_places, quantity=st.integers(1, 5))
@@ -82,6 +107,30 @@ class Goods(ShopMachine):
     def move(self, move: Operation) -> None:
         """Goods are moved, sent, assembled, taken apart."""
         self.do(move)
+
+    @rule(
+        lines=st.dictionaries(_goods, st.integers(1, 3), min_size=1),
+        route=st.permutations(PLACES),
+        came=_ends,
+    )
+    def transfer(self, lines: Mapping[str, int], route: Sequence[str], came: list[str]) -> None:
+        """Goods are sent, and arrive, are rejected, get lost, or more comes than was sent."""
+        name = f"transfer-{self.number}"
+        sent = TransferOut(lines, source=route[0], target=route[1], reference=name)
+        if self.do(sent).granted:
+            for way in came:
+                self.do(_ENDS[way]({min(lines): 1}, reference=name))
+
+    @rule(sku=_goods, at=_places, quantity=st.integers(1, 6), came=st.lists(st.integers(0, 4)))
+    def purchase(self, sku: str, at: str, quantity: int, came: list[int]) -> None:
+        """Goods are ordered, come in parts, too few or too many, and no more are expected."""
+        name = f"purchase-{self.number}"
+        self.do(Expected(sku, quantity, at=at, reference=name))
+        for part in came[:3]:
+            lot = LOTTED.lot if sku == "MILK" else ""
+            self.do(Received(sku, part, at=at, reference=name, rejected=1, lot=lot))
+        if len(came) != 1:
+            self.do(DeliveryClosed(sku, at=at, reference=name))
 
     @rule(batch=st.lists(ANYTHING, min_size=2, max_size=4), together=st.booleans())
     def batch(self, batch: list[Operation], *, together: bool) -> None:
