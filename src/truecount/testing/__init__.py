@@ -32,18 +32,30 @@ Without a test runner:
 >>> later = clock.tick(timedelta(minutes=16))
 >>> inventory.available("MUG")
 1
+
+Whole shops are tested with :func:`assert_invariants`, with the histories of
+``truecount.testing.strategies`` and with :func:`inventory_machine`; these two need the extra
+``testing`` and are loaded when they are first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from truecount.testing.checks import UNIT_CHECKS
 from truecount.testing.claims import MakeStorage
 from truecount.testing.fakes import CountingIds, ManualClock
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reads import READER_CHECKS
+
+
+if TYPE_CHECKING:
+    from truecount.testing.invariants import assert_invariants
+    from truecount.testing.machine import inventory_machine
+    from truecount.testing.model import NaiveInventory, NaiveLedger, NaiveReservations
+    from truecount.testing.playing import Again, Shop, Step, Tick, play
 
 
 #: Proves one part of the contract; raises AssertionError where it is broken.
@@ -68,11 +80,46 @@ def check_storage(make_storage: MakeStorage) -> None:
             raise
 
 
+#: What is loaded when it is first asked for, by the module it is in.
+_LATER: Final = {
+    "truecount.testing.invariants": "assert_invariants",
+    "truecount.testing.machine": "inventory_machine",
+    "truecount.testing.model": "NaiveInventory NaiveLedger NaiveReservations",
+    "truecount.testing.playing": "Again Shop Step Tick play",
+}
+_HOME: Final = {name: module for module, names in _LATER.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name's module now, and keep the name for the next time."""
+    if name not in _HOME:
+        msg = f"module 'truecount.testing' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(_import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List what there is, loaded or not."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "STORAGE_CHECKS",
+    "Again",
     "CountingIds",
     "MakeStorage",
     "ManualClock",
+    "NaiveInventory",
+    "NaiveLedger",
+    "NaiveReservations",
+    "Shop",
+    "Step",
     "StorageCheck",
+    "Tick",
+    "assert_invariants",
     "check_storage",
+    "inventory_machine",
+    "play",
 ]
