@@ -62,6 +62,7 @@ __all__ = [
     "KIT",
     "LOCATIONS",
     "LOT",
+    "NAMES",
     "ORDERS",
     "PURCHASES",
     "RESERVATIONS",

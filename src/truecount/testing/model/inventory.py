@@ -46,6 +46,7 @@ Changes: TypeAlias = Counter[tuple[str, str, str]]
 
 #: What the library writes besides what was asked for.
 _BESIDES: Final = frozenset({Kind.EXPIRE, Kind.REFOLD})
+_UNFIT: Final = ("quarantine", "damaged")
 _COUNTERS: Final = ("held", "allocated", "picked", "shipped", "released", "expired", "short")
 
 
@@ -158,9 +159,12 @@ class NaiveInventory:
         Of those only what ran out for somebody else may have changed.
         """
         own = set(trusted)
+        self.orders.unfit.clear()
         for (sku, at, lot, state), units in self.ledger.totals().items():
             if state == "sellable" and not lot:
                 self.orders.free[sku, at] = units
+            elif state in _UNFIT:
+                self.orders.unfit[sku, at] += units
         self.orders.lines = [each for each in self.orders.lines if each.reference in own]
         mine = {(each.reference, each.number): each for each in self.orders.lines}
         for row in lines:

@@ -89,6 +89,8 @@ class NaiveReservations:
     def __init__(self, *places: str) -> None:
         self.places = places
         self.free: Counter[tuple[str, str]] = Counter()
+        #: What lies there and may not be sold: it is on hand all the same.
+        self.unfit: Counter[tuple[str, str]] = Counter()
         self.known: set[str] = set()
         self.lines: list[NaiveLine] = []
         self.named: dict[str, str | None] = {}
@@ -155,7 +157,8 @@ class NaiveReservations:
     def on_hand(self, sku: str, place: str) -> int:
         """Return what is physically there, below zero if more was sold than ever was."""
         mine = [line for line in self.lines if (line.sku, line.place) == (sku, place)]
-        return self.free[sku, place] + sum(line.counts[name] for line in mine for name in OPEN)
+        promised = sum(line.counts[name] for line in mine for name in OPEN)
+        return self.free[sku, place] + promised + self.unfit[sku, place]
 
     # --- taking from the shelf ---------------------------------------------------------
 
