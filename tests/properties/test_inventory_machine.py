@@ -14,6 +14,7 @@ import truecount.inventory
 from tests.contracts.test_broken_storages import Broken, Instead
 from tests.machines import MACHINES, failing_steps, run
 from truecount import Damaged, MemoryStorage, Operation, Release, TransferOut, Undo
+from truecount.errors import InvalidArgument
 from truecount.testing import inventory_machine
 from truecount.write.intents import Granted, Rule, Rules
 
@@ -141,3 +142,9 @@ def test_wrong_storage_is_found_in_a_handful_of_steps(name: str) -> None:
     instead, most = STORAGES[name]
     steps = found(inventory_machine(lambda: Broken(**instead)))
     assert 1 <= len(steps) <= most, steps
+
+
+def test_strange_subject_is_named() -> None:
+    """A subject nobody knows is refused, with those there are."""
+    with pytest.raises(InvalidArgument, match="'weather', expected some of goods, orders"):
+        inventory_machine(MemoryStorage, subjects=("weather",))

@@ -13,19 +13,38 @@ It needs the extra ``testing``.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Final
+
 from hypothesis.stateful import RuleBasedStateMachine
 
+from truecount.errors import InvalidArgument
 from truecount.testing.claims import MakeStorage
 from truecount.testing.machine.base import Join, Reopen, ShopMachine
-from truecount.testing.machine.goods import Goods
+from truecount.testing.machine.goods import Goods, Trade
 from truecount.testing.machine.keys import Crashes, Hosts, Keys
 from truecount.testing.machine.mending import Counting, Mistakes
 from truecount.testing.machine.orders import Orders
 from truecount.testing.machine.others import Others
 
 
+#: What a machine may be about; deliveries, sales and time that passes are always part of it.
+SUBJECTS: Final[Mapping[str, type[ShopMachine]]] = {
+    "goods": Goods,
+    "orders": Orders,
+    "others": Others,
+    "mistakes": Mistakes,
+    "counting": Counting,
+    "keys": Keys,
+}
+
+
 def inventory_machine(
-    make_storage: MakeStorage, *, join: Join | None = None, reopen: Reopen | None = None
+    make_storage: MakeStorage,
+    *,
+    subjects: Collection[str] = tuple(SUBJECTS),
+    join: Join | None = None,
+    reopen: Reopen | None = None,
 ) -> type[RuleBasedStateMachine]:
     """
     Return a state machine over new storages: a shop in which anything may happen.
@@ -40,12 +59,22 @@ def inventory_machine(
 
     Args:
         make_storage: Returns a new, empty storage at each call; the machine closes it.
+        subjects: Names of :data:`SUBJECTS`; fewer of them go deeper in as many steps.
         join: Opens a host's transaction on a storage: leaving it commits, an exception rolls
             it back. Without it no host takes part.
         reopen: Opens the data of a storage anew, as after a crash; what the storage itself
             still has open is lost. Without it nothing crashes.
+
+    Raises:
+        InvalidArgument: There is no such subject.
     """
-    parts: list[type[ShopMachine]] = [Goods, Orders, Others, Mistakes, Counting, Keys]
+    strange = [name for name in subjects if name not in SUBJECTS]
+    if strange:
+        raise InvalidArgument("subjects", repr(strange[0]), f"some of {', '.join(SUBJECTS)}")
+    parts: list[type[ShopMachine]] = [
+        Trade,
+        *(kind for name, kind in SUBJECTS.items() if name in subjects),
+    ]
     parts += [Hosts] if join is not None else []
     parts += [Crashes] if reopen is not None else []
     own = {
@@ -56,4 +85,4 @@ def inventory_machine(
     return type("InventoryMachine", tuple(parts), own)
 
 
-__all__ = ["inventory_machine"]
+__all__ = ["SUBJECTS", "inventory_machine"]

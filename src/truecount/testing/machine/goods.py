@@ -63,8 +63,8 @@ MOVES: Final[st.SearchStrategy[Operation]] = st.one_of(
 ANYTHING: Final[st.SearchStrategy[Operation]] = st.one_of(FACTS, MOVES, _LOT_FACTS["sold"])
 
 
-class Goods(ShopMachine):
-    """Goods come, are looked at, thrown away, moved and made into others."""
+class Trade(ShopMachine):
+    """What every shop has: stock to begin with, deliveries, sales, and time that passes."""
 
     @initialize(
         stock=st.fixed_dictionaries({name: st.integers(1, 6) for name in PLACES}),
@@ -97,6 +97,22 @@ class Goods(ShopMachine):
         outcome = self.say(Sold(sku, quantity, at=place, reference=reference))
         expect(outcome.error, None, "a sale that was reported")
         self.model.orders.sell(outcome.decided_instant, sku, place, quantity, reference)
+
+    @rule(minutes=st.sampled_from((1, 4, 9, 16, 16, 300, 1440, -3)))
+    def tick(self, minutes: int) -> None:
+        """Time passes; now and then the clock is set back."""
+        self.clock.tick(minutes * MINUTE)
+
+    @rule()
+    def sweep(self) -> None:
+        """Somebody gives back what ran out."""
+        wanted = self.model.orders.sweep(to_instant(self.clock.now))
+        expect(self.inventory.sweep(), wanted, "holds that were given back")
+        self.catch_up()
+
+
+class Goods(ShopMachine):
+    """Goods come, are looked at, thrown away, moved and made into others."""
 
     @rule(fact=FACTS)
     def tell(self, fact: Operation) -> None:
@@ -157,15 +173,3 @@ class Goods(ShopMachine):
             wanted = self.model.ledger.figures(*key, position=moment.position)
             claim = f"{key} as of position {moment.position}"
             expect([seen[state] for state in State], wanted, claim)
-
-    @rule(minutes=st.sampled_from((1, 4, 9, 16, 16, 300, 1440, -3)))
-    def tick(self, minutes: int) -> None:
-        """Time passes; now and then the clock is set back."""
-        self.clock.tick(minutes * MINUTE)
-
-    @rule()
-    def sweep(self) -> None:
-        """Somebody gives back what ran out."""
-        wanted = self.model.orders.sweep(to_instant(self.clock.now))
-        expect(self.inventory.sweep(), wanted, "holds that were given back")
-        self.catch_up()

@@ -60,7 +60,7 @@ class Orders(ShopMachine):
         now, orders = to_instant(self.clock.now), self.model.orders
         known = [name for name in TRUSTED if orders.of(name)]
         fitting = [name for name in known if orders.status(name, now) in liked]
-        chosen = fitting or known
+        chosen = fitting or known or TRUSTED
         return chosen[which % len(chosen)]
 
     @rule(
