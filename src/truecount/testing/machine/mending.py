@@ -15,7 +15,7 @@ from truecount.model.stock import Figures, StockKey
 from truecount.reconciliation.observations import Count
 from truecount.reconciliation.plan import Plan
 from truecount.testing.claims import expect
-from truecount.testing.machine.base import ANY, LOTTED, PLACES, START, TRUSTED, ShopMachine
+from truecount.testing.machine.base import ANY, LOTTED, PLACES, PLAIN, START, TRUSTED, ShopMachine
 
 
 _which: Final = st.integers(0, 999)
@@ -56,7 +56,10 @@ class Mistakes(ShopMachine):
         id_ = self.one_of_the_last(which)
         if id_ is None or (quantity, sku, at) == (None, None, None):
             return
-        self.do(Correct(movement_id=id_, quantity=quantity, sku=sku, at=at, reason="a drill"))
+        lots = any(leg.lot for leg in self.model.movements[id_].legs)
+        lot = "" if sku in PLAIN.skus and lots else None  # The model knows these without lots.
+        reason = "a drill"
+        self.do(Correct(movement_id=id_, quantity=quantity, sku=sku, at=at, lot=lot, reason=reason))
 
 
 class Counting(ShopMachine):
