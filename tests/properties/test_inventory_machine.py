@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 import truecount.inventory
 from tests.contracts.test_broken_storages import Broken, Instead
 from tests.machines import MACHINES, failing_steps, run
-from truecount import Damaged, MemoryStorage, Operation, Release, TransferOut, Undo
+from truecount import Damaged, MemoryStorage, Operation, Release, SQLiteStorage, TransferOut, Undo
 from truecount.errors import InvalidArgument
 from truecount.testing import inventory_machine
 from truecount.write.intents import Granted, Rule, Rules
@@ -144,7 +147,53 @@ def test_wrong_storage_is_found_in_a_handful_of_steps(name: str) -> None:
     assert 1 <= len(steps) <= most, steps
 
 
+# --- hosts and crashes ------------------------------------------------------------------------
+
+
+def said_of(machine: type[RuleBasedStateMachine]) -> str:
+    """Return what is said of a machine that must fail, its history not shrunk."""
+    with pytest.raises(AssertionError) as caught:
+        run(
+            machine,
+            examples=300,
+            steps=15,
+            derandomize=True,
+            database=None,
+            report_multiple_bugs=False,
+            phases=[Phase.generate],
+        )
+    return str(caught.value)
+
+
+@contextmanager
+def always_commits(storage: SQLiteStorage) -> Iterator[sqlite3.Connection]:
+    """Open a host's transaction that is committed whatever happens."""
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as host:
+        host.execute("BEGIN IMMEDIATE")
+        try:
+            yield host
+        finally:
+            host.execute("COMMIT")
+
+
+def test_rollback_that_leaves_traces_is_seen(tmp_path: Path) -> None:
+    """I16: what a host rolled back and is there all the same."""
+    numbers = itertools.count()
+    machine = inventory_machine(
+        lambda: SQLiteStorage(tmp_path / f"{next(numbers)}.db", synchronous="OFF"),
+        subjects=(),
+        join=always_commits,
+    )
+    assert "I16: everything after a host rolled back" in said_of(machine)
+
+
+def test_data_lost_in_a_crash_is_seen() -> None:
+    """I8: what was committed is not there afterwards."""
+    machine = inventory_machine(MemoryStorage, subjects=(), reopen=lambda _: MemoryStorage())
+    assert "I8: everything after a crash" in said_of(machine)
+
+
 def test_strange_subject_is_named() -> None:
     """A subject nobody knows is refused, with those there are."""
-    with pytest.raises(InvalidArgument, match="'weather', expected some of goods, orders"):
+    with pytest.raises(InvalidArgument, match="'weather': expected some of goods, orders"):
         inventory_machine(MemoryStorage, subjects=("weather",))
