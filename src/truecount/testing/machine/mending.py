@@ -12,7 +12,7 @@ from truecount.errors import AlreadyReversed
 from truecount.model.operations import Correct, Counted, Undo
 from truecount.model.places import ON_HAND, STATES, State
 from truecount.model.stock import Figures, StockKey
-from truecount.reconciliation.observations import Count
+from truecount.reconciliation.observations import Count, Level
 from truecount.reconciliation.plan import Plan
 from truecount.testing.claims import expect
 from truecount.testing.machine.base import ANY, LOTTED, PLACES, PLAIN, START, TRUSTED, ShopMachine
@@ -102,6 +102,19 @@ class Counting(ShopMachine):
         report = self.inventory.reconcile(counts)
         expect(list(map(str, report.mismatches)), [], "mismatches with the book itself")
 
+    @rule(sku=st.sampled_from(ANY.skus), published=st.integers(0, 9))
+    def show(self, sku: str, published: int) -> None:
+        """A level that shows what is available is no mismatch, whatever was published (I19)."""
+        self.inventory.published("site", {sku: published})
+        if sku in self.model.recipes or not self.inventory.stock(sku=sku):
+            return
+        self.catch_time_up()
+        before = self.contents()
+        level = Level("site", sku, max(0, self.inventory.available(sku)))
+        report = self.inventory.reconcile([level])
+        expect(list(map(str, report.mismatches)), [], f"mismatches of a right level of {sku}")
+        expect(self.contents(), before, "everything after a comparison")
+
     @rule(
         seen=st.dictionaries(
             st.tuples(st.sampled_from(ANY.skus), st.sampled_from(PLACES)),
@@ -159,6 +172,12 @@ class Counting(ShopMachine):
             floor = 0 if key.lot else -self.lent.get(key.sku, 0)
             if figures.available < floor and tuple(key) not in found:
                 raise AssertionError(f"I4: {key}: expected a finding, got {sorted(found)}")
+
+    def catch_time_up(self) -> None:
+        """Let the clock tick past all that is dated: set back, it would see no more than then."""
+        told = self.model.ledger.told
+        latest = max(max(each.recorded_at, each.occurred_at) for each in told)
+        self.clock.tick(max(timedelta(0), latest - self.clock.now) + timedelta(seconds=1))
 
     def counted_at(self, hours: int | None) -> datetime | None:
         """Return a moment that is not in the future, None for now."""
