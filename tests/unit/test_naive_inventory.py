@@ -25,7 +25,9 @@ from truecount import (
     Returned,
     ReturnedToSupplier,
     Scrapped,
+    Sold,
     State,
+    TakeBack,
     TransferOut,
     Undo,
 )
@@ -104,6 +106,23 @@ def test_what_must_change_is_what_changes(operation: Operation) -> None:
     assert naive.expected(operation) == CASES[operation]
     inventory.submit([operation])[0].check()
     assert naive.seen(inventory.feed(position)) == CASES[operation]
+
+
+class TestBalance:
+    def test_customers_take_and_bring_back_what_they_say(self) -> None:
+        """From whatever lot and promise."""
+        naive = NaiveInventory("berlin")
+        assert naive.balance(Sold("MUG", 2, at="berlin")) == {"MUG": -2}
+        back = TakeBack({"MUG": 1, "TEA": 2}, reference="order", key="rma")
+        assert naive.balance(back) == {"MUG": 1, "TEA": 2}
+
+    def test_what_was_a_bundle_is_left_to_the_library(self) -> None:
+        """Orders keep the recipes they were made with."""
+        naive = NaiveInventory("berlin")
+        naive.define("SET", {"MUG": 2})
+        naive.recipes.clear()
+        assert naive.balance(Sold("SET", 1, at="berlin")) is None
+        assert naive.balance(Received("MUG", 1, at="berlin")) is None
 
 
 class TestNoOpinion:

@@ -8,6 +8,7 @@ hold may have run out before its time (I10). After each step the whole is compar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ from truecount.model.operations import (
     Undo,
 )
 from truecount.model.outcomes import Outcome
+from truecount.model.places import ON_HAND, State
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Storage
 from truecount.testing.claims import MakeStorage, expect
@@ -182,6 +184,17 @@ class ShopMachine(RuleBasedStateMachine):
             seen = {place: units for place, units in self.model.seen(written).items() if units}
             wanted = {place: units for place, units in expected.items() if units}
             expect(seen, wanted, f"what {operation} changed")
+        self.check_balance(operation, written)
+
+    def check_balance(self, operation: Operation, written: Sequence[Movement]) -> None:
+        """Check what left the shop, or came back into it, of what customers take and bring."""
+        balance = self.model.balance(operation)
+        if balance is None:
+            return
+        there: Counter[str] = Counter()
+        for (sku, _, state), units in self.model.seen(written).items():
+            there[sku] += units if State(state) in ON_HAND else 0
+        expect(dict(there), dict(balance), f"what left or came in by {operation}")
 
     @staticmethod
     def judge_error(operation: Operation, outcome: Outcome) -> None:

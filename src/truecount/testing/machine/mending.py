@@ -12,6 +12,7 @@ from truecount.errors import AlreadyReversed
 from truecount.model.operations import Correct, Counted, Undo
 from truecount.model.places import ON_HAND, STATES, State
 from truecount.model.stock import Figures, StockKey
+from truecount.reconciliation.findings import FindingKind
 from truecount.reconciliation.observations import Count, Level
 from truecount.reconciliation.plan import Plan
 from truecount.testing.claims import expect
@@ -166,7 +167,10 @@ class Counting(ShopMachine):
     @rule()
     def look(self) -> None:
         """Whatever is below its floor is found (I4)."""
-        found = {(each.sku, each.at, each.lot) for each in self.inventory.findings().open}
+        opened = self.inventory.findings().open
+        found = {
+            (each.sku, each.at, each.lot) for each in opened if each.kind is FindingKind.OVERSOLD
+        }
         self.catch_up()
         for key, figures in self.inventory.stock().items():
             floor = 0 if key.lot else -self.lent.get(key.sku, 0)

@@ -34,6 +34,8 @@ from truecount.model.operations import (
     Returned,
     ReturnedToSupplier,
     Scrapped,
+    Sold,
+    TakeBack,
     TransferOut,
     Undo,
 )
@@ -74,6 +76,8 @@ class NaiveInventory:
         self.orders = NaiveReservations(*places)
         #: Bundles in force, and what one of each is made of.
         self.recipes: dict[str, Mapping[str, int]] = {}
+        #: What was a bundle at some time: orders keep the recipes they were made with.
+        self.bundled: set[str] = set()
         self.movements: dict[str, Movement] = {}
 
     def tell(self, movements: Iterable[Movement]) -> None:
@@ -89,6 +93,7 @@ class NaiveInventory:
         other.ledger.told = [*self.ledger.told]
         other.orders = deepcopy(self.orders)
         other.recipes = dict(self.recipes)
+        other.bundled = set(self.bundled)
         other.movements = dict(self.movements)
         return other
 
@@ -102,6 +107,7 @@ class NaiveInventory:
         if self.closes_circle(sku, components):
             raise AssertionError(f"{sku} of {components}: expected CyclicRecipe, got a recipe")
         self.recipes[sku] = components
+        self.bundled.add(sku)
 
     def closes_circle(self, sku: str, components: Mapping[str, int]) -> bool:
         """Return whether a bundle made of *components* would have itself inside."""
@@ -140,6 +146,20 @@ class NaiveInventory:
         for place, units in said:
             found[place] += units
         return found
+
+    def balance(self, operation: Operation) -> Counter[str] | None:
+        """
+        Return what must leave the shop or come into it, by SKU; None without an opinion.
+
+        Of what customers take and bring back: from which lot and whose promise is not said.
+        """
+        if isinstance(operation, Sold):
+            found = Counter({operation.sku: -operation.quantity})
+        elif isinstance(operation, TakeBack):
+            found = Counter(dict(operation.lines))
+        else:
+            return None
+        return None if self.bundled & set(found) else found
 
     @staticmethod
     def seen(movements: Iterable[Movement]) -> Changes:
