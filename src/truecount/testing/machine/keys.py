@@ -34,7 +34,8 @@ class Keys(ShopMachine):
         operation, first = asked[which % len(asked)]
         before = self.contents()
         [again] = self.inventory.submit([operation])
-        expect(again.replayed, first.granted or again.replayed, f"a replay of {operation}")
+        if not again.replayed:
+            raise AssertionError(f"I6: {operation} again: expected a replay, got {again!r}")
         expect(_short(again), _short(first), f"the answer to {operation} again")
         expect(self.contents(), before, f"I6: everything after {operation} came again")
 
