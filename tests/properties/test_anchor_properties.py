@@ -8,13 +8,13 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.naive import NaiveLedger
 from tests.strategies import START, Step, counted_histories, histories, new_shop, play
 from truecount import Counted, Inventory, Kind, Policy, Sold, State
 from truecount.ledger.anchors import ANCHOR, Anchor, anchor_of
 from truecount.ledger.scan import records_of
 from truecount.model.instants import to_datetime
 from truecount.protocols.storage import Record
+from truecount.testing.model import NaiveLedger
 
 
 def anchors(inventory: Inventory) -> list[Anchor]:

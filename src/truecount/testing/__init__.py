@@ -37,13 +37,18 @@ What is skipped there is checked where :class:`Capabilities` say that the storag
 >>> later = clock.tick(timedelta(minutes=16))
 >>> inventory.available("MUG")
 1
+
+Whole shops are tested with :func:`assert_invariants`, with the histories of
+``truecount.testing.strategies`` and with :func:`inventory_machine`; these two need the extra
+``testing`` and are loaded when they are first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from truecount.testing.capabilities import Capabilities, Host, Stored, stored_by
 from truecount.testing.checks import UNIT_CHECKS
@@ -67,7 +72,6 @@ from truecount.testing.histories import (
     ledger_of,
     unexplained,
 )
-from truecount.testing.invariants import assert_invariants
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reaching import NEEDS, CapabilityCheck
 from truecount.testing.reads import READER_CHECKS
@@ -82,6 +86,13 @@ from truecount.testing.simulator import (
 from truecount.testing.survival import Scenario, every_fault, while_busy
 from truecount.testing.turns import Turns
 from truecount.testing.waiting import WAITING_CHECKS
+
+
+if TYPE_CHECKING:
+    from truecount.testing.invariants import assert_invariants
+    from truecount.testing.machine import inventory_machine
+    from truecount.testing.model import NaiveInventory, NaiveLedger, NaiveReservations
+    from truecount.testing.playing import Again, Shop, Step, Tick, play
 
 
 #: Proves one part of the contract; raises AssertionError where it is broken.
@@ -135,9 +146,35 @@ def _run(check: StorageCheck | CapabilityCheck, call: Callable[[], None]) -> Non
         raise
 
 
+#: What is loaded when it is first asked for, by the module it is in.
+_LATER: Final = {
+    "truecount.testing.invariants": "assert_invariants",
+    "truecount.testing.machine": "inventory_machine",
+    "truecount.testing.model": "NaiveInventory NaiveLedger NaiveReservations",
+    "truecount.testing.playing": "Again Shop Step Tick play",
+}
+_HOME: Final = {name: module for module, names in _LATER.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name's module now, and keep the name for the next time."""
+    if name not in _HOME:
+        msg = f"module 'truecount.testing' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(_import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List what there is, loaded or not."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "CAPABILITY_CHECKS",
     "STORAGE_CHECKS",
+    "Again",
     "BusyAtRandom",
     "Call",
     "Capabilities",
@@ -153,20 +190,28 @@ __all__ = [
     "MakeStorage",
     "ManualClock",
     "Moment",
+    "NaiveInventory",
+    "NaiveLedger",
+    "NaiveReservations",
     "Plan",
     "RowLocks",
     "RowUnit",
     "Scenario",
+    "Shop",
     "Simulated",
     "SlowBy",
+    "Step",
     "StorageCheck",
     "Stored",
+    "Tick",
     "Turns",
     "assert_invariants",
     "check_history",
     "check_storage",
     "every_fault",
+    "inventory_machine",
     "ledger_of",
+    "play",
     "simulate",
     "simulate_many",
     "stored_by",

@@ -34,6 +34,7 @@ class NaiveLine:
     place: str
     deadline: int | None
     counts: Counter[str] = attrs.field(factory=Counter)
+    lot: str = ""
 
     def ran_out(self, now: int) -> bool:
         """Return whether it holds units past its time."""
@@ -41,25 +42,26 @@ class NaiveLine:
 
     def move(self, quantity: int, source: str, target: str) -> None:
         """Move units from one counter to another."""
+        if quantity > self.counts[source]:
+            raise AssertionError(f"{self}: expected {quantity} or more {source}")
         self.counts[source] -= quantity
         self.counts[target] += quantity
-        assert self.counts[source] >= 0
 
 
-class Refusal(Exception):
+class _Refusal(Exception):
     """Takes an act back; its argument is the name of the error."""
 
 
 def command(
-    act: Callable[Concatenate[Naive, P], None],
-) -> Callable[Concatenate[Naive, P], str]:
+    act: Callable[Concatenate[NaiveReservations, P], None],
+) -> Callable[Concatenate[NaiveReservations, P], str]:
     """Return *act* as all or nothing: what it did is kept only when it was not refused."""
 
-    def attempt(naive: Naive, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def attempt(naive: NaiveReservations, /, *args: P.args, **kwargs: P.kwargs) -> str:
         before = deepcopy(vars(naive))
         try:
             act(naive, *args, **kwargs)
-        except Refusal as refusal:
+        except _Refusal as refusal:
             vars(naive).update(before)
             return str(refusal)
         return ""
@@ -67,12 +69,28 @@ def command(
     return attempt
 
 
-class Naive:
-    """Shelves without lots and without floors, and the reservations that take from them."""
+class NaiveReservations:
+    """
+    Shelves without lots and without floors, and the reservations that take from them.
+
+    Every act is told the time it happens at, a whole number that grows, and returns the name
+    of the error it ends with, "" when it is granted.
+
+    >>> naive = NaiveReservations("berlin")
+    >>> naive.receive("MUG", "berlin", 2)
+    >>> naive.reserve(0, "cart-1", {"MUG": 2}, at=None, ttl=15, partial=False)
+    ''
+    >>> naive.reserve(1, "cart-2", {"MUG": 1}, at=None, ttl=15, partial=False)
+    'InsufficientStock'
+    >>> naive.status("cart-1", 14), naive.status("cart-1", 15), naive.available("MUG", "berlin", 15)
+    ('held', 'expired', 2)
+    """
 
     def __init__(self, *places: str) -> None:
         self.places = places
         self.free: Counter[tuple[str, str]] = Counter()
+        #: What lies there and may not be sold: it is on hand all the same.
+        self.unfit: Counter[tuple[str, str]] = Counter()
         self.known: set[str] = set()
         self.lines: list[NaiveLine] = []
         self.named: dict[str, str | None] = {}
@@ -90,9 +108,9 @@ class Naive:
         """Return the lines of its newest round."""
         lines = self.of(reference)
         if not lines or (round_ or 0) > lines[-1].round:
-            raise Refusal("UnknownReference")
+            raise _Refusal("UnknownReference")
         if round_ not in (None, lines[-1].round):
-            raise Refusal("ReservationFinished")
+            raise _Refusal("ReservationFinished")
         return [line for line in lines if line.round == lines[-1].round]
 
     def status(self, reference: str, now: int) -> str:
@@ -139,7 +157,8 @@ class Naive:
     def on_hand(self, sku: str, place: str) -> int:
         """Return what is physically there, below zero if more was sold than ever was."""
         mine = [line for line in self.lines if (line.sku, line.place) == (sku, place)]
-        return self.free[sku, place] + sum(line.counts[name] for line in mine for name in OPEN)
+        promised = sum(line.counts[name] for line in mine for name in OPEN)
+        return self.free[sku, place] + promised + self.unfit[sku, place]
 
     # --- taking from the shelf ---------------------------------------------------------
 
@@ -159,7 +178,7 @@ class Naive:
     ) -> list[tuple[str, str, int]]:
         """Return (SKU, place, units): from the fewest places, the first ones of those."""
         if any(sku not in self.known for sku in wanted):
-            raise Refusal("UnknownSku")
+            raise _Refusal("UnknownSku")
         places = [at] if at else self.places
 
         def split(chosen: Iterable[str]) -> list[tuple[str, str, int]]:
@@ -245,13 +264,13 @@ class Naive:
         """Hold units until the time has passed."""
         lines = self.of(reference)
         if any(line.counts[state] for line in lines for state in OPEN if not line.ran_out(now)):
-            raise Refusal("AlreadyReserved")
+            raise _Refusal("AlreadyReserved")
         for line in lines:
             self.expire(line)
         shares = self.plan(wanted, at, now)
         short = sum(part for _, _, part in shares) < sum(wanted.values())
         if short and not (partial and shares):
-            raise Refusal("InsufficientStock")
+            raise _Refusal("InsufficientStock")
         round_ = lines[-1].round + 1 if lines else 1
         self.grant(reference, shares, "held", now, round_=round_, deadline=now + ttl)
         self.named[reference] = at
@@ -262,10 +281,10 @@ class Naive:
         lines = self.current(reference, round_)
         state = self.status(reference, now)
         if state == "released":
-            raise Refusal("ReservationFinished")
+            raise _Refusal("ReservationFinished")
         if state == "expired":
             if not rehold:
-                raise Refusal("HoldExpired")
+                raise _Refusal("HoldExpired")
             self.hold_again(now, reference, lines)
         for line in lines:
             if line.counts["held"]:
@@ -287,7 +306,7 @@ class Naive:
         wanted = +wanted
         shares = self.plan(wanted, self.named[reference], now, reference) if wanted else []
         if sum(part for _, _, part in shares) < wanted.total():
-            raise Refusal("InsufficientStock")
+            raise _Refusal("InsufficientStock")
         self.grant(
             reference,
             shares,
@@ -314,21 +333,21 @@ class Naive:
         lines = self.current(reference, round_)
         state = self.status(reference, now)
         if state == "expired":
-            raise Refusal("HoldExpired")
+            raise _Refusal("HoldExpired")
         if state in ("shipped", "released"):
-            raise Refusal("ReservationFinished")
+            raise _Refusal("ReservationFinished")
         until = next((line.deadline for line in lines if line.counts["held"]), None)
         more = {}
         for sku, target in sorted(targets.items()):
             mine = [line for line in lines if line.sku == sku]
             have = sum(line.counts[name] for line in mine for name in (*OPEN, "shipped"))
             if have - target > sum(line.counts[name] for line in mine for name in FREE):
-                raise Refusal("TooMany")
+                raise _Refusal("TooMany")
             if target > have:
                 more[sku] = target - have
         shares = self.plan(more, at or self.named[reference], now) if more else []
         if sum(part for _, _, part in shares) < sum(more.values()):
-            raise Refusal("InsufficientStock")
+            raise _Refusal("InsufficientStock")
         for sku, target in targets.items():
             mine = [line for line in lines if line.sku == sku]
             have = sum(line.counts[name] for line in mine for name in (*OPEN, "shipped"))
@@ -364,12 +383,12 @@ class Naive:
         everything = {sku: sum(total[sku, state] for state in OPEN) for sku in skus}
         for sku, quantity in (everything if wanted is None else wanted).items():
             if quantity > sum(total[sku, state] for state in FREE):
-                raise Refusal("TooMany")
+                raise _Refusal("TooMany")
         name = (reference, lines[-1].round)
         nothing = not any(everything.values())
         ended = wanted is None and nothing and name not in self.given_up
         if ended and self.status(reference, now) == "shipped":
-            raise Refusal("ReservationFinished")
+            raise _Refusal("ReservationFinished")
         for sku, quantity in (everything if wanted is None else wanted).items():
             self.give_back(lines, sku, quantity)
         if wanted is None:
@@ -399,7 +418,7 @@ class Naive:
         parts = +left if wanted is None else wanted
         left_from: set[tuple[str, str]] = set()
         if not parts or any(quantity > left[sku] for sku, quantity in parts.items()):
-            raise Refusal(refusals.get(state, "TooMany"))
+            raise _Refusal(refusals.get(state, "TooMany"))
         for sku, units in parts.items():
             quantity = units
             for name in states:
@@ -410,17 +429,17 @@ class Naive:
                     if part and target == "shipped":
                         left_from.add((sku, line.place))
         if any(self.on_hand(*key) < 0 for key in left_from):
-            raise Refusal("InsufficientStock")
+            raise _Refusal("InsufficientStock")
 
     @command
     def take_back(self, reference: str, sku: str, quantity: int, *, at: str) -> None:
         """Put a return back on the shelf, each unit once."""
         lines = self.of(reference)
         if not lines and not any(name == reference for name, _ in self.sold):
-            raise Refusal("UnknownReference")
+            raise _Refusal("UnknownReference")
         shipped = sum(line.counts["shipped"] for line in lines if line.sku == sku)
         name = (reference, sku)
         if quantity > shipped + self.sold[name] - self.returned[name]:
-            raise Refusal("TooMany")
+            raise _Refusal("TooMany")
         self.returned[name] += quantity
         self.free[sku, at] += quantity

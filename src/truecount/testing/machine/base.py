@@ -1,0 +1,326 @@
+"""
+What every rule of the machine shares: saying an operation, and judging what became of it.
+
+An operation goes to the inventory and to the naive model. Both must agree on what changed; a
+refusal must have written nothing (I13), a command must have left every floor (I4), and no
+hold may have run out before its time (I10). After each step the whole is compared (``agrees``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from truecount.errors import InvalidRequest, Refused
+from truecount.inventory import Inventory
+from truecount.model.commands import Correct, Undo
+from truecount.model.facts import Lost
+from truecount.model.instants import to_instant
+from truecount.model.kinds import Kind
+from truecount.model.lines import NEVER, LineRow
+from truecount.model.movements import Movement
+from truecount.model.operation import Operation
+from truecount.model.outcomes import Outcome
+from truecount.model.places import ON_HAND, State
+from truecount.model.reservation_commands import ShortPick
+from truecount.model.shop_rules import DefineBundle, RemoveBundle
+from truecount.model.stock import StockKey
+from truecount.protocols.storage import Storage
+from truecount.testing.claims import MakeStorage, expect
+from truecount.testing.fakes import CountingIds, ManualClock
+from truecount.testing.invariants import all_lines, assert_invariants
+from truecount.testing.model import NaiveInventory
+from truecount.testing.model.inventory import Changes
+from truecount.testing.strategies import Names
+
+
+START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
+PLACES: Final = ("berlin", "hamburg", "kiel")
+#: Orders of which the model predicts every answer, for goods without lots.
+TRUSTED: Final = ("a", "b", "c", "d")
+
+#: Goods without lots, which the model follows to the last unit.
+PLAIN: Final = Names(skus=("MUG", "TEA"), locations=PLACES, lot="", orders=("w-1",), start=START)
+#: Everything: lots, bundles, and orders that may be anything.
+ANY: Final = Names(
+    skus=("MUG", "TEA", "MILK", "SET", "BOX"),
+    kit="SET",
+    locations=PLACES,
+    orders=("w-1", "w-2", "w-3"),
+    start=START,
+)
+#: What lies in lots.
+LOTTED: Final = Names(skus=("MILK",), locations=PLACES, orders=ANY.orders, start=START)
+
+#: Facts that name units of a document, and so may be wrong about them.
+_OF_A_DOCUMENT: Final = (Lost, ShortPick)
+#: Movements of commands, which are undone as commands.
+_COMMANDS: Final = frozenset({Kind.RELOCATE, Kind.TRANSFER_OUT, Kind.ASSEMBLE, Kind.DISASSEMBLE})
+#: A refusal is surely still remembered when it is no older.
+_REMEMBERED: Final = timedelta(days=6)
+
+#: Opens a transaction of a host of a storage: leaving commits it, an exception rolls it back.
+Join = Callable[[Any], AbstractContextManager[object]]
+#: Opens a storage anew, as after a crash: what was not committed is gone.
+Reopen = Callable[[Any], Storage]
+
+
+class ShopMachine(RuleBasedStateMachine):
+    """A shop under test, beside its naive model."""
+
+    make_storage: ClassVar[Callable[[], Storage]]
+    join: ClassVar[Join | None] = None
+    reopen: ClassVar[Reopen | None] = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock(START)
+        self.ids = CountingIds()
+        self.storages = [type(self).make_storage()]
+        self.inventory = self.opened()
+        self.inventory.locations.add(*PLACES)
+        self.model = NaiveInventory(*PLACES)
+        self.position = 0
+        self.number = 0
+        #: What was asked, and what became of it.
+        self.asked: list[tuple[Operation, Outcome]] = []
+        #: Units that may be promised beyond what is there, by SKU.
+        self.lent: dict[str, int] = {}
+        self.seal: tuple[int, str] | None = None
+
+    def opened(self) -> Inventory:
+        """Return an inventory over the newest storage, with the clock and ids of the machine."""
+        return Inventory(self.storages[-1], clock=self.clock, new_id=self.ids)
+
+    def teardown(self) -> None:
+        """Close every storage there was."""
+        for storage in self.storages:
+            storage.close()
+
+    # --- saying ----------------------------------------------------------------------------
+
+    def keyed(self, operation: Operation) -> Operation:
+        """Return the operation under a key nothing was asked under."""
+        self.number += 1
+        return operation.with_key(f"request-{self.number}")
+
+    def do(self, operation: Operation, door: Inventory | None = None) -> Outcome:
+        """Say *operation*, and let the model follow what it does to anybody's orders."""
+        outcome = self.say(operation, door)
+        self.follow(door)
+        return outcome
+
+    def say(self, operation: Operation, door: Inventory | None = None) -> Outcome:
+        """Say *operation*; hold what became of it against what the model expects."""
+        door = self.inventory if door is None else door
+        operation = self.keyed(operation)
+        expected = self.model.expected(operation)
+        before = self.contents(door)
+        free = self.sellable(door)
+        [outcome] = door.submit([operation])
+        written = self.catch_up(door)
+        if outcome.error is None:
+            self.judge(operation, outcome, written, expected)
+        else:
+            expect(self.contents(door), before, f"I13: everything after {outcome.error!r}")
+        self.note(operation, outcome)
+        if self.holds_floors(operation):
+            self.check_floors(free, self.sellable(door))
+        return outcome
+
+    def in_one(self, batch: Sequence[Operation], *, together: bool = False) -> None:
+        """Say several in one transaction; with *together* an error takes all of them back."""
+        before = self.contents()
+        try:
+            outcomes = self.inventory.submit(batch, together=together)
+        except (InvalidRequest, Refused) as error:
+            if not together:
+                raise AssertionError(
+                    f"a batch: expected an outcome for each, got {error!r}"
+                ) from error
+            expect(self.contents(), before, f"I8: everything after {error!r}")
+            return
+        written = [each.id for each in self.catch_up()]
+        said = [id_ for outcome in outcomes if not outcome.replayed for id_ in outcome.movements]
+        expect(sorted(written), sorted(said), "the movements of a batch")
+        for operation, outcome in zip(batch, outcomes, strict=True):
+            self.note(operation, outcome)
+        self.follow()
+
+    def note(self, operation: Operation, outcome: Outcome) -> None:
+        """Remember an answer, and what it made of the recipes."""
+        if outcome.error is not None:
+            self.judge_error(operation, outcome)
+        elif isinstance(operation, DefineBundle):
+            self.model.define(operation.sku, dict(operation.components))
+        elif isinstance(operation, RemoveBundle):
+            self.model.recipes.pop(operation.sku, None)
+        if not isinstance(outcome.error, InvalidRequest):
+            self.asked.append((operation, outcome))
+
+    def judge(
+        self,
+        operation: Operation,
+        outcome: Outcome,
+        written: Sequence[Movement],
+        expected: Changes | None,
+    ) -> None:
+        """Hold what was granted against the model."""
+        expect(
+            sorted(each.id for each in written),
+            sorted(outcome.movements),
+            f"the movements of {operation}",
+        )
+        if expected is not None:
+            seen = {place: units for place, units in self.model.seen(written).items() if units}
+            wanted = {place: units for place, units in expected.items() if units}
+            expect(seen, wanted, f"what {operation} changed")
+        self.check_balance(operation, written)
+
+    def check_balance(self, operation: Operation, written: Sequence[Movement]) -> None:
+        """Check what left the shop, or came back into it, of what customers take and bring."""
+        balance = self.model.balance(operation)
+        if balance is None:
+            return
+        there: Counter[str] = Counter()
+        for (sku, _, state), units in self.model.seen(written).items():
+            there[sku] += units if State(state) in ON_HAND else 0
+        expect(dict(there), dict(balance), f"what left or came in by {operation}")
+
+    @staticmethod
+    def judge_error(operation: Operation, outcome: Outcome) -> None:
+        """Check that a fact was not refused, and that no mistake is ours."""
+        error = outcome.error
+        if not isinstance(error, (Refused, InvalidRequest)):
+            # It is the claim that is broken, whatever was raised.
+            raise AssertionError(f"{operation}: expected an answer, got {error!r}") from error  # noqa: TRY004 -- as above
+        refusable = operation.is_command or isinstance(operation, _OF_A_DOCUMENT)
+        if isinstance(error, Refused) and not refusable:
+            raise AssertionError(f"{operation}: expected a fact recorded, got {error!r}")
+
+    def holds_floors(self, operation: Operation) -> bool:
+        """Return whether it is a command; what is undone or corrected is as its original was."""
+        if isinstance(operation, (Correct, Undo)):
+            return self.model.movements[operation.movement_id].kind in _COMMANDS
+        return operation.is_command
+
+    def check_floors(self, before: Mapping[StockKey, int], after: Mapping[StockKey, int]) -> None:
+        """Check that what a command lowered is not below its floor (I4, I11)."""
+        for key, units in after.items():
+            floor = 0 if key.lot else -self.lent.get(key.sku, 0)
+            if units < before.get(key, 0) and units < floor:
+                raise AssertionError(f"I4: {key}: expected {floor} or more, got {units}")
+
+    # --- following -------------------------------------------------------------------------
+
+    def catch_up(self, door: Inventory | None = None) -> list[Movement]:
+        """Tell the model what was written since it was told last; return that."""
+        door = self.inventory if door is None else door
+        written: list[Movement] = []
+        while page := door.feed(self.position):
+            written += page
+            self.position = page[-1].position or 0
+        for movement in written:
+            if movement.kind is Kind.EXPIRE:
+                self.check_ran_out(movement)
+        self.model.tell(written)
+        return written
+
+    def check_ran_out(self, movement: Movement) -> None:
+        """Check that a hold that was given back had run out (I10)."""
+        for line in self.model.orders.of(movement.reference or ""):
+            if line.number in {leg.line for leg in movement.legs}:
+                due, now = line.deadline, to_instant(movement.recorded_at)
+                if due is None or due > now:
+                    raise AssertionError(f"I10: {line} expired: expected {due} or later, got {now}")
+
+    def follow(self, door: Inventory | None = None) -> None:
+        """Let the model take over what it has no opinion about."""
+        self.model.follow(self.lines(door), trusted=TRUSTED)
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def lines(self, door: Inventory | None = None) -> list[LineRow]:
+        """Return the lines of every reservation."""
+        door = self.inventory if door is None else door
+        with door._engine.read() as reader:  # noqa: SLF001 -- lines have no public reader
+            return list(all_lines(reader))
+
+    def contents(self, door: Inventory | None = None, after: int | None = None) -> object:
+        """Return all that is stored but outcomes and movements up to *after*, to be compared."""
+        door = self.inventory if door is None else door
+        after = self.position if after is None else after
+        with door._engine.read() as reader:  # noqa: SLF001 -- as above
+            feed = reader.feed(after)
+            documents = [reader.records(space) for space in reader.spaces()]
+            return feed, list(reader.stock()), list(all_lines(reader)), documents
+
+    def sellable(self, door: Inventory | None = None) -> dict[StockKey, int]:
+        """Return what is free at each key."""
+        door = self.inventory if door is None else door
+        return {key: figures.sellable for key, figures in door.stock().items()}
+
+    def repeatable(self) -> list[tuple[Operation, Outcome]]:
+        """Return what was asked and is surely still remembered."""
+        return [
+            (operation, outcome)
+            for operation, outcome in self.asked
+            if outcome.granted or self.clock.now - outcome.decided_at < _REMEMBERED
+        ]
+
+    # --- after each step -------------------------------------------------------------------
+
+    @invariant()
+    def everything_agrees(self) -> None:
+        """Everything stored agrees with itself and with a second fold; nothing past changed."""
+        verification = assert_invariants(self.inventory, expected=self.seal)
+        self.seal = (verification.position, verification.digest)
+
+    @invariant()
+    def model_agrees(self) -> None:
+        """What is free, available and promised is what the model says, line by line."""
+        now = to_instant(self.clock.now)
+        stock, orders = self.inventory.stock(), self.model.orders
+        for sku, place in ((sku, place) for sku in PLAIN.skus for place in PLACES):
+            found = stock.get(StockKey(sku, place))
+            seen = (0, 0) if found is None else (found.sellable, found.available)
+            wanted = (orders.free[sku, place], orders.available(sku, place, now))
+            expect(seen, wanted, f"sellable and available of {sku} at {place}")
+        expect(list(_seen(self.lines())), list(_wanted(self.model)), "lines of reservations")
+        for reference in TRUSTED:
+            if orders.of(reference):
+                shown = self.inventory.reservation(reference).status
+                expect(shown, orders.status(reference, now), f"status of {reference}")
+
+
+_COUNTERS: Final = (
+    "reserved",
+    "held",
+    "allocated",
+    "picked",
+    "shipped",
+    "released",
+    "expired",
+    "short",
+)
+
+
+def _seen(lines: Iterable[LineRow]) -> Iterator[tuple[object, ...]]:
+    for line in lines:
+        yield line.reference, line.number, line.round, *line.key, line.expires_at, line.counters
+
+
+def _wanted(model: NaiveInventory) -> Iterator[tuple[object, ...]]:
+    for line in sorted(model.orders.lines, key=lambda line: (line.reference, line.number)):
+        deadline = NEVER if line.deadline is None else line.deadline
+        counters = tuple(line.counts[name] for name in _COUNTERS)
+        place = (line.sku, line.place, line.lot)
+        yield line.reference, line.number, line.round, *place, deadline, counters
+
+
+__all__ = ["ANY", "LOTTED", "PLACES", "PLAIN", "START", "TRUSTED", "MakeStorage", "ShopMachine"]

@@ -1,0 +1,123 @@
+"""What callers, hosts and machines do wrong: repeat, mix up, roll back, fall over."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from truecount.errors import IdempotencyConflict
+from truecount.inventory import Inventory
+from truecount.model.facts import Received
+from truecount.model.operation import Operation
+from truecount.storage.memory import MemoryStorage
+from truecount.testing.claims import expect
+from truecount.testing.invariants import assert_invariants
+from truecount.testing.machine.base import ShopMachine
+from truecount.testing.machine.goods import ANYTHING
+from truecount.testing.machine.others import ACTS
+
+
+_which: Final = st.integers(0, 999)
+
+
+class Keys(ShopMachine):
+    """Requests come twice, and keys are used for two things."""
+
+    @precondition(lambda self: bool(self.repeatable()))
+    @rule(which=_which)
+    def repeat(self, which: int) -> None:
+        """An old request comes again: the old answer, and no effect (I6)."""
+        asked = self.repeatable()
+        operation, first = asked[which % len(asked)]
+        before = self.contents()
+        [again] = self.inventory.submit([operation])
+        if not again.replayed:
+            raise AssertionError(f"I6: {operation} again: expected a replay, got {again!r}")
+        expect(_short(again), _short(first), f"the answer to {operation} again")
+        expect(self.contents(), before, f"I6: everything after {operation} came again")
+
+    @precondition(lambda self: bool(self.repeatable()))
+    @rule(which=_which)
+    def reuse(self, which: int) -> None:
+        """An old key names another request: refused, and no effect (I7)."""
+        asked = self.repeatable()
+        operation, _ = asked[which % len(asked)]
+        before = self.contents()
+        [outcome] = self.inventory.submit([Received("MUG", 99, at="berlin", key=operation.key)])
+        expect(type(outcome.error), IdempotencyConflict, f"the key of {operation} used again")
+        expect(self.contents(), before, "I7: everything after a conflict")
+
+    @rule()
+    def move_out(self) -> None:
+        """The whole ledger is copied elsewhere, and is the same there."""
+        file, copy = io.StringIO(), Inventory(MemoryStorage(), clock=self.clock)
+        self.inventory.export(file)
+        copy.import_lines(file.getvalue().split("\n")[:-1])
+        expect(copy.stock(), self.inventory.stock(), "figures of a copy")
+        assert_invariants(copy)
+
+
+def _short(outcome: object) -> tuple[object, ...]:
+    names = ("movements", "decided_at", "result")
+    error = getattr(outcome, "error", None)
+    return (*(getattr(outcome, name) for name in names), repr(error))
+
+
+class _RolledBack(Exception):
+    """What a transaction fails with."""
+
+
+def _roll_back() -> None:
+    raise _RolledBack
+
+
+class Hosts(ShopMachine):
+    """A host writes in its own transaction, and commits it or not (I16)."""
+
+    @rule(said=st.lists(st.one_of(ANYTHING, ACTS), min_size=1, max_size=4), commits=st.booleans())
+    def host(self, said: list[Operation], *, commits: bool) -> None:
+        """All of a host's transaction is there after a commit, nothing after a rollback."""
+        join = type(self).join
+        if join is None:
+            return
+        before, start = self.contents(), self.position
+        kept = self.model.copy(), start, [*self.asked]
+        try:
+            with join(self.storages[-1]) as host:
+                inventory = self.inventory.within(host)
+                for operation in said:
+                    self.do(operation, inventory)
+                expect(
+                    self.contents(after=start),
+                    before,
+                    "I16: what others see of an open transaction",
+                )
+                if not commits:
+                    _roll_back()
+        except _RolledBack:
+            self.model, self.position, self.asked = kept
+            expect(self.contents(), before, "I16: everything after a host rolled back")
+
+
+class Crashes(ShopMachine):
+    """The process falls over, and another one opens the storage (I8)."""
+
+    @rule(said=ANYTHING)
+    def crash(self, said: Operation) -> None:
+        """What was committed is there, what was not is not."""
+        before = self.contents()
+        unit = self.storages[-1].begin("main")
+        try:
+            with unit:
+                _roll_back()
+        except _RolledBack:
+            pass
+        reopen = type(self).reopen
+        if reopen is not None:
+            self.storages.append(reopen(self.storages[-1]))
+        self.inventory = self.opened()
+        expect(self.contents(), before, "I8: everything after a crash")
+        self.do(said)

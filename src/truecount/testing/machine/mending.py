@@ -1,0 +1,201 @@
+"""Movements undone and corrected, shelves counted, comparisons repaired and taken back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from truecount.errors import AlreadyReversed
+from truecount.model.commands import Correct, Undo
+from truecount.model.facts import Counted
+from truecount.model.places import ON_HAND, STATES, State
+from truecount.model.stock import Figures, StockKey
+from truecount.reconciliation.findings import FindingKind
+from truecount.reconciliation.observations import Count, Level
+from truecount.reconciliation.plan import Plan
+from truecount.testing.claims import expect
+from truecount.testing.machine.base import ANY, LOTTED, PLACES, PLAIN, START, TRUSTED, ShopMachine
+
+
+_which: Final = st.integers(0, 999)
+_covers: Final = st.sampled_from((ON_HAND - {State.PICKED}, ON_HAND, frozenset({State.SELLABLE})))
+_shelves: Final = st.builds(
+    StockKey, st.sampled_from(ANY.skus), st.sampled_from(PLACES), st.just("")
+) | st.builds(StockKey, st.just("MILK"), st.sampled_from(PLACES), st.just(LOTTED.lot))
+_hours: Final = st.none() | st.integers(-72, 24)
+
+
+class Mistakes(ShopMachine):
+    """Something was said wrongly, and is undone or corrected."""
+
+    def one_of_the_last(self, which: int) -> str | None:
+        """Return a movement of the newest ones, but none of an order the model predicts."""
+        told = [each for each in self.model.ledger.told if each.reference not in TRUSTED]
+        return told[-1 - which % min(8, len(told))].id if told else None
+
+    @rule(which=_which)
+    def undo(self, which: int) -> None:
+        """A whole movement is taken back: every figure as if it had never been."""
+        id_ = self.one_of_the_last(which)
+        if id_ is None:
+            return
+        outcome = self.do(Undo(movement_id=id_, reason="a drill"))
+        if outcome.granted:
+            again = self.do(Undo(movement_id=id_, reason="another drill"))
+            expect(type(again.error), AlreadyReversed, f"undo {id_} again")
+
+    @rule(
+        which=_which,
+        quantity=st.none() | st.integers(0, 6),
+        sku=st.none() | st.sampled_from(ANY.skus),
+        at=st.none() | st.sampled_from(PLACES),
+    )
+    def correct(self, which: int, quantity: int | None, sku: str | None, at: str | None) -> None:
+        """A movement is replaced by what should have been said."""
+        id_ = self.one_of_the_last(which)
+        if id_ is None or (quantity, sku, at) == (None, None, None):
+            return
+        lots = any(leg.lot for leg in self.model.movements[id_].legs)
+        lot = "" if sku in PLAIN.skus and lots else None  # The model knows these without lots.
+        reason = "a drill"
+        self.do(Correct(movement_id=id_, quantity=quantity, sku=sku, at=at, lot=lot, reason=reason))
+
+
+class Counting(ShopMachine):
+    """Shelves are counted while trade goes on, compared, repaired, and repairs taken back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plans: list[Plan] = []
+        self.repaired: list[str] = []
+
+    @rule(shelf=_shelves, quantity=st.integers(0, 9), hours=_hours, covers=_covers)
+    def count(
+        self, shelf: StockKey, quantity: int, hours: int | None, covers: frozenset[State]
+    ) -> None:
+        """A count is taken against the book as of its moment, and stands."""
+        sku, at, lot = shelf
+        when = None if hours is None else START + timedelta(hours=hours)
+        wanted = self.model.ledger.figures(sku, at, lot, time=when)
+        outcome = self.do(Counted(sku, quantity, at=at, lot=lot, counted_at=when, covers=covers))
+        if not outcome.granted:
+            return
+        expected = sum(n for state, n in zip(STATES, wanted, strict=True) if state in covers)
+        expect(outcome.result["expected"], expected, f"what was expected of {sku} at {at}")
+        if when is not None:
+            then = self.inventory.as_of(sku, when, at=at, lot=lot)
+            expect(sum(then[state] for state in covers), quantity, f"A1: {sku} at {at} as counted")
+
+    @rule(hours=_hours)
+    def audit(self, hours: int | None) -> None:
+        """Whoever counts what the book says finds nothing (I18)."""
+        moment = self.counted_at(hours)
+        counts = []
+        for key in self.inventory.stock():
+            time = self.clock.now if moment is None else moment
+            figures = self.inventory.as_of(key.sku, time, at=key.location, lot=key.lot)
+            there = sum(figures[state] for state in ON_HAND - {State.PICKED})
+            if there >= 0:
+                at, lot = key.location, key.lot
+                counts.append(Count(key.sku, there, at=at, lot=lot, counted_at=time))
+        report = self.inventory.reconcile(counts)
+        expect(list(map(str, report.mismatches)), [], "mismatches with the book itself")
+
+    @rule(sku=st.sampled_from(ANY.skus), published=st.integers(0, 9))
+    def show(self, sku: str, published: int) -> None:
+        """A level that shows what is available is no mismatch, whatever was published (I19)."""
+        self.inventory.published("site", {sku: published})
+        if sku in self.model.recipes or not self.inventory.stock(sku=sku):
+            return
+        self.catch_time_up()
+        before = self.contents()
+        level = Level("site", sku, max(0, self.inventory.available(sku)))
+        report = self.inventory.reconcile([level])
+        expect(list(map(str, report.mismatches)), [], f"mismatches of a right level of {sku}")
+        expect(self.contents(), before, "everything after a comparison")
+
+    @rule(
+        seen=st.dictionaries(
+            st.tuples(st.sampled_from(ANY.skus), st.sampled_from(PLACES)),
+            st.integers(0, 9),
+            min_size=1,
+            max_size=4,
+        ),
+        hours=_hours,
+    )
+    def compare(self, seen: dict[tuple[str, str], int], hours: int | None) -> None:
+        """Somebody counts, and a plan is made; nothing is written."""
+        moment = self.counted_at(hours)
+        before = self.contents()
+        counts = [Count(sku, n, at=at, counted_at=moment) for (sku, at), n in seen.items()]
+        report = self.inventory.reconcile(counts)
+        expect(self.contents(), before, "everything after a comparison")
+        self.plans.append(report.plan())
+
+    @precondition(lambda self: bool(self.plans))
+    @rule(which=_which)
+    def repair(self, which: int) -> None:
+        """A plan is approved, maybe long after: each line is written once or skipped (I18)."""
+        plan = self.plans[which % len(self.plans)]
+        before = self.figures()
+        done = self.inventory.repair(plan, approved_by="sam", breaker=None)
+        self.catch_up()
+        self.follow()
+        lines = {line.id: line.key for line in plan.written}
+        expect({*done.applied, *done.skipped, *done.undone}, set(lines), "lines of a plan")
+        mine = {(key.sku, key.location) for key in lines.values()}
+        expect(self.besides(mine), self.besides(mine, before), "what no line of the plan is about")
+        after = self.contents()
+        again = self.inventory.repair(plan, approved_by="ann", breaker=None)
+        expect((again.replayed, self.contents()), (True, after), "a plan repaired again")
+        self.repaired.append(plan.id)
+
+    @precondition(lambda self: bool(self.repaired))
+    @rule(which=_which)
+    def undo_repair(self, which: int) -> None:
+        """A repair is taken back, line by line, and taking it back again changes nothing."""
+        plan_id = self.repaired[which % len(self.repaired)]
+        self.inventory.undo_repair(plan_id, reason="a drill")
+        self.catch_up()
+        self.follow()
+        after = self.contents()
+        again = self.inventory.undo_repair(plan_id, reason="a drill")
+        expect((dict(again.applied), self.contents()), ({}, after), "a repair taken back again")
+
+    @rule()
+    def look(self) -> None:
+        """Whatever is below its floor is found (I4)."""
+        opened = self.inventory.findings().open
+        found = {
+            (each.sku, each.at, each.lot) for each in opened if each.kind is FindingKind.OVERSOLD
+        }
+        self.catch_up()
+        for key, figures in self.inventory.stock().items():
+            floor = 0 if key.lot else -self.lent.get(key.sku, 0)
+            if figures.available < floor and tuple(key) not in found:
+                raise AssertionError(f"I4: {key}: expected a finding, got {sorted(found)}")
+
+    def catch_time_up(self) -> None:
+        """Let the clock tick past all that is dated: set back, it would see no more than then."""
+        told = self.model.ledger.told
+        latest = max(max(each.recorded_at, each.occurred_at) for each in told)
+        self.clock.tick(max(timedelta(0), latest - self.clock.now) + timedelta(seconds=1))
+
+    def counted_at(self, hours: int | None) -> datetime | None:
+        """Return a moment that is not in the future, None for now."""
+        moment = None if hours is None else START + timedelta(hours=hours)
+        return None if moment is None or moment > self.clock.now else moment
+
+    def figures(self) -> dict[StockKey, Figures]:
+        """Return every figure that is not zero."""
+        return {key: found for key, found in self.inventory.stock().items() if found != Figures()}
+
+    def besides(
+        self, places: set[tuple[str, str]], figures: dict[StockKey, Figures] | None = None
+    ) -> dict[StockKey, Figures]:
+        """Return the figures of all other SKUs and locations."""
+        figures = self.figures() if figures is None else figures
+        return {key: found for key, found in figures.items() if key[:2] not in places}

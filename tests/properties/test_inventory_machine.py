@@ -1,0 +1,199 @@
+"""The state machine of the kit: our storages pass it, broken ones and broken rules do not."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from hypothesis import Phase
+from hypothesis.stateful import RuleBasedStateMachine
+
+import truecount.inventory
+from tests.contracts.test_broken_storages import Broken, Instead
+from tests.machines import MACHINES, failing_steps, run
+from truecount import Damaged, MemoryStorage, Operation, Release, SQLiteStorage, TransferOut, Undo
+from truecount.errors import InvalidArgument
+from truecount.testing import inventory_machine
+from truecount.write.intents import Granted, Rule, Rules
+
+
+@pytest.mark.parametrize("make", MACHINES, ids=lambda make: make.__name__)
+def test_anything_may_happen_in_a_shop(
+    make: Callable[[Path], type[RuleBasedStateMachine]], tmp_path: Path
+) -> None:
+    """Every invariant holds after each step of any history, on each storage."""
+    run(make(tmp_path), examples=12, steps=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", MACHINES, ids=lambda make: make.__name__)
+def test_anything_may_happen_in_five_thousand_shops(
+    make: Callable[[Path], type[RuleBasedStateMachine]], tmp_path: Path
+) -> None:
+    """The same, for 5,000 examples of 50 steps."""
+    run(make(tmp_path), examples=5000, steps=50)
+
+
+# --- planted bugs ---------------------------------------------------------------------------
+
+
+class Planted(NamedTuple):
+    """A rule that is wrong, how, and the rules of the machine that show it."""
+
+    kind: type[Operation]
+    change: Callable[[Granted], Granted]
+    shown_by: tuple[str, ...]
+
+
+def one_more(granted: Granted) -> Granted:
+    """Post one unit too many."""
+    *others, last = granted.drafts
+    legs = tuple(leg._replace(quantity=leg.quantity + 1) for leg in last.legs)
+    return granted._replace(drafts=(*others, last._replace(legs=legs)))
+
+
+def nothing_moved(granted: Granted) -> Granted:
+    """Post no movement at all."""
+    return granted._replace(drafts=())
+
+
+RULES: Final[Mapping[str, Planted]] = {
+    "damage_takes_one_more": Planted(Damaged, one_more, ("tell",)),
+    "release_gives_nothing_back": Planted(Release, nothing_moved, ("release", "act", "ask_before")),
+    "undo_undoes_nothing": Planted(Undo, nothing_moved, ("undo",)),
+    "transfer_sends_one_more": Planted(TransferOut, one_more, ("transfer", "move", "batch")),
+}
+
+
+def plant(patch: pytest.MonkeyPatch, planted: Planted) -> None:
+    """Make new inventories decide wrongly."""
+
+    def spoilt(rule: Rule) -> Rule:
+        def decide(*said: Any) -> Any:
+            decision = rule.decide(*said)
+            return planted.change(decision) if isinstance(decision, Granted) else decision
+
+        return rule._replace(decide=decide)
+
+    for name in ("ledger_rules", "reservation_rules"):
+        right: Callable[..., Rules] = getattr(truecount.inventory, name)
+
+        def wrong(*said: Any, right: Callable[..., Rules] = right) -> Rules:
+            rules = right(*said)
+            return {k: spoilt(r) if k is planted.kind else r for k, r in rules.items()}
+
+        patch.setattr(truecount.inventory, name, wrong)
+
+
+def found(machine: type[RuleBasedStateMachine]) -> list[str]:
+    """Return the rules of the smallest history that breaks *machine*."""
+    with pytest.raises(BaseException) as caught:
+        run(
+            machine,
+            examples=300,
+            steps=25,
+            derandomize=True,
+            database=None,
+            report_multiple_bugs=False,
+            phases=[Phase.generate, Phase.shrink],
+        )
+    return failing_steps(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_wrong_rule_is_found_in_a_handful_of_steps(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planted bug shrinks to the step that shows it and what it needs, five steps at most."""
+    plant(monkeypatch, RULES[name])
+    steps = found(inventory_machine(MemoryStorage))
+    assert 1 <= len(steps) <= 5, steps
+    assert steps[-1] in RULES[name].shown_by
+
+
+#: Storages that are wrong in one way, and a rule of the shrunk history.
+STORAGES: Final[Mapping[str, tuple[dict[str, Instead], int]]] = {
+    "expires_too_early": (
+        {"due": lambda unit, enough, now: unit.due(enough, now + 3600 * 1_000_000)},
+        3,
+    ),
+    "forgets_lines": (
+        {"write": lambda unit, changes: unit.write(changes._replace(lines=[]))},
+        1,
+    ),
+    "counts_a_hold_twice": (
+        {
+            "lines": lambda reader, reference: [
+                line for line in reader.lines(reference) for _ in (1, 2)
+            ]
+        },
+        1,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STORAGES)
+def test_wrong_storage_is_found_in_a_handful_of_steps(name: str) -> None:
+    """A storage that is wrong in one respect is found by a history of no more steps than named."""
+    instead, most = STORAGES[name]
+    steps = found(inventory_machine(lambda: Broken(**instead)))
+    assert 1 <= len(steps) <= most, steps
+
+
+# --- hosts and crashes ------------------------------------------------------------------------
+
+
+def said_of(machine: type[RuleBasedStateMachine]) -> str:
+    """Return what is said of a machine that must fail, its history not shrunk."""
+    with pytest.raises(AssertionError) as caught:
+        run(
+            machine,
+            examples=300,
+            steps=15,
+            derandomize=True,
+            database=None,
+            report_multiple_bugs=False,
+            phases=[Phase.generate],
+        )
+    return str(caught.value)
+
+
+@contextmanager
+def always_commits(storage: SQLiteStorage) -> Iterator[sqlite3.Connection]:
+    """Open a host's transaction that is committed whatever happens."""
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as host:
+        host.execute("BEGIN IMMEDIATE")
+        try:
+            yield host
+        finally:
+            host.execute("COMMIT")
+
+
+def test_rollback_that_leaves_traces_is_seen(tmp_path: Path) -> None:
+    """I16: what a host rolled back and is there all the same."""
+    numbers = itertools.count()
+    machine = inventory_machine(
+        lambda: SQLiteStorage(tmp_path / f"{next(numbers)}.db", synchronous="OFF"),
+        subjects=(),
+        join=always_commits,
+    )
+    assert "I16: everything after a host rolled back" in said_of(machine)
+
+
+def test_data_lost_in_a_crash_is_seen() -> None:
+    """I8: what was committed is not there afterwards."""
+    machine = inventory_machine(MemoryStorage, subjects=(), reopen=lambda _: MemoryStorage())
+    assert "I8: everything after a crash" in said_of(machine)
+
+
+def test_strange_subject_is_named() -> None:
+    """A subject nobody knows is refused, with those there are."""
+    with pytest.raises(InvalidArgument, match="'weather': expected some of goods, orders"):
+        inventory_machine(MemoryStorage, subjects=("weather",))
