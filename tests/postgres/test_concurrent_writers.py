@@ -12,12 +12,12 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from tests.postgres.adapter import PostgresStorage
 from tests.postgres.server import Factory
-from tests.postgres.waiting import DEADLINE, Crew, crew, hosted
+from tests.postgres.waiting import DEADLINE, Crew, connect, crew, hosted
 from truecount import Inventory, Operation, Policy, Received, Reserve, errors
 from truecount.model.movements import Movement
 from truecount.protocols.storage import Record, Wants
+from truecount.storage.postgres import PostgresStorage
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.claims import at_once
 from truecount.testing.samples import MUG, Sheet, outcome
@@ -431,7 +431,7 @@ class TestHost:
 
     def test_connection_without_transaction_is_refused(self, shop: Shop) -> None:
         """Joining would commit by itself, so it is refused with what to do."""
-        with shop.storage.connect() as host:
+        with connect(shop.storage) as host:
             joined = shop.each[1].within(host)
             with pytest.raises(errors.NotInTransaction, match=r"connection\.transaction"):
                 joined.receive("MUG", 1, at="berlin")
@@ -489,7 +489,7 @@ class TestLostConnections:
 
 def end(storage: PostgresStorage) -> None:
     """End the connections of *storage* that are in a transaction."""
-    with psycopg.connect(storage.dsn, autocommit=True) as connection:
+    with connect(storage) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE application_name = %s AND xact_start IS NOT NULL",
