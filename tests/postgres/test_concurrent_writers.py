@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
@@ -20,7 +19,7 @@ from truecount.protocols.storage import Record, Wants
 from truecount.storage.postgres import PostgresStorage
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.claims import at_once
-from truecount.testing.samples import MUG, Sheet, outcome
+from truecount.testing.samples import MUG, Sheet
 
 
 #: Inventories of a shop: one for each thread, so that no two share a transaction.
@@ -454,44 +453,3 @@ class TestHost:
             host.commit()
         assert shop.feed() == []
         assert shop.first.stock() == {}
-
-
-class TestLostConnections:
-    """The server ends a connection."""
-
-    def test_connection_lost_before_writing_is_unavailable(self, shop: Shop) -> None:
-        """Nothing was written, and the next call gets a new connection."""
-
-        def lock_after_the_end() -> None:
-            with shop.storage.begin("main") as unit:
-                end(shop.storage)
-                unit.lock(Wants(keys={MUG}))
-
-        with pytest.raises(errors.StorageUnavailable):
-            lock_after_the_end()
-        assert shop.first.receive("MUG", 1, at="berlin").granted
-
-    def test_connection_lost_at_the_commit_leaves_the_outcome_unknown(self, shop: Shop) -> None:
-        """The error names the key under which to ask again."""
-
-        def commit_after_the_end() -> None:
-            with shop.storage.begin("main") as unit:
-                sheet = Sheet(unit.lock(Wants(keys={MUG})))
-                sheet.move("m1", MUG, sellable=5)
-                sheet.outcomes.append(outcome("asn-1"))
-                unit.write(sheet.changes())
-                end(shop.storage)
-
-        with pytest.raises(errors.OutcomeUnknown) as caught:
-            commit_after_the_end()
-        assert caught.value.key == "asn-1"
-
-
-def end(storage: PostgresStorage) -> None:
-    """End the connections of *storage* that are in a transaction."""
-    with connect(storage) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-            " WHERE application_name = %s AND xact_start IS NOT NULL",
-            (storage.schema,),
-        )

@@ -80,9 +80,10 @@ def apply(
     """
     Decide *intents* in one transaction and return one outcome for each, in order.
 
-    A transaction of our own that fails is tried again where the storage says so. With *together* the first member that is not granted stops all of them: its error is
+    With *together* the first member that is not granted stops all of them: its error is
     raised and nothing is written. With *preview* nothing is written at all and each outcome
-    carries the rows before and after.
+    carries the rows before and after. A transaction of our own that fails is tried again
+    where the storage says so.
 
     Raises:
         Retryable: The database was busy or lost a race; nothing was written.

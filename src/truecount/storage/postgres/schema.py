@@ -174,7 +174,7 @@ def quoted(schema: str) -> str:
     >>> quoted("shop_stock")
     '"shop_stock"'
     """
-    if not isinstance(schema, str) or not _PLAIN.fullmatch(schema):
+    if type(schema) is not str or not _PLAIN.fullmatch(schema):
         raise InvalidArgument("schema", repr(schema), "lower-case letters, digits and underscores")
     if schema in {"public", "information_schema"} or schema.startswith("pg_"):
         raise InvalidArgument(
@@ -198,7 +198,7 @@ def schema_sql(schema: str = "truecount", *, since: int = 0) -> str:
     Raises:
         InvalidArgument: *schema* is no plain name, or there is no version *since*.
     """
-    if not isinstance(since, int) or not 0 <= since <= SCHEMA:
+    if type(since) is not int or not 0 <= since <= SCHEMA:
         raise InvalidArgument("since", repr(since), f"a version from 0 to {SCHEMA}")
     statements = [] if since else list(PREPARE)
     for step in MIGRATIONS[since:]:

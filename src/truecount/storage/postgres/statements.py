@@ -82,7 +82,10 @@ def _listed(names: str) -> str:
 
 def _insert(table: str, names: str, rest: str = "") -> str:
     """Return the statement that inserts the tenant's rows, given as arrays."""
-    return f"INSERT INTO {{s}}.{table} AS t (tenant, {names}) SELECT %s, w.* FROM {_listed(names)} {rest}"
+    return (
+        f"INSERT INTO {{s}}.{table} AS t (tenant, {names}) "
+        f"SELECT %s, w.* FROM {_listed(names)} {rest}"
+    )
 
 
 def _replaced(names: str, key: str) -> str:
@@ -156,7 +159,7 @@ SELECT {LINE} FROM (
     ) - n.held AS before
     FROM {_listed("sku, location, lot, enough")}
     JOIN {{s}}.line n ON n.tenant = %s AND n.sku = w.sku AND n.location = w.location
-        AND n.lot = w.lot AND {" + ".join(f"n.{each}" for each in ("held", "allocated", "picked"))} > 0
+        AND n.lot = w.lot AND n.held + n.allocated + n.picked > 0
     WHERE n.held > 0 AND n.expires_at <= %s
 ) AS expired WHERE before < enough
 ORDER BY sku, location, lot, expires_at, reference, number

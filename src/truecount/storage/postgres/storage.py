@@ -77,7 +77,7 @@ class PostgresStorage:
         connections: int = 10,
         prepared: bool = True,
     ) -> None:
-        if not isinstance(connections, int) or not 1 <= connections <= _CONNECTIONS_MAX:
+        if type(connections) is not int or not 1 <= connections <= _CONNECTIONS_MAX:
             raise InvalidArgument("connections", repr(connections), f"1 to {_CONNECTIONS_MAX}")
         self._schema = schema
         self._connections = Connections(

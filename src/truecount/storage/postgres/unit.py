@@ -68,7 +68,7 @@ class Unit(Reader):
         early = orders | {name for name in wants.records if name[0] == _ORDER}
         late = wants.records - early
         references = sql.array(sorted(wants.orders))
-        steps = {
+        steps: dict[str, list[Step]] = {
             "early": self._lock_records(early, frozenset(), make=True),
             "stock": self._lock_stock(wants, references, make=make),
             "late": self._lock_records(late, wants.shared, make=make),
