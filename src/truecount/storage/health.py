@@ -19,12 +19,12 @@ def clock_check(name: str, microseconds: int) -> HealthCheck:
     Return what a difference of clocks means.
 
     >>> print(clock_check("clock difference", 90_000_000))
-    clock difference is 90.000 s: holds expire that much too early or too late; synchronise the clocks
+    clock difference is 90.000 s: holds expire that much too early or late; synchronise the clocks
     >>> print(clock_check("clock difference", 1_000))
     clock difference is 0.001 s
     """
     is_far = timedelta(microseconds=abs(microseconds)) > CLOCK_DIFFERENCE_MAX
-    why = "holds expire that much too early or too late; synchronise the clocks" if is_far else ""
+    why = "holds expire that much too early or late; synchronise the clocks" if is_far else ""
     return told(name, f"{microseconds / 1_000_000:.3f} s", why, unsafe=is_far)
 
 
@@ -35,7 +35,7 @@ def holds_check(expires_at: Instant | None, now: Instant) -> HealthCheck:
     >>> print(holds_check(None, 0))
     oldest open hold is none
     >>> print(holds_check(5_000_000, 65_000_000))
-    oldest open hold is expired for 0:01:00: it blocks nobody, but the figures show it as held; let sweep() run
+    oldest open hold is expired for 0:01:00: it blocks nobody; let sweep() run, figures show it held
     """
     name = "oldest open hold"
     if expires_at is None:
@@ -45,7 +45,7 @@ def holds_check(expires_at: Instant | None, now: Instant) -> HealthCheck:
     left = timedelta(microseconds=expires_at - now)
     if left > timedelta(0):
         return told(name, f"good for {_whole(left)}")
-    why = "it blocks nobody, but the figures show it as held; let sweep() run"
+    why = "it blocks nobody; let sweep() run, figures show it held"
     return told(name, f"expired for {_whole(-left)}", why)
 
 

@@ -17,8 +17,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
@@ -39,6 +39,7 @@ from truecount.storage.postgres.session import (
     Session,
     Texts,
     is_lost,
+    translated,
 )
 
 
@@ -93,6 +94,21 @@ class Connections:
     def session(self, begin: str) -> Session:
         """Return a connection of ours on which *begin* will be the first statement."""
         return Session(self.take(), self.texts, self.target, begin=begin, renewed=self._renewed)
+
+    @contextmanager
+    def alone(self, begin: str) -> Iterator[Session]:
+        """Yield a session on a connection outside the pool, which says at once why it cannot be."""
+        self.check()
+        try:
+            connection = psycopg.connect(self.dsn, autocommit=True)
+        except psycopg.Error as error:
+            raise translated(error, self.target) from error
+        with closing(connection):
+            session = Session(
+                connection, self.texts, self.target, begin=begin, renewed=lambda same: same
+            )
+            self._configure(connection)
+            yield session
 
     def take(self) -> Connection:
         """Take a connection out of the pool, waiting for one if all are in use."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from truecount.model.diagnosis import Diagnosis, HealthCheck, told
+from truecount.model.instants import to_instant
 from truecount.storage.health import clock_check, holds_check
 from truecount.storage.postgres import migrating
 from truecount.storage.postgres.schema import SCHEMA
@@ -35,7 +36,7 @@ def diagnosis(session: Session, now: datetime | None) -> Diagnosis:
     """Look at the server, then at the tables, if they are there."""
     settings: Settings = dict(session.rows(_SETTINGS))
     [(is_replica, server_now)] = session.rows(_SERVER)
-    own = _microseconds(now or datetime.now(UTC))
+    own = to_instant(now or datetime.now(UTC))
     checks = [check(settings) for check in _OF_SETTINGS]
     checks.append(_role(is_replica=is_replica, settings=settings))
     checks.append(clock_check("clock difference to the server", own - server_now))
@@ -44,10 +45,6 @@ def diagnosis(session: Session, now: datetime | None) -> Diagnosis:
     if version == SCHEMA:
         checks += _tables(session, own)
     return Diagnosis(target=session.target, checks=tuple(checks))
-
-
-def _microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
 
 
 def _on(name: str, why: str) -> Callable[[Settings], HealthCheck]:
@@ -136,5 +133,5 @@ def _unnumbered(count: int, since: int | None, now: int) -> HealthCheck:
     if since is None:
         return told("movements without a position", "none")
     why = "they are numbered when somebody reads the feed; nobody has for that long"
-    age: Any = max(0, now - since) // 1_000_000
+    age = max(0, now - since) // 1_000_000
     return told("movements without a position", f"{count}, the oldest {age} seconds old", why)

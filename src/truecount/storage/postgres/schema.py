@@ -156,8 +156,10 @@ SCHEMA: Final = len(MIGRATIONS)
 #: Made before anything else, whoever comes first.
 PREPARE: Final = (
     "CREATE SCHEMA IF NOT EXISTS {s}",
-    "CREATE TABLE IF NOT EXISTS {s}.meta"
-    " (application text PRIMARY KEY, schema_version bigint NOT NULL)",
+    """
+CREATE TABLE IF NOT EXISTS {s}.meta (
+    application text PRIMARY KEY, schema_version bigint NOT NULL
+)""",
     f"INSERT INTO {{s}}.meta VALUES ('{APPLICATION}', 0) ON CONFLICT DO NOTHING",
 )
 ADVANCE: Final = (

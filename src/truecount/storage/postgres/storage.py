@@ -111,7 +111,7 @@ class PostgresStorage:
                 left as it was.
             StorageUnavailable: The database cannot be reached, or a right is missing.
         """
-        with self._session(sql.BEGIN_WRITE) as session:
+        with self._connections.alone(sql.BEGIN_WRITE) as session:
             return migrating.migrate(session)
 
     def begin(
@@ -148,7 +148,7 @@ class PostgresStorage:
         Raises:
             StorageUnavailable: The database cannot be reached.
         """
-        with self._session("") as session:
+        with self._connections.alone("") as session:
             return doctor.diagnosis(session, now)
 
     def close(self) -> None:
@@ -158,6 +158,9 @@ class PostgresStorage:
     @contextmanager
     def _session(self, begin: str) -> Iterator[Session]:
         self._connections.check()
+        if not self._is_checked:
+            with self._connections.alone("") as session:
+                self._check(session)
         session = self._connections.session(begin)
         try:
             yield session
@@ -168,7 +171,6 @@ class PostgresStorage:
     @contextmanager
     def _own_unit(self, tenant: str) -> Iterator[Unit]:
         with self._session(sql.BEGIN_WRITE) as session:
-            self._check(session)
             unit = Unit(session, tenant)
             yield unit
             session.commit(unit.first_key)
@@ -176,7 +178,6 @@ class PostgresStorage:
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:
         with self._session(sql.BEGIN_READ) as session:
-            self._check(session)
             try:
                 yield Reader(session, tenant)
             finally:
@@ -197,8 +198,6 @@ class PostgresStorage:
         if not self._is_checked:
             migrating.check(session)
             self._is_checked = True
-            if not session.joined:
-                session.again()
 
 
 def _usable(host: object) -> Connection:
