@@ -67,7 +67,7 @@ INSERT INTO {s}.record SELECT 'main', 'order', %(reference)s, 1, '{{}}' FROM tak
 
 @cache
 def server() -> str:
-    """Return where the server is: the one named by TRUECOUNT_PG_DSN, or a durable one of our own."""
+    """Return where the server is: TRUECOUNT_PG_DSN, or a durable one of our own."""
     named = os.environ.get("TRUECOUNT_PG_DSN")
     if named:
         return named

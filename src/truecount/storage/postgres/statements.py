@@ -3,6 +3,11 @@ Every statement of the PostgreSQL storage, put together once from its table and 
 
 ``{s}`` stands for the schema. Many rows go in as one array for each column, written as text
 (``array``), so that a statement is the same, and prepared once, however many there are.
+
+Rows of a list are found by ``LATERAL``, one probe of the primary key for each, whatever the
+planner believes of the table: before the first ANALYZE it believes that a tenant has a
+handful of rows, and reads them all. What is locked is locked in the order of the list, which
+is sorted; a multi-row update has no order and deadlocks.
 """
 
 from __future__ import annotations
@@ -65,6 +70,8 @@ RECORD: Final = "space, id, version, body"
 OUTCOME: Final = "key, fingerprint, decided_at, forget_at, body"
 IS_OPEN: Final = "held + allocated + picked > 0"
 
+_MOVEMENT_OF_M: Final = ", ".join(f"m.{name}" for name in MOVEMENT.split(", "))
+
 #: Columns that hold text; all others hold integers.
 _TEXTS: Final = frozenset(
     {"actor", "body", "digest", "fingerprint", "id", "key", "kind", "location", "lot", "movement"}
@@ -109,35 +116,40 @@ MAKE_RECORDS: Final = (
     'ORDER BY w.space COLLATE "C", w.id COLLATE "C" ON CONFLICT DO NOTHING'
 )
 _RECORDS_LOCKED: Final = (
-    f"SELECT r.space, r.id, r.version, r.body FROM {_listed('space, id')} "
-    "JOIN {s}.record r ON r.tenant = %s AND r.space = w.space AND r.id = w.id "
-    "ORDER BY r.space, r.id "
+    f"SELECT r.* FROM {_listed('space, id')} CROSS JOIN LATERAL ("
+    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = %s AND space = w.space AND id = w.id "
 )
-LOCK_RECORDS: Final = f"{_RECORDS_LOCKED} FOR NO KEY UPDATE OF r"
-SHARE_RECORDS: Final = f"{_RECORDS_LOCKED} FOR SHARE OF r"
+LOCK_RECORDS: Final = f"{_RECORDS_LOCKED} FOR NO KEY UPDATE) AS r"
+SHARE_RECORDS: Final = f"{_RECORDS_LOCKED} FOR SHARE) AS r"
 MAKE_STOCK: Final = (
     "INSERT INTO {s}.stock (tenant, sku, location, lot) "
     f"SELECT %s, w.* FROM {_listed('sku, location, lot')} "
     'ORDER BY w.sku COLLATE "C", w.location COLLATE "C", w.lot COLLATE "C" ON CONFLICT DO NOTHING'
 )
-_STOCK_OF_S: Final = ", ".join(f"s.{name}" for name in STOCK.split(", "))
-#: A multi-row update has no order and deadlocks; an ordered locking select has one. Columns:
-#: keys (3 arrays), scopes (2 arrays), tenant, tenant, references, tenant.
+_STOCK_LOCKED: Final = f"""
+CROSS JOIN LATERAL (
+    SELECT {STOCK} FROM {{s}}.stock
+    WHERE tenant = %s AND sku = w.sku AND location = w.location AND lot = w.lot
+    FOR NO KEY UPDATE
+) AS s
+"""
+#: Keys and nothing else. Columns: keys (3 arrays), tenant.
+LOCK_KEYS: Final = f"SELECT s.* FROM {_listed('sku, location, lot')} {_STOCK_LOCKED}"
+#: Columns: keys (3 arrays), scopes (2 arrays), tenant, tenant, references, tenant.
 LOCK_STOCK: Final = f"""
-WITH named AS (
+SELECT s.* FROM (
     SELECT w.sku COLLATE "C" AS sku, w.location COLLATE "C" AS location, w.lot COLLATE "C" AS lot
     FROM {_listed("sku, location, lot")}
     UNION
-    SELECT s.sku, s.location, s.lot FROM {_listed("sku, location")}
-    JOIN {{s}}.stock s ON s.tenant = %s AND s.sku = w.sku
-        AND w.location IN ('', s.location) AND s.version > 0
+    SELECT s.sku, s.location, s.lot FROM {_listed("sku, location")} CROSS JOIN LATERAL (
+        SELECT sku, location, lot FROM {{s}}.stock
+        WHERE tenant = %s AND sku = w.sku AND w.location IN ('', location) AND version > 0
+        OFFSET 0
+    ) AS s
     UNION
     SELECT sku, location, lot FROM {{s}}.line WHERE tenant = %s AND reference = ANY(%s::text[])
-)
-SELECT {_STOCK_OF_S} FROM named
-JOIN {{s}}.stock s ON s.tenant = %s AND s.sku = named.sku AND s.location = named.location
-    AND s.lot = named.lot
-ORDER BY s.sku, s.location, s.lot FOR NO KEY UPDATE OF s
+    ORDER BY sku, location, lot
+) AS w {_STOCK_LOCKED}
 """
 LINES_OF: Final = (
     f"SELECT {LINE} FROM {{s}}.line WHERE tenant = %s AND reference = ANY(%s::text[]) "
@@ -146,23 +158,24 @@ LINES_OF: Final = (
 OUTCOMES_OF: Final = (
     f"SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = %s AND key = ANY(%s::text[])"
 )
-MOVEMENTS_OF_IDS: Final = (
-    f"SELECT n.position, {', '.join(f'm.{name}' for name in MOVEMENT.split(', '))} "
-    "FROM unnest(%s::text[]) WITH ORDINALITY AS w(id, place) "
-    "JOIN {s}.movement m ON m.tenant = %s AND m.id = w.id "
-    "LEFT JOIN {s}.numbering n ON n.tenant = m.tenant AND n.movement = m.id ORDER BY w.place"
-)
+MOVEMENTS_OF_IDS: Final = f"""
+SELECT m.* FROM unnest(%s::text[]) WITH ORDINALITY AS w(id, place) CROSS JOIN LATERAL (
+    SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m
+    LEFT JOIN {{s}}.numbering n ON n.tenant = m.tenant AND n.movement = m.id
+    WHERE m.tenant = %s AND m.id = w.id LIMIT 1
+) AS m ORDER BY w.place
+"""
 DUE: Final = f"""
-SELECT {LINE} FROM (
-    SELECT n.*, w.enough, sum(n.held) OVER (
-        PARTITION BY n.sku, n.location, n.lot ORDER BY n.expires_at, n.reference, n.number
-    ) - n.held AS before
-    FROM {_listed("sku, location, lot, enough")}
-    JOIN {{s}}.line n ON n.tenant = %s AND n.sku = w.sku AND n.location = w.location
-        AND n.lot = w.lot AND n.held + n.allocated + n.picked > 0
-    WHERE n.held > 0 AND n.expires_at <= %s
-) AS expired WHERE before < enough
-ORDER BY sku, location, lot, expires_at, reference, number
+SELECT {", ".join(f"expired.{name}" for name in LINE.split(", "))}
+FROM {_listed("sku, location, lot, enough")} CROSS JOIN LATERAL (
+    SELECT {LINE}, sum(held) OVER (ORDER BY expires_at, reference, number) - held AS before
+    FROM {{s}}.line
+    WHERE tenant = %s AND sku = w.sku AND location = w.location AND lot = w.lot AND {IS_OPEN}
+        AND held > 0 AND expires_at <= %s
+) AS expired
+WHERE expired.before < w.enough
+ORDER BY expired.sku, expired.location, expired.lot, expired.expires_at, expired.reference,
+    expired.number
 """
 
 # --- writing ----------------------------------------------------------------------------
@@ -184,15 +197,15 @@ ADD_UNNUMBERED: Final = _insert("unnumbered", "recorded_at, ordinal, movement")
 ADD_ENTRIES: Final = _insert("entry", ENTRY)
 PUT_STOCK: Final = _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot"))
 PUT_LINES: Final = _insert("line", LINE, _replaced(LINE, "reference, number"))
-ADD_RECORDS: Final = _insert(
+#: A version takes the place of the one before, the first that of a locked name. Only a first
+#: one may find nothing there.
+PUT_RECORDS: Final = _insert(
     "record",
     RECORD,
-    f"{_replaced(RECORD, 'space, id')} WHERE t.version = 0 RETURNING t.space, t.id",
-)
-NEXT_RECORDS: Final = (
-    f"UPDATE {{s}}.record AS t SET version = w.version, body = w.body FROM {_listed(RECORD)} "
-    "WHERE t.tenant = %s AND t.space = w.space AND t.id = w.id AND t.version = w.version - 1 "
-    "AND t.version > 0 RETURNING t.space, t.id"
+    "WHERE w.version = 1 OR EXISTS (SELECT FROM {s}.record r "
+    "WHERE r.tenant = %s AND r.space = w.space AND r.id = w.id) "
+    f"{_replaced(RECORD, 'space, id')} WHERE t.version = excluded.version - 1 "
+    "RETURNING t.space, t.id",
 )
 #: Fails, so that a host cannot commit what was written before.
 FAIL: Final = "DO $$ BEGIN RAISE integrity_constraint_violation; END $$"
@@ -233,20 +246,18 @@ STOCK_OF_SKU_AT: Final = STOCK_PAGE.replace(
 ENTRIES: Final = (
     f"SELECT {ENTRY} FROM {{s}}.entry WHERE {AT_KEY} AND version > %s ORDER BY version LIMIT %s"
 )
-_MOVEMENT_OF_M: Final = (
-    f"n.position, {', '.join(f'm.{name}' for name in MOVEMENT.split(', '))} FROM"
-)
 MOVEMENTS_OF: Final = (
-    f"SELECT {_MOVEMENT_OF_M} {{s}}.movement m LEFT JOIN {{s}}.numbering n "
+    f"SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m LEFT JOIN {{s}}.numbering n "
     "ON n.tenant = m.tenant AND n.movement = m.id WHERE m.tenant = %s AND m.reference = %s "
     "AND (m.recorded_at, m.ordinal, m.id) > (%s, %s, %s) "
     "ORDER BY m.recorded_at, m.ordinal, m.id LIMIT %s"
 )
-FEED: Final = (
-    f"SELECT {_MOVEMENT_OF_M} {{s}}.numbering n JOIN {{s}}.movement m "
-    "ON m.tenant = n.tenant AND m.id = n.movement WHERE n.tenant = %s AND n.position > %s "
-    "ORDER BY n.position LIMIT %s"
-)
+FEED: Final = f"""
+SELECT n.position, m.* FROM {{s}}.numbering n CROSS JOIN LATERAL (
+    SELECT {_MOVEMENT_OF_M} FROM {{s}}.movement m
+    WHERE m.tenant = n.tenant AND m.id = n.movement LIMIT 1
+) AS m WHERE n.tenant = %s AND n.position > %s ORDER BY n.position LIMIT %s
+"""
 LINES: Final = f"SELECT {LINE} FROM {{s}}.line WHERE tenant = %s AND reference = %s ORDER BY number"
 OPEN_LINES: Final = (
     f"SELECT {LINE} FROM {{s}}.line WHERE {AT_KEY} AND {IS_OPEN} "

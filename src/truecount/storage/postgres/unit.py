@@ -123,6 +123,8 @@ class Unit(Reader):
         steps: list[Step] = []
         if make and wants.keys:
             steps.append((sql.MAKE_STOCK, (tenant, *keys)))
+        if not (wants.scopes or wants.orders):
+            return [*steps, (sql.LOCK_KEYS, (*keys, tenant))]
         steps.append((sql.LOCK_STOCK, (*keys, *scopes, tenant, tenant, references, tenant)))
         return steps
 
@@ -149,18 +151,15 @@ class Unit(Reader):
 
     def _write(self, changes: Changes) -> None:
         steps = self._rows_of(changes)
-        new = [record for record in changes.records if record.version == 1]
-        later = [record for record in changes.records if record.version != 1]
-        if new:
-            steps.append((sql.ADD_RECORDS, (self._tenant, *sql.columns(new, 4))))
-        if later:
-            steps.append((sql.NEXT_RECORDS, (*sql.columns(later, 4), self._tenant)))
+        if changes.records:
+            named = sql.columns(changes.records, 4)
+            steps.append((sql.PUT_RECORDS, (self._tenant, *named, self._tenant)))
         if changes.outcomes and self._session.joined:
             self._put_outcomes(changes.outcomes)
         elif changes.outcomes:
             steps.insert(0, self._outcomes_or_fail(changes.outcomes))
         cursors = self._sent(steps, changes.outcomes)
-        replaced = [row for cursor in cursors[-2:] for row in _rows(cursor)]
+        replaced = set(cursors[-1]) if changes.records else ()
         for record in changes.records:
             if (record.space, record.id) not in replaced:
                 self._fail(f"record {record.space}/{record.id} has changed")
