@@ -4,7 +4,8 @@ Connections to one PostgreSQL database: a pool, what a new one is told, and when
 Rules:
 1. Connections are made when somebody needs one, and kept for the next; a process that was
    forked makes its own and never touches its parent's.
-2. Every connection waits for a lock as long as the storage's ``timeout``, no longer.
+2. Every connection waits for a lock as long as the storage's ``timeout``, no longer, and
+   plans a prepared statement once.
 3. A write of our own is tried again after a deadlock, a serialization failure or a lost
    connection: at most ``ATTEMPTS_MAX`` times, for at most ``timeout``, after a random pause
    that grows. Randomness, sleeping and the clock for it are arguments, so that tests need
@@ -142,8 +143,14 @@ class Connections:
         return self.take()
 
     def _configure(self, connection: Connection) -> None:
+        """Tell a new connection how long to wait for a lock, and to plan each statement once."""
+        # The planner would rather plan anew for every list, seeing how short it is; but what
+        # finds rows here is the primary key, however long a list is, and planning costs more
+        # than running.
         connection.execute(
-            "SELECT set_config('lock_timeout', %s, false)", (f"{self.timeout * 1000:.0f}ms",)
+            "SELECT set_config('lock_timeout', %s, false),"
+            " set_config('plan_cache_mode', 'force_generic_plan', false)",
+            (f"{self.timeout * 1000:.0f}ms",),
         )
 
     # --- the pool ----------------------------------------------------------------------

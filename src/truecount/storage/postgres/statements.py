@@ -1,8 +1,9 @@
 """
 Every statement of the PostgreSQL storage, put together once from its table and column names.
 
-``{s}`` stands for the schema. Many rows go in as one array for each column, written as text
-(``array``), so that a statement is the same, and prepared once, however many there are.
+``{s}`` stands for the schema. Names that are looked for go in as one array for each column,
+written as text (``array``), rows that are written as one JSON text; so a statement is the
+same, and prepared once, however many there are.
 
 Rows of a list are found by ``LATERAL``, one probe of the primary key for each, whatever the
 planner believes of the table: before the first ANALYZE it believes that a tenant has a
@@ -87,12 +88,20 @@ def _listed(names: str) -> str:
     return f"unnest({arrays}) AS w({names})"
 
 
-def _insert(table: str, names: str, rest: str = "") -> str:
-    """Return the statement that inserts the tenant's rows, given as arrays."""
-    return (
-        f"INSERT INTO {{s}}.{table} AS t (tenant, {names}) "
-        f"SELECT %s, w.* FROM {_listed(names)} {rest}"
+def _told(names: str) -> str:
+    """Return a table ``w`` of rows told as one JSON text, a list of lists."""
+    # One function, however many columns: PostgreSQL keeps a store of its own for each array.
+    parts = ", ".join(
+        f"e.v ->> {number} AS {name}" if name in _TEXTS else f"(e.v ->> {number})::bigint AS {name}"
+        for number, name in enumerate(names.split(", "))
     )
+    return f"(SELECT {parts} FROM jsonb_array_elements(%s::jsonb) AS e(v)) AS w"
+
+
+def _insert(table: str, names: str, rest: str = "") -> str:
+    """Return the statement that inserts the tenant's rows."""
+    head = f"INSERT INTO {{s}}.{table} AS t (tenant, {names})"
+    return f"{head} SELECT %s, w.* FROM {_told(names)} {rest}"
 
 
 def _replaced(names: str, key: str) -> str:
@@ -110,17 +119,21 @@ META: Final = f"SELECT schema_version FROM {{s}}.meta WHERE application = '{APPL
 
 # --- locking ----------------------------------------------------------------------------
 
-MAKE_RECORDS: Final = (
-    "INSERT INTO {s}.record (tenant, space, id, version, body) "
+_NAMES_MADE: Final = (
+    "INSERT INTO {s}.record AS t (tenant, space, id, version, body) "
     f"SELECT %s, w.space, w.id, 0, '' FROM {_listed('space, id')} "
-    'ORDER BY w.space COLLATE "C", w.id COLLATE "C" ON CONFLICT DO NOTHING'
+    'ORDER BY w.space COLLATE "C", w.id COLLATE "C" ON CONFLICT '
 )
-_RECORDS_LOCKED: Final = (
+#: Locks what is there, changing nothing, and makes what is not.
+LOCK_RECORDS: Final = (
+    f"{_NAMES_MADE} (tenant, space, id) DO UPDATE SET version = t.version WHERE false"
+)
+MAKE_RECORDS: Final = f"{_NAMES_MADE} DO NOTHING"
+SHARE_RECORDS: Final = (
     f"SELECT r.* FROM {_listed('space, id')} CROSS JOIN LATERAL ("
     f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = %s AND space = w.space AND id = w.id "
+    "FOR SHARE) AS r"
 )
-LOCK_RECORDS: Final = f"{_RECORDS_LOCKED} FOR NO KEY UPDATE) AS r"
-SHARE_RECORDS: Final = f"{_RECORDS_LOCKED} FOR SHARE) AS r"
 MAKE_STOCK: Final = (
     "INSERT INTO {s}.stock (tenant, sku, location, lot) "
     f"SELECT %s, w.* FROM {_listed('sku, location, lot')} "
@@ -151,10 +164,24 @@ SELECT s.* FROM (
     ORDER BY sku, location, lot
 ) AS w {_STOCK_LOCKED}
 """
-LINES_OF: Final = (
-    f"SELECT {LINE} FROM {{s}}.line WHERE tenant = %s AND reference = ANY(%s::text[]) "
-    "ORDER BY reference, number"
-)
+#: What hangs on what was locked, as JSON: documents, lines, outcomes. Columns: names of
+#: documents (2 arrays), tenant; tenant, references; tenant, keys.
+READ_LOCKED: Final = f"""
+SELECT (
+    SELECT json_agg(json_build_array({RECORD})) FROM (
+        SELECT r.* FROM {_listed("space, id")} CROSS JOIN LATERAL (
+            SELECT {RECORD} FROM {{s}}.record
+            WHERE tenant = %s AND space = w.space AND id = w.id AND version > 0 OFFSET 0
+        ) AS r
+    ) AS r
+)::text, (
+    SELECT json_agg(json_build_array({LINE}) ORDER BY reference, number) FROM {{s}}.line
+    WHERE tenant = %s AND reference = ANY(%s::text[])
+)::text, (
+    SELECT json_agg(json_build_array({OUTCOME})) FROM {{s}}.outcome
+    WHERE tenant = %s AND key = ANY(%s::text[])
+)::text
+"""
 OUTCOMES_OF: Final = (
     f"SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = %s AND key = ANY(%s::text[])"
 )
@@ -181,32 +208,49 @@ ORDER BY expired.sku, expired.location, expired.lot, expired.expires_at, expired
 # --- writing ----------------------------------------------------------------------------
 
 #: Outcomes are locks too: whoever comes second waits for the first, in the order of keys.
-PUT_OUTCOMES: Final = _insert(
+_PUT_OUTCOMES: Final = _insert(
     "outcome",
     OUTCOME,
     'ORDER BY w.key COLLATE "C" '
     f"{_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at RETURNING t.key",
 )
-#: The same, failing when a key is taken: what was sent behind it is then not even begun.
-PUT_OUTCOMES_OR_FAIL: Final = (
-    f"WITH put AS ({PUT_OUTCOMES}) SELECT 1 / (count(*) = %s)::int FROM put"
-)
 DROP_OUTCOMES: Final = "DELETE FROM {s}.outcome WHERE tenant = %s AND key = ANY(%s::text[])"
-ADD_MOVEMENTS: Final = _insert("movement", MOVEMENT)
-ADD_UNNUMBERED: Final = _insert("unnumbered", "recorded_at, ordinal, movement")
-ADD_ENTRIES: Final = _insert("entry", ENTRY)
-PUT_STOCK: Final = _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot"))
-PUT_LINES: Final = _insert("line", LINE, _replaced(LINE, "reference, number"))
+#: Written only if no key was taken, in this order; the columns of each.
+TABLES: Final = {
+    "movement": MOVEMENT,
+    "unnumbered": "recorded_at, ordinal, movement",
+    "entry": ENTRY,
+    "stock": STOCK,
+    "line": LINE,
+}
+_FREE: Final = "WHERE (SELECT is_free FROM free)"
+_REPLACED: Final = {
+    "stock": _replaced(STOCK, "sku, location, lot"),
+    "line": _replaced(LINE, "reference, number"),
+}
+_PUT_ROWS: Final = ", ".join(
+    f"put_{table} AS ({_insert(table, names, f'{_FREE} {_REPLACED.get(table, str())}')})"
+    for table, names in TABLES.items()
+)
 #: A version takes the place of the one before, the first that of a locked name. Only a first
 #: one may find nothing there.
-PUT_RECORDS: Final = _insert(
+_PUT_RECORDS: Final = _insert(
     "record",
     RECORD,
-    "WHERE w.version = 1 OR EXISTS (SELECT FROM {s}.record r "
-    "WHERE r.tenant = %s AND r.space = w.space AND r.id = w.id) "
+    f"{_FREE} AND (w.version = 1 OR (SELECT true FROM {{s}}.record r "
+    "WHERE r.tenant = %s AND r.space = w.space AND r.id = w.id)) "
     f"{_replaced(RECORD, 'space, id')} WHERE t.version = excluded.version - 1 "
     "RETURNING t.space, t.id",
 )
+#: All of a write in one statement, and what was put of what can be refused. If a key is
+#: taken, nothing but the outcomes before it is written.
+WRITE: Final = f"""
+WITH put_outcome AS ({_PUT_OUTCOMES}),
+free AS (SELECT count(*) = %s AS is_free FROM put_outcome),
+{_PUT_ROWS},
+put_record AS ({_PUT_RECORDS})
+SELECT 'outcome', key, NULL FROM put_outcome UNION ALL SELECT 'record', space, id FROM put_record
+"""
 #: Fails, so that a host cannot commit what was written before.
 FAIL: Final = "DO $$ BEGIN RAISE integrity_constraint_violation; END $$"
 FORGET: Final = "DELETE FROM {s}.outcome WHERE tenant = %s AND forget_at <= %s"

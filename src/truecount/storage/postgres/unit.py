@@ -7,15 +7,15 @@ Rules:
 2. What is decided on is read by statements that begin after the locks were granted: under
    READ COMMITTED each statement has a snapshot of its own. The stock row is the latch of
    the lines on its key, the order document that of the lines under its reference.
-3. ``lock`` is one round trip, ``write`` is one (joined: two), the commit is one.
-4. Joined, a taken key is found without an error of the database, so no savepoint is needed;
-   anything else that fails leaves the host's transaction aborted, so that the host cannot
-   commit a part of it.
+3. ``lock`` is one round trip, ``write`` is one statement, the commit is one.
+4. A taken key is found without an error of the database, so no savepoint is needed; anything
+   else that fails leaves a host's transaction aborted, so that the host cannot commit a part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
 from typing import Final, NoReturn
@@ -35,8 +35,9 @@ from truecount.storage.postgres.session import Row, Step
 
 
 _ORDER: Final = "order"
-#: What PUT_OUTCOMES_OR_FAIL fails with.
-_DIVISION_BY_ZERO: Final = "22012"
+_text: Final[Callable[[object], str]] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
 
 _Name = tuple[str, str]
 
@@ -69,11 +70,10 @@ class Unit(Reader):
         late = wants.records - early
         references = sql.array(sorted(wants.orders))
         steps: dict[str, list[Step]] = {
-            "early": self._lock_records(early, frozenset(), make=True),
+            "early": self._lock_records(early, frozenset(), make=make),
             "stock": self._lock_stock(wants, references, make=make),
-            "late": self._lock_records(late, wants.shared, make=make),
-            "lines": [(sql.LINES_OF, (tenant, references))] if wants.orders else [],
-            "outcomes": self._named(sql.OUTCOMES_OF, wants.keys_of_requests),
+            "shared": self._lock_records(late, wants.shared, make=make),
+            "read": [self._read(early | (late - wants.shared), references, wants)],
             "movements": [],
         }
         if wants.movements:
@@ -81,16 +81,25 @@ class Unit(Reader):
             steps["movements"] = [(sql.MOVEMENTS_OF_IDS, (ids, tenant))]
         found = self._exchange(steps)
         rows = dict(map(stock_row, found["stock"]))
-        if not wants.keys <= rows.keys() or len(found["late"]) < len(late):
+        if not wants.keys <= rows.keys() or len(found["shared"]) < len(late & wants.shared):
             return None
-        records = [Record._make(row) for row in (*found["early"], *found["late"]) if row[2]]
+        [texts] = found["read"]
+        records, lines, outcomes = (json.loads(text) if text else () for text in texts)
+        shared = [row for row in found["shared"] if row[2]]
         return Locked(
             rows,
-            list(map(line_row, found["lines"])),
-            {record[:2]: record for record in records},
-            {row[0]: made(OutcomeRow, row) for row in found["outcomes"]},
+            list(map(line_row, lines)),
+            {(row[0], row[1]): Record._make(row) for row in (*records, *shared)},
+            {row[0]: OutcomeRow._make(row) for row in outcomes},
             {row[1]: made(MovementRow, row[1:]) for row in found["movements"]},
         )
+
+    def _read(self, names: Iterable[_Name], references: str, wants: Wants) -> Step:
+        """Read what hangs on what was locked, in a statement that begins after all locks."""
+        keys = sql.array(wants.keys_of_requests)
+        named = sql.columns(sorted(names), 2)
+        tenant = self._tenant
+        return sql.READ_LOCKED, (*named, tenant, tenant, references, tenant, keys)
 
     def _exchange(self, steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Row]]:
         """Run all steps in one round trip; return the rows of each group."""
@@ -107,10 +116,12 @@ class Unit(Reader):
         steps: list[Step] = []
         for is_shared, run in groupby(sorted(names), lambda name: name in shared):
             named = sql.columns(list(run), 2)
+            if not is_shared:
+                steps.append((sql.LOCK_RECORDS, (self._tenant, *named)))
+                continue
             if make:
                 steps.append((sql.MAKE_RECORDS, (self._tenant, *named)))
-            statement = sql.SHARE_RECORDS if is_shared else sql.LOCK_RECORDS
-            steps.append((statement, (*named, self._tenant)))
+            steps.append((sql.SHARE_RECORDS, (*named, self._tenant)))
         return steps
 
     def _lock_stock(self, wants: Wants, references: str, *, make: bool) -> list[Step]:
@@ -127,9 +138,6 @@ class Unit(Reader):
             return [*steps, (sql.LOCK_KEYS, (*keys, tenant))]
         steps.append((sql.LOCK_STOCK, (*keys, *scopes, tenant, tenant, references, tenant)))
         return steps
-
-    def _named(self, statement: str, names: Sequence[str]) -> list[Step]:
-        return [(statement, (self._tenant, sql.array(names)))] if names else []
 
     def due(self, enough: Mapping[StockKey, int], now: Instant) -> list[LineRow]:
         """Return expired holds of each key until they hold enough."""
@@ -150,80 +158,31 @@ class Unit(Reader):
             raise
 
     def _write(self, changes: Changes) -> None:
-        steps = self._rows_of(changes)
-        if changes.records:
-            named = sql.columns(changes.records, 4)
-            steps.append((sql.PUT_RECORDS, (self._tenant, *named, self._tenant)))
-        if changes.outcomes and self._session.joined:
-            self._put_outcomes(changes.outcomes)
-        elif changes.outcomes:
-            steps.insert(0, self._outcomes_or_fail(changes.outcomes))
-        cursors = self._sent(steps, changes.outcomes)
-        replaced = set(cursors[-1]) if changes.records else ()
-        for record in changes.records:
-            if (record.space, record.id) not in replaced:
-                self._fail(f"record {record.space}/{record.id} has changed")
-
-    def _sent(
-        self, steps: Sequence[Step], outcomes: Sequence[OutcomeRow]
-    ) -> list[psycopg.Cursor[Row]]:
-        if not steps:
-            return []
-        try:
-            return self._session.together(*steps)
-        except ConstraintViolated as error:
-            cause = error.__cause__
-            if isinstance(cause, psycopg.Error) and cause.sqlstate == _DIVISION_BY_ZERO:
-                self._session.again()
-                raise KeyTaken(self._taken(outcomes)) from None
-            raise
-
-    def _rows_of(self, changes: Changes) -> list[Step]:
-        """Return the steps that write movements, entries, stock rows and lines."""
-        tables: tuple[tuple[str, int, Iterable[Sequence[object]]], ...] = (
-            (sql.ADD_MOVEMENTS, 12, changes.movements),
-            (sql.ADD_UNNUMBERED, 3, ((m.recorded_at, m.ordinal, m.id) for m in changes.movements)),
-            (
-                sql.ADD_ENTRIES,
-                26,
-                ((*e.key, e.version, *e.change, *e.after, *e[4:]) for e in changes.entries),
-            ),
-            (
-                sql.PUT_STOCK,
-                16,
-                ((*k, *r.amounts, *r[1:]) for k, r in sorted(changes.rows.items())),
-            ),
-            (sql.PUT_LINES, 15, ((*n[:3], *n.key, *n[4:]) for n in sorted(changes.lines))),
+        rows: dict[str, list[Sequence[object]]] = {
+            "movement": list(changes.movements),
+            "unnumbered": [(m.recorded_at, m.ordinal, m.id) for m in changes.movements],
+            "entry": [(*e.key, e.version, *e.change, *e.after, *e[4:]) for e in changes.entries],
+            "stock": [(*k, *r.amounts, *r[1:]) for k, r in changes.rows.items()],
+            "line": [(*n[:3], *n.key, *n[4:]) for n in changes.lines],
+        }
+        tenant = self._tenant
+        put = self._session.rows(
+            sql.WRITE,
+            *(tenant, _text(changes.outcomes), len(changes.outcomes)),
+            *chain.from_iterable((tenant, _text(rows[table])) for table in sql.TABLES),
+            *(tenant, _text(changes.records), tenant),
         )
-        listed = ((statement, width, list(rows)) for statement, width, rows in tables)
-        return [
-            (statement, (self._tenant, *sql.columns(rows, width)))
-            for statement, width, rows in listed
-            if rows
-        ]
-
-    def _outcomes_or_fail(self, outcomes: Sequence[OutcomeRow]) -> Step:
-        values = (self._tenant, *sql.columns(outcomes, 5), len(outcomes))
-        return sql.PUT_OUTCOMES_OR_FAIL, values
-
-    def _put_outcomes(self, outcomes: Sequence[OutcomeRow]) -> None:
-        """Write outcomes into a host's transaction, which must stay usable."""
-        put = self._session.rows(sql.PUT_OUTCOMES, self._tenant, *sql.columns(outcomes, 5))
-        stored = {row[0] for row in put}
-        missing = sorted({row.key for row in outcomes} - stored)
-        if missing:
-            # No savepoint to go back to: what was stored before the taken key is taken out.
-            self._session.run(sql.DROP_OUTCOMES, self._tenant, sql.array(sorted(stored)))
-            raise KeyTaken(missing[0])
-
-    def _taken(self, outcomes: Sequence[OutcomeRow]) -> str:
-        """Return the first key that stopped a write; it is committed by now."""
-        decided = {row.key: row.decided_at for row in outcomes}
-        names = sql.array(sorted(decided))
-        for row in sorted(self._session.rows(sql.OUTCOMES_OF, self._tenant, names)):
-            if row[3] is None or row[3] > decided[row[0]]:
-                return str(row[0])
-        return outcomes[0].key
+        keys = {name for what, name, _ in put if what == "outcome"}
+        taken = {row.key for row in changes.outcomes} - keys
+        if taken:
+            # No savepoint to go back to: what was put before the taken key is taken out.
+            self._session.run(sql.DROP_OUTCOMES, tenant, sql.array(sorted(keys)))
+            raise KeyTaken(min(taken))
+        if changes.records:
+            documents = {(space, id_) for what, space, id_ in put if what == "record"}
+            for record in changes.records:
+                if (record.space, record.id) not in documents:
+                    self._fail(f"record {record.space}/{record.id} has changed")
 
     def _fail(self, problem: str) -> NoReturn:
         """Fail in the database as well, so that a host cannot commit what was written."""
