@@ -17,6 +17,8 @@ from truecount import Inventory, Operation, Policy, Received, Reserve, errors
 from truecount.model.movements import Movement
 from truecount.protocols.storage import Record, Wants
 from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.session import Session
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.claims import at_once
 from truecount.testing.samples import MUG, Sheet
@@ -121,6 +123,24 @@ class TestFeed:
             pages = at_once(*(partial(each.feed, 20 * turn, 100) for each in shop.each))
             assert all(page == pages[0] for page in pages)
             assert len(pages[0]) == 20
+
+    def test_second_numbering_pass_goes_on_where_the_first_ends(
+        self, shop: Shop, threads: Crew
+    ) -> None:
+        """A reader that meets another one numbering waits, and then numbers only what is new."""
+        shop.first.receive("TEA", 1, at="berlin")
+        assert len(shop.feed()) == 1
+        first = shop.first.receive("MUG", 1, at="berlin").movement_id
+        with hosted(shop.storage) as other:
+            session = Session(other, shop.storage._connections.texts, "other")
+            session.run(sql.MAKE_HEAD, "main")
+            session.run(sql.LOCK_HEAD, "main")
+            session.run(sql.NUMBER, "main", "main", "main")
+            second = shop.first.receive("MUG", 1, at="berlin").movement_id
+            reading = threads.start_blocked(partial(shop.each[1].feed, 1))
+            other.commit()
+        told = reading.result(DEADLINE)
+        assert [(each.position, each.id) for each in told] == [(2, first), (3, second)]
 
     def test_readers_that_number_beside_writers_agree(self, shop: Shop) -> None:
         """Feed readers that race with writers and each other are told one history."""

@@ -232,21 +232,21 @@ class TestHostsOwn:
                 inventory.within(host).reserve({"MUG": 1}, reference="mine")
             host.commit()
 
-    def test_prepared_statements_of_the_host_survive_a_failure_of_ours(
+    def test_what_the_driver_has_prepared_survives_a_failure_of_ours(
         self, storage: PostgresStorage, inventory: Inventory
     ) -> None:
-        """After one of our statements failed in a round trip the driver is not confused."""
+        """A host that goes back to a savepoint in its own words can go on."""
         with connect(storage) as host:
             host.prepare_threshold = 1
             for turn in range(4):
-                host.execute("BEGIN")
-                host.execute("SET LOCAL lock_timeout = '30ms'")
-                with hosted(storage) as other:
-                    inventory.within(other).receive("MUG", 1, at="berlin")
-                    with pytest.raises(Retryable):
-                        inventory.within(host).receive("MUG", 1, at="berlin")
-                host.rollback()
                 with host.transaction():
+                    host.execute("SET LOCAL lock_timeout = '30ms'")
+                    host.execute("SAVEPOINT before")
+                    with hosted(storage) as other:
+                        inventory.within(other).receive("MUG", 1, at="berlin")
+                        with pytest.raises(Retryable):
+                            inventory.within(host).receive("MUG", 1, at="berlin")
+                    host.execute("ROLLBACK TO before")
                     inventory.within(host).receive("MUG", 1, at="berlin", key=f"k-{turn}")
                     order(host, storage, f"o-{turn}")
         assert inventory.figures("MUG").on_hand == 13
