@@ -264,7 +264,7 @@ child = os.fork()
 if child == 0:
     inventory.receive("MUG", 1, at="berlin")
     print(inventory.available("MUG"), flush=True)
-    os._exit(0)
+    sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
 inventory.receive("MUG", 1, at="berlin")
 print(inventory.available("MUG"), flush=True)
