@@ -8,15 +8,31 @@ import attrs
 
 from tests.shops import MINUTE, Shop
 from truecount import Count, Reconciliation, Snapshot, Sold, Source, Timeline, timeline_of
+from truecount.explaining.priors import CauseKind
+from truecount.explaining.results import CommonCause
+from truecount.rendering.plans import PlanTable
 
 
 HOSTILE = "<script>alert(1)</script>"
 HOUR = timedelta(hours=1)
 
 
+#: A cause of many, as it would be found in a larger shop.
+OLD_PUSH = CommonCause(
+    kind=CauseKind.STALE_PUSH,
+    source="etsy",
+    detail="2026-03-02 09:00 UTC",
+    fixed=9,
+    mismatches=9,
+    probability=0.999,
+    rivals=0,
+    sentence=f"{HOSTILE} does not show what changed since 2026-03-02 09:00 UTC",
+)
+
+
 @attrs.frozen
 class Line:
-    """A line of a plan, as far as it is drawn."""
+    """A line of a plan, as far as it is drawn: one that says anything."""
 
     id: str
     action: str
@@ -54,7 +70,7 @@ class Told:
     shop: Shop
     report: Reconciliation
     timeline: Timeline
-    plan: Plan
+    plan: PlanTable
 
     def page(self) -> str:
         """Return the whole page."""
@@ -91,8 +107,9 @@ def told() -> Told:
         ],
         sources=[Source("ebay", late=timedelta(minutes=2))],
     )
+    report = attrs.evolve(inventory.explain(report), common=(OLD_PUSH,))
     line = timeline_of(inventory.history("MUG", at="berlin"), counts=counts, report=report)
-    return Told(shop, report, line, plan_of(report))
+    return Told(shop, report, line, report.plan())
 
 
 def _trade(shop: Shop) -> None:
@@ -100,22 +117,3 @@ def _trade(shop: Shop) -> None:
         at = shop.clock.tick(HOUR)
         sale = Sold("MUG", 1, at="berlin", origin="till", key=f"mug-{at:%d-%H-%M}")
         shop.inventory.record([sale])
-
-
-def plan_of(report: Reconciliation) -> Plan:
-    """Return a plan in which the book follows the counts and somebody does the rest."""
-    counted = {"phantom": "count", "unrecorded": "count"}
-    lines = [
-        Line(
-            f"line-{number}",
-            counted.get(each.kind.value, "look"),
-            each.sku,
-            each.at,
-            each.delta,
-            each.at_risk,
-            each.kind.value in counted,
-            each.sentence,
-        )
-        for number, each in enumerate(report.mismatches)
-    ]
-    return Plan("plan-1", tuple(lines), (Left("", "etsy", "nobody knows which is right", 2),))

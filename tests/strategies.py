@@ -56,7 +56,8 @@ from truecount import (
     Undo,
 )
 from truecount.errors import InvalidRequest
-from truecount.model.operations import Expire, Put
+from truecount.model.reservation_commands import Expire
+from truecount.model.shop_rules import Put
 from truecount.protocols.storage import Storage
 from truecount.testing import CountingIds, ManualClock
 

@@ -20,29 +20,34 @@ import attrs
 import pytest
 
 from truecount import Inventory, errors, protocols
-from truecount.explaining import priors, sentences
+from truecount.explaining import evidence, priors, sentences
 from truecount.ledger import problems
 from truecount.model import (
+    commands,
+    facts,
     instants,
     names,
-    operations,
     outcomes,
     places,
     policy,
     quantities,
     recipes,
+    reservation_commands,
     settings,
+    shop_rules,
 )
 from truecount.model.kinds import TABLE
 from truecount.model.operation import Operation
 from truecount.model.stock import Figures
 from truecount.reconciliation import (
     book_side,
+    explained,
     findings,
     mismatches,
     published,
     reach,
     report,
+    tries,
 )
 from truecount.reservations import manager, sourcing
 from truecount.storage import health
@@ -100,6 +105,8 @@ def signature(function: Callable[..., object]) -> str:
 def _default(value: object) -> str:
     if isinstance(value, places.State):
         return value.name
+    if value is priors.PRIORS:
+        return "PRIORS"
     if isinstance(value, frozenset):
         return "{" + ", ".join(state.name for state in places.STATES if state in value) + "}"
     return repr(value)
@@ -161,16 +168,18 @@ METHODS = {
 SHARED = tuple(field.name for field in attrs.fields(Operation))
 #: Operations no caller makes: the sweeper's, and the one behind locations and policies.
 OWN_USE = {"Expire", "Put"}
+SAID_IN = (facts, commands, reservation_commands, shop_rules)
 
 
 def public_operations() -> dict[str, type[Operation]]:
     """Return the operations callers make, by name."""
     return {
         name: kind
-        for name, kind in vars(operations).items()
+        for module in SAID_IN
+        for name, kind in vars(module).items()
         if inspect.isclass(kind)
         and issubclass(kind, Operation)
-        and kind is not Operation
+        and kind.__module__ == module.__name__
         and not name.startswith("_")
         and name not in OWN_USE
     }
@@ -266,12 +275,12 @@ MEANT = {
     mismatches.MismatchKind.RESERVED_AS_AVAILABLE: "the level is the source's formula over what "
     "is on hand",
     mismatches.MismatchKind.STALE_SYNC: "the level was published, or would have been, before",
-    mismatches.MismatchKind.BUNDLE: "a kit's level differs while its components match",
+    mismatches.MismatchKind.BUNDLE: "a kit's level differs while the same source shows all its components, and they match",
     mismatches.MismatchKind.FOREIGN_EDIT: "the book still is what was published last, and "
     "something else is shown",
     mismatches.MismatchKind.UNKNOWN_SKU: "the ledger never saw the SKU",
     mismatches.MismatchKind.DUPLICATE_SKU: "a list has the SKU several times",
-    mismatches.MismatchKind.UNLISTED: "a complete list lacks a SKU that should show something",
+    mismatches.MismatchKind.UNLISTED: "a complete list lacks a SKU that should show something, or a kit that could be had",
     mismatches.MismatchKind.OTHER: "none of the others",
 }
 
@@ -313,10 +322,20 @@ def limits() -> str:
          "the oldest are forgotten"),
         ("sums of prefixes that a comparison lists", f"{reach.COMBINATIONS_MAX:,}",
          "the interval around them is taken, which only leaves more undecided"),
+        ("combinations of components' figures that a comparison tries for a kit",
+         f"{reach.MADE_MAX:,}", "the same"),
         ("listed mismatches of each of `unknown_sku`, `duplicate_sku`, `unlisted`",
          f"{report.LISTED_MAX:,}", "the rest are counted"),
+        ("levels that match and are kept of each source that differs", f"{report.AGREEING_MAX:,}",
+         "every second, fourth and so on is kept"),
+        ("SKUs of a book that are searched for look-alikes", f"{explained.ALIKE_MAX:,}",
+         "only those that differ are taken for each other"),
+        ("movements that tell which sizes are usual", str(evidence.USUAL_MAX),
+         "older ones are not looked at"),
         ("entries walked back to find when a stale level was right", f"{book_side.PATH_MAX:,}",
          "it is not called stale"),
+        ("tries in a row after which what moves is a provisional match", str(tries.TRIES),
+         "it stays undecided"),
         ("restarts of one write", str(apply.ATTEMPTS_MAX), "`Retryable`"),
         (
             "repetitions of a write on PostgreSQL after deadlocks and lost connections",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
@@ -22,6 +22,7 @@ from truecount import (
     Formula,
     Inventory,
     Level,
+    Outcome,
     Returned,
     Shown,
     Sold,
@@ -42,6 +43,8 @@ SOURCES = [
     Source("shelf", skew=SKEW),
 ]
 OPENING = 1000
+#: One report in so many has a wrong quantity, and is corrected at once.
+MISTYPED = 9
 _RETURNED = frozenset({"sku", "quantity", "at", "origin", "occurred_at", "key"})
 
 
@@ -76,8 +79,14 @@ class Seen:
 class World:
     """SKUs, what happens to them, and what people see of them."""
 
-    def __init__(self, seed: int, *, skus: int, rounds: int, per_round: int, seen: int) -> None:
-        """Play *rounds* rounds with *per_round* events and *seen* observations in each."""
+    def __init__(
+        self, seed: int, *, skus: int, rounds: int, per_round: int, seen: int, thefts: int = 0
+    ) -> None:
+        """
+        Play *rounds* rounds with *per_round* events and *seen* observations in each.
+
+        Of *thefts* in all nobody ever tells the ledger.
+        """
         self.random = random.Random(seed)
         self.skus = [f"SKU-{number}" for number in range(skus)]
         self.end = START + ROUND * rounds
@@ -85,6 +94,7 @@ class World:
         self.events = sorted(
             (self._event() for _ in range(rounds * per_round)), key=lambda each: each.heard_at
         )
+        self.thefts = [self._event() for _ in range(thefts)]
         self.path = self._paths()
         self.observed = sorted(
             (self._seen() for _ in range(rounds * seen)), key=lambda each: each.true_at
@@ -118,7 +128,7 @@ class World:
 
     def _paths(self) -> dict[str, tuple[list[datetime], list[int]]]:
         by_sku: dict[str, list[Happened]] = defaultdict(list)
-        for event in self.events:
+        for event in (*self.events, *self.thefts):
             by_sku[event.sku].append(event)
         paths = {}
         for sku in self.skus:
@@ -159,17 +169,24 @@ class World:
             while heard < len(self.events) and self.events[heard].heard_at <= now:
                 heard += 1
             for first in range(told, heard, 1000):
-                self.inventory.record(
-                    [self._fact(number) for number in range(first, min(first + 1000, heard))]
-                )
+                numbers = range(first, min(first + 1000, heard))
+                told_wrong = self.inventory.record([self._fact(number) for number in numbers])
+                self._put_right(numbers, told_wrong)
             told = heard
             yield now
+
+    def _put_right(self, numbers: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        """Correct what was typed wrong: the same event, told again by somebody else."""
+        for number, outcome in zip(numbers, outcomes, strict=True):
+            if number % MISTYPED == 0:
+                quantity = abs(self.events[number].change)
+                self.inventory.correct(outcome.movement_id, quantity=quantity, reason="typed wrong")
 
     def _fact(self, number: int) -> Returned | Sold:
         event = self.events[number]
         fact = Sold(
             event.sku,
-            abs(event.change),
+            abs(event.change) + (number % MISTYPED == 0),
             at="berlin",
             origin=event.origin,
             occurred_at=event.stamped_at,
@@ -194,35 +211,42 @@ class Tally:
     true: int = 0
 
 
-def judged(world: World, *, early: int = 1) -> Tally:
-    """Play *world*; judge each observation when decidable, and every *early*-th at once."""
+def judged(world: World, *, early: int = 1, sources: Sequence[Source] = SOURCES) -> Tally:
+    """
+    Play *world*; judge each observation when decidable, and every *early*-th at once.
+
+    Args:
+        sources: The bounds that are stated; those of the world are ``SOURCES``.
+    """
     tally = Tally()
     fresh = waiting = 0
     for now in world.rounds():
         new = fresh
         while new < len(world.observed) and world.observed[new].true_at + SKEW * 3 <= now:
             new += 1
-        _early(world, world.observed[fresh:new], tally, early)
+        _early(world, world.observed[fresh:new], tally, early, sources)
         fresh = new
         due = waiting
         while due < fresh and world.observed[due].decidable_at + SKEW * 3 <= now:
             due += 1
-        _late(world, world.observed[waiting:due], tally)
+        _late(world, world.observed[waiting:due], tally, sources)
         waiting = due
     assert waiting == len(world.observed)
     return tally
 
 
-def _verdicts(world: World, several: list[Seen]) -> list[str]:
+def _verdicts(world: World, several: list[Seen], sources: Sequence[Source]) -> list[str]:
     """Return the verdict on each, one call for each, as each is of its own moment."""
     found = []
     for each in several:
-        report = world.inventory.reconcile([each.seen], sources=SOURCES)
+        report = world.inventory.reconcile([each.seen], sources=sources)
         found.append("mismatch" if report.found else "undecided" if report.undecided else "match")
     return found
 
 
-def _early(world: World, several: list[Seen], tally: Tally, early: int) -> None:
+def _early(
+    world: World, several: list[Seen], tally: Tally, early: int, sources: Sequence[Source]
+) -> None:
     figures = {sku: world.inventory.figures(sku).on_hand for sku in world.skus}
     for each in several:
         tally.observed += 1
@@ -230,12 +254,12 @@ def _early(world: World, several: list[Seen], tally: Tally, early: int) -> None:
         naive = figures[each.seen.sku]
         tally.naive_false_alarms += each.is_true and naive != each.seen.quantity
     chosen = several[::early]
-    for each, verdict in zip(chosen, _verdicts(world, chosen), strict=True):
+    for each, verdict in zip(chosen, _verdicts(world, chosen, sources), strict=True):
         _note(each, verdict, tally)
 
 
-def _late(world: World, several: list[Seen], tally: Tally) -> None:
-    for each, verdict in zip(several, _verdicts(world, several), strict=True):
+def _late(world: World, several: list[Seen], tally: Tally, sources: Sequence[Source]) -> None:
+    for each, verdict in zip(several, _verdicts(world, several, sources), strict=True):
         tally.decided += verdict != "undecided"
         tally.errors_found += not each.is_true and verdict == "mismatch"
         _note(each, verdict, tally)

@@ -48,51 +48,49 @@ if TYPE_CHECKING:
     from truecount.explaining.results import Explanation, Explanations
     from truecount.inventory import Inventory
     from truecount.ledger.counted import CountResult
-    from truecount.ledger.exchange import Export, Import
+    from truecount.ledger.exporting import Export
     from truecount.ledger.history import DeliveryLine, HistoryEntry, Transfer, TransferLine
+    from truecount.ledger.importing import Import
     from truecount.ledger.problems import Problem
     from truecount.ledger.verify import Verification
-    from truecount.model.kinds import Kind
-    from truecount.model.movements import Leg, Movement
-    from truecount.model.operation import Operation
-    from truecount.model.operations import (
+    from truecount.model.commands import Assemble, Correct, Disassemble, Relocate, TransferOut, Undo
+    from truecount.model.facts import (
         Adjusted,
-        Amend,
         Arrived,
-        Assemble,
-        Confirm,
-        Correct,
         Counted,
         Damaged,
-        DefineBundle,
         DeliveryClosed,
-        Disassemble,
         Expected,
         Inspected,
         Lost,
         Opened,
-        Pick,
         Received,
         Rejected,
-        Release,
-        Relocate,
-        RemoveBundle,
-        Reserve,
         Returned,
         ReturnedToSupplier,
         Scrapped,
-        Ship,
-        ShortPick,
         Sold,
-        TakeBack,
-        TransferOut,
-        Undo,
     )
+    from truecount.model.kinds import Kind
+    from truecount.model.movements import Leg, Movement
+    from truecount.model.operation import Operation
     from truecount.model.outcomes import Outcome
     from truecount.model.places import Place, State
     from truecount.model.policy import Policy
     from truecount.model.quantities import Unit
     from truecount.model.recipes import Bill, Recipe
+    from truecount.model.reservation_commands import (
+        Amend,
+        Confirm,
+        Pick,
+        Release,
+        Reserve,
+        Ship,
+        ShortPick,
+        TakeBack,
+    )
+    from truecount.model.shop_rules import DefineBundle, RemoveBundle
+    from truecount.model.sources import Formula, Shown, Source, SourceVersion
     from truecount.model.stock import Figures, StockKey
     from truecount.protocols.system import Committed
     from truecount.reconciliation.basis import Basis
@@ -100,14 +98,7 @@ if TYPE_CHECKING:
     from truecount.reconciliation.differ import Difference
     from truecount.reconciliation.findings import Finding, FindingKind, FindingsReport
     from truecount.reconciliation.mismatches import Mismatch, MismatchKind
-    from truecount.reconciliation.observations import (
-        Count,
-        Formula,
-        Level,
-        Shown,
-        Snapshot,
-        Source,
-    )
+    from truecount.reconciliation.observations import Count, Level, Snapshot
     from truecount.reconciliation.plan import LeftOut, Plan
     from truecount.reconciliation.plan_lines import PlanAction, PlanLine
     from truecount.reconciliation.preview import LinePreview, PlanPreview
@@ -140,24 +131,29 @@ _HOMES = {
     "truecount.counting.sheets": "BlindLine CountSheet ReportLine SheetReport ShelfCount",
     "truecount.inventory": "Inventory",
     "truecount.ledger.counted": "CountResult",
-    "truecount.ledger.exchange": "Export Import",
+    "truecount.ledger.exporting": "Export",
     "truecount.ledger.history": "DeliveryLine HistoryEntry Transfer TransferLine",
+    "truecount.ledger.importing": "Import",
     "truecount.ledger.problems": "Problem",
     "truecount.ledger.verify": "Verification",
+    "truecount.model.commands": "Assemble Correct Disassemble Relocate TransferOut Undo",
+    "truecount.model.facts": (
+        "Adjusted Arrived Counted Damaged DeliveryClosed Expected Inspected Lost Opened Received "
+        "Rejected Returned ReturnedToSupplier Scrapped Sold"
+    ),
     "truecount.model.kinds": "Kind",
     "truecount.model.movements": "Leg Movement",
     "truecount.model.operation": "Operation",
-    "truecount.model.operations": (
-        "Adjusted Amend Arrived Assemble Confirm Correct Counted Damaged DefineBundle "
-        "DeliveryClosed Disassemble Expected Inspected Lost Opened Pick Received Rejected "
-        "Release Relocate RemoveBundle Reserve Returned ReturnedToSupplier Scrapped Ship "
-        "ShortPick Sold TakeBack TransferOut Undo"
-    ),
     "truecount.model.outcomes": "Outcome",
     "truecount.model.places": "Place State",
     "truecount.model.policy": "Policy",
     "truecount.model.quantities": "Unit",
     "truecount.model.recipes": "Bill Recipe",
+    "truecount.model.reservation_commands": (
+        "Amend Confirm Pick Release Reserve Ship ShortPick TakeBack"
+    ),
+    "truecount.model.shop_rules": "DefineBundle RemoveBundle",
+    "truecount.model.sources": "Formula Shown Source SourceVersion",
     "truecount.model.stock": "Figures StockKey",
     "truecount.protocols.system": "Committed",
     "truecount.reconciliation.basis": "Basis",
@@ -165,7 +161,7 @@ _HOMES = {
     "truecount.reconciliation.differ": "Difference",
     "truecount.reconciliation.findings": "Finding FindingKind FindingsReport",
     "truecount.reconciliation.mismatches": "Mismatch MismatchKind",
-    "truecount.reconciliation.observations": "Count Formula Level Shown Snapshot Source",
+    "truecount.reconciliation.observations": "Count Level Snapshot",
     "truecount.reconciliation.plan": "LeftOut Plan",
     "truecount.reconciliation.plan_lines": "PlanAction PlanLine",
     "truecount.reconciliation.preview": "LinePreview PlanPreview",
@@ -304,6 +300,7 @@ __all__ = [
     "Snapshot",
     "Sold",
     "Source",
+    "SourceVersion",
     "State",
     "StockKey",
     "TakeBack",

@@ -10,8 +10,10 @@ Every exception truecount raises, one tree by whose fault it is.
     ``InternalError``: ours; please report it.
 
 Differences found by reconciliation and findings from the book are data, never
-exceptions. All classes have positional fields, so they survive pickling, copying
-and a journey through ``to_dict`` and :func:`from_dict`.
+exceptions. The tree is in one file on purpose: what a traceback names,
+``truecount.errors.UnknownSku``, is where it is imported from. All classes have
+positional fields, so they survive pickling, copying and a journey through ``to_dict``
+and :func:`from_dict`.
 """
 
 from __future__ import annotations

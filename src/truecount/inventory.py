@@ -27,6 +27,7 @@ from truecount.reconciliation.reconciler import Reconciler
 from truecount.reconciliation.register import FINDING_RULES, BookFindings
 from truecount.reconciliation.repairing import repair_rules
 from truecount.reconciliation.repairs import Repairs
+from truecount.reconciliation.sources import SOURCE_RULES, Sources
 from truecount.reservations.manager import ReservationManager
 from truecount.reservations.rules import reservation_rules
 from truecount.reservations.sourcing import Sourcing
@@ -83,6 +84,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repai
                     **BUNDLE_RULES,
                     **FINDING_RULES,
                     **PUBLISHED_RULES,
+                    **SOURCE_RULES,
                     **repair_rules(ledger),
                     **sheet_rules(ledger),
                 },
@@ -103,6 +105,7 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repai
         Repairs.__init__(self, engine)
         self.bundles = BundleResolver(engine)
         self.counts = Counts(engine)
+        self.sources = Sources(engine)
         return self
 
     def availability(self, skus: Iterable[str]) -> dict[str, Availability]:

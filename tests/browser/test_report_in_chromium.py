@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from tests.browser.browser import WIDTHS, Visit, visit
-from tests.reports import HOSTILE, Told, plan_of, told
+from tests.reports import HOSTILE, Told, told
 from truecount.model.names import NAME_LENGTH_MAX
 from truecount.rendering.style import PALETTES
 
@@ -30,7 +30,7 @@ def with_long_names(each: Told) -> Told:
         mismatches=(*others, attrs.evolve(long, sentence=f"{LONG} at {LONG}")),
         locations={"berlin": 8, LONG: 1},
     )
-    return attrs.evolve(each, report=report, plan=plan_of(report))
+    return attrs.evolve(each, report=report, plan=report.plan())
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])

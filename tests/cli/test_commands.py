@@ -219,7 +219,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "reconcile", "sweep", "verify"])
+@pytest.mark.parametrize("command", [*COMMANDS, "reconcile", "repair", "sweep", "verify"])
 def test_every_command_explains_itself(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,7 +234,7 @@ def test_every_command_explains_itself(
 def test_list_of_commands_cuts_no_sentence() -> None:
     """What a command does is told whole in a list eighty letters wide."""
     listed = called("--help", env={"COLUMNS": "80"}).out
-    assert all(f"  {command} " in listed for command in [*COMMANDS, "reconcile"])
+    assert all(f"  {command} " in listed for command in [*COMMANDS, "reconcile", "repair"])
     assert not [
         line for line in listed.splitlines() if line.endswith("...") and "Usage" not in line
     ]

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.cli.running import Line
-from truecount import Inventory, Reconciliation, SQLiteStorage
+from tests.reports import told
+from truecount import (
+    Certainty,
+    Formula,
+    Inventory,
+    Reconciliation,
+    Shown,
+    Source,
+    SQLiteStorage,
+)
+from truecount.cli import reconciling
+from truecount.cli.output import Screen
+from truecount.cli.report_telling import tell_report
 
 
 @pytest.fixture
@@ -114,6 +131,63 @@ class TestCounts:
         assert (answer.code, "not there yet" in answer.err) == (2, True)
 
 
+class TestExplained:
+    def test_each_mismatch_says_what_may_be_behind_it(self, line: Line) -> None:
+        """After its advice: how far it may be trusted, what, and how probable it is."""
+        answer = line("reconcile", "--counts", counts(line, "MUG,45,berlin", "X,1,berlin"))
+        said = "     Almost certain: something that took 2 units out was never booked (9"
+        assert answer.out.count(said) == 1
+        assert answer.out.count("Almost certain") == 1  # Of an unknown SKU there is no book.
+
+    def test_nobody_has_to_hear_it(self, line: Line) -> None:
+        """What was not looked for is not in the report, either."""
+        file = counts(line, "MUG,45,berlin")
+        assert line("reconcile", "--counts", file, "--json").data["mismatches"][0]["explanation"]
+        words = ("reconcile", "--counts", file, "--no-explain")
+        assert "never booked" not in line(*words).out
+        assert line(*words, "--json").data["mismatches"][0]["explanation"] is None
+
+    def test_so_many_that_it_takes_a_while_are_explained_when_asked(
+        self, line: Line, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is said that nobody looked."""
+        monkeypatch.setattr(reconciling, "EXPLAINED_MAX", 1)
+        strangers = counts(line, *(f"X-{number},1,berlin" for number in range(3)))
+        assert "takes a while" not in line("reconcile", "--counts", strangers).out
+        words = ("reconcile", "--counts", counts(line, "MUG,45,berlin", "TEA,7,berlin"))
+        answer = line(*words)
+        assert (
+            "what may be behind so many mismatches takes a while: --explain says it" in answer.out
+        )
+        assert "never booked" not in answer.out
+        asked = line(*words, "--explain").out
+        assert asked.count("never booked") == 2
+        assert "takes a while" not in asked
+
+    def test_cause_of_many_and_of_none_are_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """One sentence for many; where nothing fits, that, and rivals where several do."""
+        report = told().report
+        one = next(each for each in report.mismatches if each.explanation is not None)
+        assert one.explanation is not None
+        verdicts = (("unexplained", 0), ("ambiguous", 1), ("ambiguous", 2))
+        mismatches = tuple(
+            attrs.evolve(
+                one,
+                explanation=attrs.evolve(
+                    one.explanation, verdict=Certainty(verdict), rivals=rivals
+                ),
+            )
+            for verdict, rivals in verdicts
+        )
+        tell_report(Screen(), attrs.evolve(report, mismatches=mismatches), 50)
+        said = capsys.readouterr().out
+        assert "Unexplained: no cause that is known of explains it; count again\n" in said
+        assert "It cannot be told; first look whether: " in said
+        assert "; 1 other set of causes fits as exactly\n" in said
+        assert "; 2 other sets of causes fit as exactly\n" in said
+        assert f"many at once: {report.common[0].sentence}\n" in said
+
+
 class TestLevels:
     def test_levels_of_another_system_need_no_location(self, line: Line) -> None:
         """Without one they are about every location together."""
@@ -138,6 +212,21 @@ class TestLevels:
         assert line("reconcile", "--levels", file, "--shows", "on_hand").code == 0
         answer = line("reconcile", "--levels", file)
         assert "reserved_as_available" in answer.out
+
+    def test_what_the_shop_says_of_its_sources_holds_unless_stated(self, line: Line) -> None:
+        """Formula and bounds are kept with the ledger; a word of the call replaces its own."""
+        with Inventory(SQLiteStorage(line.db)) as inventory:
+            inventory.reserve({"MUG": 7}, reference="order-1", ttl=timedelta(hours=1))
+            inventory.sources.set(Source("wms", formula=Formula(Shown.ON_HAND)))
+        file = line.file("wms.csv", "sku,quantity,location\nMUG,47,berlin\n")
+        asked = ("reconcile", "--levels", file, "--source", "wms")
+        assert line(*asked).code == 0
+        assert "reserved_as_available" in line(*asked, "--shows", "available").out
+        assert "decidable at" in line(*asked, "--late", 600).out
+        with Inventory(SQLiteStorage(line.db)) as inventory:
+            inventory.sources.set(Source("*", late=timedelta(hours=1)))
+        assert "decidable at" in line(*asked).out
+        assert line(*asked, "--late", 0).code == 0
 
 
 BAD_CALLS = {
@@ -223,9 +312,49 @@ class TestBadInput:
 
     @pytest.mark.slow
     def test_file_of_another_shop_is_counted_whole_and_listed_in_part(self, line: Line) -> None:
-        """A hundred thousand unknown SKUs are mismatches like others, within bounds."""
-        file = counts(line, *(f"X-{n},1,berlin" for n in range(100_000)))
-        answer = line("reconcile", "--counts", file, "--json")
-        assert answer.code == 1
-        assert answer.data["kinds"] == {"unknown_sku": 100_000}
-        assert len(answer.data["mismatches"]) == 10_000
+        """A million unknown SKUs are mismatches like others, in the memory of their rows."""
+        file = line.folder / "other.csv"
+        with file.open("w") as stream:
+            stream.write("sku,quantity\n")
+            stream.writelines(f"X-{number:07},1\n" for number in range(1_000_000))
+        words = ("reconcile", "--levels", file, "--source", "etsy", "--db", line.db, "--json")
+        told = subprocess.run(
+            [sys.executable, "-c", MEASURED, *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+        assert told.returncode == 1
+        report = json.loads(told.stdout)
+        assert report["kinds"] == {"unknown_sku": 1_000_000}
+        assert len(report["mismatches"]) == 10_000
+        assert int(told.stderr) < 1_000_000  # KiB, at the most.
+
+
+class TestKits:
+    def test_bundles_are_judged_by_the_shops_recipes_unless_told_otherwise(
+        self, line: Line
+    ) -> None:
+        """A file of a channel needs no recipes; one without bundles says so."""
+        line("bundles", "define", "PAIR", "MUG=2")
+        both = line.file("both.csv", "sku,quantity\nMUG,47\nTEA,8\nPAIR,23\n")
+        singles = line.file("singles.csv", "sku,quantity\nMUG,47\nTEA,8\n")
+        words = ("--source", "etsy", "--complete")
+        assert line("reconcile", "--levels", both, *words).code == 0
+        missing = line("reconcile", "--levels", singles, *words)
+        assert (missing.code, "unlisted  PAIR" in missing.out) == (1, True)
+        assert line("reconcile", "--levels", singles, *words, "--no-kits").code == 0
+        assert line("reconcile", "--levels", both, *words, "--no-kits").code == 1
+        assert line("reconcile", "--levels", singles, *words, "--shows", "on_hand").code == 0
+
+
+#: Runs the command line and says at the end how much memory it took.
+MEASURED = """
+import resource, sys
+from truecount.cli import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""

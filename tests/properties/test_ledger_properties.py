@@ -70,7 +70,8 @@ from truecount.errors import (
 )
 from truecount.model.instants import Instant
 from truecount.model.movements import Leg
-from truecount.model.operations import Expire, Put
+from truecount.model.reservation_commands import Expire
+from truecount.model.shop_rules import Put
 from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule
 

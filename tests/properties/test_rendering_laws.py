@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from tests.pages import parsed, shape
 from tests.reports import HOSTILE, Left, Line, Plan, Told, told
 from tests.strategies import LOCATIONS, SKUS, Step, histories, new_shop, play
-from truecount import timeline_html, timeline_of
+from truecount import Explanation, timeline_html, timeline_of
 from truecount.errors import InvalidArgument
 from truecount.model.places import ON_HAND
+from truecount.reconciliation.report import COLUMNS
 from truecount.rendering.chart import BOTTOM, LEFT, RIGHT, TOP, frame_of, tick_step
 from truecount.rendering.markup import element, text
 from truecount.rendering.timeline import SHELF
@@ -81,13 +82,30 @@ class TestText:
         stream = io.StringIO()
         report.to_csv(stream)
         [_, row] = csv.reader(io.StringIO(stream.getvalue(), newline=""))
-        assert len(row) == 16
-        for cell in (row[2], row[-1]):
+        assert len(row) == len(COLUMNS) == 21
+        for cell in row[2:6] + row[COLUMNS.index("sentence") :]:
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 def _unspelled(match: re.Match[str]) -> str:
     return chr(int(match[1] or match[2], 16))
+
+
+def _retold(explanation: Explanation | None, words: str, id_: str) -> Explanation | None:
+    """Return an explanation of which every sentence is *words* and every movement *id_*."""
+    if explanation is None:
+        return None
+    hypotheses = [
+        attrs.evolve(
+            each,
+            causes=tuple(
+                attrs.evolve(cause, sentence=words, evidence=(id_,) if cause.evidence else ())
+                for cause in each.causes
+            ),
+        )
+        for each in explanation.hypotheses
+    ]
+    return attrs.evolve(explanation, hypotheses=tuple(hypotheses), sentence=words)
 
 
 def _renamed(everything: Told, words: list[str]) -> str:
@@ -102,12 +120,15 @@ def _renamed(everything: Told, words: list[str]) -> str:
             at_risk=(reference,) if each.at_risk else (),
             sentence=sentence,
             advice=sentence,
+            counter=source if each.counter else None,
+            explanation=_retold(each.explanation, sentence, reference),
         )
         for each in report.mismatches
     ]
     renamed = attrs.evolve(
         report,
         mismatches=tuple(listed),
+        common=tuple(attrs.evolve(each, sentence=sentence) for each in report.common),
         undecided=tuple(attrs.evolve(each, **names) for each in report.undecided),
         locations={at: len(listed)},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,12 +29,16 @@ from tests.worlds import SOURCES as SKEWED
 from tests.worlds import World
 from truecount import (
     Count,
+    Damaged,
     Figures,
     Inventory,
     Kind,
+    Operation,
     Plan,
     PlanLine,
+    Received,
     Reconciliation,
+    Sold,
     Source,
     SQLiteStorage,
     StockKey,
@@ -44,6 +48,24 @@ from truecount.model.places import ON_HAND, State
 
 DONE = timedelta(days=60)
 COVERS = (ON_HAND - {State.PICKED}, ON_HAND, frozenset({State.SELLABLE, State.HELD}))
+
+
+NOON = START + timedelta(hours=3)
+
+
+@st.composite
+def late_facts(draw: st.DrawFn) -> list[Operation]:
+    """Return facts about the mugs in Berlin from before noon, that nobody had told."""
+    facts: list[Operation] = []
+    for number in range(draw(st.integers(0, 4))):
+        words: dict[str, Any] = {
+            "at": "berlin",
+            "occurred_at": START + timedelta(minutes=draw(st.integers(1, 180))),
+            "key": f"late-{number}",
+        }
+        make = draw(st.sampled_from((Sold, Damaged, Received)))
+        facts.append(make("MUG", draw(st.integers(1, 3)), **words))
+    return facts
 
 
 @st.composite
@@ -196,6 +218,41 @@ class TestRepairs:
         whole = shop.inventory.repair(plan, approved_by="ann", breaker=None)
         assert set(whole.applied) >= {line.id for line in part.written}
         assert shop.inventory.verify().problems == ()
+
+    @settings(max_examples=60)
+    @given(late_facts(), st.integers(0, 8), st.sampled_from(COVERS), st.booleans())
+    def test_late_facts_and_repairs_come_in_any_order(
+        self,
+        facts: list[Operation],
+        quantity: int,
+        covers: frozenset[State],
+        stored: bool,  # noqa: FBT001 -- drawn
+    ) -> None:
+        """Heard of before or after a repair, they leave the same shelf; undone, they alone count."""
+        ends = []
+        with (
+            on_sqlite() if stored else nullcontext(new_shop()) as early,
+            nullcontext(new_shop()) as late,
+        ):
+            for shop, first in ((early, True), (late, False)):
+                inventory = shop.inventory
+                inventory.receive("MUG", 9, at="berlin", occurred_at=START)
+                shop.clock.tick(DONE)
+                seen = Count("MUG", quantity, at="berlin", counted_at=NOON, covers=covers)
+                if first:
+                    inventory.record(facts)
+                plan = inventory.reconcile([seen]).plan()
+                inventory.repair(plan, approved_by="sam", breaker=None)
+                if not first:
+                    inventory.record(facts)
+                assert inventory.reconcile([seen]).ok
+                repaired = inventory.figures("MUG", at="berlin")
+                if plan.written:
+                    inventory.undo_repair(plan.id, reason="a drill")
+                assert inventory.verify().problems == ()
+                ends.append((repaired, inventory.figures("MUG", at="berlin")))
+        (early_repaired, early_undone), (late_repaired, late_undone) = ends
+        assert (early_repaired, early_undone) == (late_repaired, late_undone)
 
     @settings(max_examples=30)
     @given(histories(parts=6), counts())

@@ -20,6 +20,7 @@ from truecount import (
     Returned,
     Scrapped,
     Sold,
+    Source,
     State,
 )
 from truecount.errors import (
@@ -327,6 +328,63 @@ class TestIntervals:
         refolded = [shop.inventory.counted(each).refolded for each in (first, second)]
         assert refolded == [0, 2]
         assert on_hand(shop) == 10
+        shop.check()
+
+    @pytest.mark.parametrize("seconds", [-3, 0, 3])
+    def test_a_clock_that_may_be_off_leaves_a_fact_near_the_count_in_doubt(
+        self, shop: Shop, seconds: int
+    ) -> None:
+        """It may have been on either side; it is told as it was said, and somebody looks."""
+        shop.inventory.sources.set(Source("etsy", skew=timedelta(seconds=4)))
+        count(shop, 10)
+        near = NOON + timedelta(seconds=seconds)
+        late(shop, Sold("MUG", 1, at="berlin", origin="etsy", occurred_at=near, key="etsy-1"))
+        assert on_hand(shop) == 9
+        [finding] = shop.inventory.findings().open
+        assert finding.kind is FindingKind.DURING_COUNT
+        assert "by a clock that may be 4 seconds off" in finding.sentence
+        shop.check()
+
+    @pytest.mark.parametrize(("seconds", "left"), [(-4, 10), (5, 9)])
+    @pytest.mark.parametrize("origin", ["etsy", "till"])
+    def test_further_from_the_count_than_any_clock_is_off_nothing_is_in_doubt(
+        self, shop: Shop, seconds: int, left: int, origin: str
+    ) -> None:
+        """And who stamps exactly is taken at their word."""
+        shop.inventory.sources.set(Source("etsy", skew=timedelta(seconds=4)))
+        count(shop, 10)
+        moment = NOON + timedelta(seconds=seconds)
+        late(shop, Sold("MUG", 1, at="berlin", origin=origin, occurred_at=moment, key="etsy-1"))
+        assert on_hand(shop) == left
+        assert shop.inventory.findings().open == ()
+
+    def test_what_takes_a_fact_in_doubt_back_is_in_doubt_as_well(self, shop: Shop) -> None:
+        """By the clock of who told it first, whoever corrects it."""
+        shop.inventory.sources.set(Source("etsy", skew=timedelta(seconds=4)))
+        count(shop, 10)
+        near = NOON - timedelta(seconds=1)
+        fact = Sold("MUG", 1, at="berlin", origin="etsy", occurred_at=near, key="etsy-1")
+        [sale] = shop.inventory.record([fact])
+        corrected = shop.inventory.correct(sale.movement_id, quantity=3, reason="typed 1")
+        assert on_hand(shop) == 7
+        shop.inventory.undo(corrected.movement_id, reason="it was 1")
+        assert on_hand(shop) == 9
+        shop.inventory.undo(sale.movement_id, reason="a test order")
+        assert on_hand(shop) == 10
+        shop.check()
+
+    def test_what_was_refolded_is_refolded_back_whatever_is_said_of_clocks_since(
+        self, shop: Shop
+    ) -> None:
+        """A bound that is stated later does not change what was done."""
+        count(shop, 10)
+        near = NOON - timedelta(seconds=1)
+        fact = Sold("MUG", 1, at="berlin", origin="etsy", occurred_at=near, key="etsy-1")
+        [sale] = shop.inventory.record([fact])
+        assert on_hand(shop) == 10
+        shop.inventory.sources.set(Source("etsy", skew=timedelta(seconds=4)))
+        shop.inventory.undo(sale.movement_id, reason="a test order")
+        assert (on_hand(shop), on_hand(shop, near)) == (10, 10)
         shop.check()
 
     def test_a_reversed_interval_is_refused(self, shop: Shop) -> None:

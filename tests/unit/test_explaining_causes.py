@@ -113,6 +113,17 @@ class TestOneEntry:
         plain = only(7, entry("d1", -7))
         assert chance(named, CauseKind.DUPLICATE) < chance(plain, CauseKind.DUPLICATE)
 
+    def test_unique_document_speaks_against_a_duplicate(self) -> None:
+        """What is booked twice mostly is under one document."""
+        named = only(7, entry("d1", -7, reference="order-9"))
+        plain = only(7, entry("d1", -7))
+        assert chance(named, CauseKind.DUPLICATE) < chance(plain, CauseKind.DUPLICATE)
+
+    def test_size_that_is_usual_elsewhere_is_usual_here(self) -> None:
+        """Thirty sales of 17 of other SKUs make one that nobody booked likely."""
+        alone, among = only(-17), only(-17, usual=[-17] * 30)
+        assert chance(among, CauseKind.MISSING) > chance(alone, CauseKind.MISSING)
+
     def test_duplicate_and_return_are_told_apart_by_evidence_only(self) -> None:
         """Both leave the same difference, so without evidence both are shown."""
         sale = entry("s1", -7, reference="order-3")

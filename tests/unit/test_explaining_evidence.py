@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 
-from tests.shops import DAY, START, Shop
+from tests.shops import DAY, MINUTE, START, Shop
 from truecount import Adjusted, Inventory, MemoryStorage, SQLiteStorage
 from truecount.errors import InvalidArgument
 from truecount.explaining.evidence import Compared, alike, entries_within, evidence_of
@@ -21,6 +22,7 @@ from truecount.testing import CountingIds, ManualClock
 
 
 MUG = StockKey("MUG", "berlin")
+HOUR = 60 * MINUTE
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -157,6 +159,74 @@ class TestDocuments:
             "berlin": 9,
             "hamburg": 4,
         }
+
+    def test_figures_are_as_of_the_observation(
+        self, inventory: Inventory, clock: ManualClock
+    ) -> None:
+        """What moved since is not in them, and a late report of before is."""
+        inventory.receive("MUG", 9, at="berlin")
+        seen = clock.tick(DAY)
+        clock.tick(DAY)
+        inventory.receive("MUG", 4, at="berlin")
+        late = Adjusted("MUG", 2, at="berlin", reason="late", occurred_at=START + HOUR, key="k")
+        inventory.record([late])
+        found = known(inventory, attrs.evolve(differs(1), observed_at=seen))
+        assert found.figures[MUG].on_hand == 11
+
+    def test_hold_that_had_run_out_by_then_was_available(
+        self, inventory: Inventory, clock: ManualClock
+    ) -> None:
+        """One that ran out later was not."""
+        inventory.receive("MUG", 9, at="berlin")
+        for number, ttl in enumerate((HOUR, 30 * HOUR), 1):
+            inventory.reserve({"MUG": number}, reference=f"cart-{number}", ttl=ttl)
+        seen = clock.tick(DAY)
+        clock.tick(DAY)
+        found = known(inventory, attrs.evolve(differs(1), observed_at=seen))
+        assert (found.figures[MUG].available, found.figures[MUG].held) == (7, 3)
+
+    def test_what_was_recorded_after_the_comparison_is_not_known(
+        self, inventory: Inventory, clock: ManualClock
+    ) -> None:
+        """Neither as a candidate nor in the figures, whenever it occurred."""
+        inventory.receive("MUG", 9, at="berlin")
+        compared = clock.tick(DAY)
+        clock.tick(DAY)
+        late = Adjusted("MUG", 2, at="berlin", reason="late", occurred_at=START + HOUR, key="k")
+        inventory.record([late])
+        found = attrs.evolve(differs(1), observed_at=compared)
+        with inventory.storage.read("main") as reader:
+            then = evidence_of(reader, [found], now=clock(), known_at=compared)
+            now = evidence_of(reader, [found], now=clock())
+        assert (len(then.candidates), then.figures[MUG].on_hand) == (1, 9)
+        assert (len(now.candidates), now.figures[MUG].on_hand) == (2, 11)
+        assert (then.usual, now.usual) == ((), ())
+
+    def test_sizes_of_other_movements_are_told(self, inventory: Inventory) -> None:
+        """Those of other SKUs, as they move the figure compared; not the candidates again."""
+        inventory.receive("MUG", 9, at="berlin")
+        inventory.receive("TEA", 40, at="berlin")
+        inventory.reserve({"TEA": 3}, reference="cart-1")
+        inventory.relocate("TEA", 5, source="berlin", target="hamburg")
+        assert known(inventory, differs(1)).usual == (40, -5, 5)
+        assert known(inventory, differs(1), compared="available").usual == (40, -3, -5, 5)
+
+    def test_lots_are_added_up_for_what_names_none(self, inventory: Inventory) -> None:
+        """A shelf, a promise and a transfer of any lot are part of the whole."""
+        inventory.receive("TEA", 9, at="berlin", lot="L1")
+        inventory.receive("TEA", 4, at="berlin", lot="L2")
+        inventory.reserve({"TEA": 2}, reference="cart-1")
+        inventory.transfer_out("T-1", {"TEA": 3}, source="berlin", target="hamburg")
+        tea, away = differs(-2, sku="TEA"), differs(3, "hamburg", sku="TEA")
+        found = known(inventory, tea, away)
+        assert sorted(size for each in found.candidates for _, size in each.effects) == [-3, 4, 9]
+        named = {
+            (cause.kind, cause.site)
+            for each in explain([tea, away], found)
+            for hypothesis in each.hypotheses
+            for cause in hypothesis.causes
+        }
+        assert {(CauseKind.HOLD, "cart-1"), (CauseKind.HALF_BOOKED, "T-1")} <= named
 
 
 class TestAlike:

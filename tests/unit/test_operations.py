@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
@@ -53,7 +55,8 @@ from truecount.errors import (
     InvalidTime,
 )
 from truecount.model import operation as base
-from truecount.model.operations import Expire, Put
+from truecount.model.reservation_commands import Expire
+from truecount.model.shop_rules import Put
 
 
 THEN = datetime(2026, 3, 1, 10, 2, tzinfo=timezone(timedelta(hours=1)))
@@ -135,13 +138,29 @@ def named(value: object) -> str:
 
 
 def test_the_samples_are_all_there_is() -> None:
-    """Every class of the module has one, so no test below forgets any."""
+    """Every class of the modules has one, so no test below forgets any."""
     ours = {
         name
         for name, kind in base._OPERATIONS.items()
-        if kind.__module__ == "truecount.model.operations"
+        if kind.__module__.rpartition(".")[2] in base._MODULES
     }
     assert {type(sample).__name__ for sample in SAMPLES} == ours
+
+
+def test_plain_data_is_read_before_its_kind_was_ever_named() -> None:
+    """A worker that was just started reads what another wrote down."""
+    words = "from truecount import Operation; print(Operation.from_dict(%r))"
+    data = Ship({"MUG": 3}, reference="cart").to_dict()
+    started = [sys.executable, "-c", words % data]
+    told = subprocess.run(started, check=True, capture_output=True, text=True).stdout
+    assert told == "Ship(reference='cart', lines=(('MUG', 3),))\n"
+
+
+@pytest.mark.parametrize("name", ["Explained", "Referenced"])
+def test_what_operations_build_on_is_none_itself(name: str) -> None:
+    """It says nothing that anybody could decide."""
+    with pytest.raises(InvalidData, match="is unknown"):
+        Operation.from_dict({"type": name, "schema": 1, "reason": "x", "reference": "x"})
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=named)

@@ -111,7 +111,7 @@ class TestSettings:
     def settings(self) -> Settings:
         """Return the rules of a shop, as documents tell them."""
         return settings_from(
-            3,
+            (3, ""),
             {
                 ("location", "köln"): {"priority": 2},
                 ("location", "berlin"): {"priority": 1},
@@ -142,7 +142,7 @@ class TestSettings:
 
     def test_without_any_policy_the_floor_is_zero(self) -> None:
         """Nothing is kept back and nothing promised ahead."""
-        settings = settings_from(0, {})
+        settings = settings_from((0, ""), {})
         assert (settings.floor("MUG", "x"), settings.floor_rule("MUG", "x")) == (
             0,
             "backorder_limit=0",

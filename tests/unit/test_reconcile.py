@@ -15,6 +15,7 @@ import pytest
 from tests.shops import MINUTE, START, Shop
 from truecount import (
     Count,
+    FindingKind,
     Formula,
     Level,
     MismatchKind,
@@ -28,10 +29,12 @@ from truecount import (
     State,
 )
 from truecount.errors import (
+    CyclicRecipe,
     DuplicateObservation,
     InvalidArgument,
     InvalidData,
     InvalidQuantity,
+    InvalidText,
     InvalidTime,
     UnknownLocation,
 )
@@ -159,6 +162,20 @@ class TestCounts:
         assert found.kinds == (K.OVERSOLD, K.PHANTOM)
         assert found.at_risk == ("order-1",)
 
+    def test_oversold_sku_whose_count_agrees_is_a_match_and_a_finding(self) -> None:
+        """Shelf and book agree; that too much is promised is what the book says by itself."""
+        shop = stocked(MUG=5)
+        shop.inventory.reserve({"MUG": 5}, reference="order-1")
+        shop.inventory.record([Sold("MUG", 2, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        report = shop.inventory.reconcile([Count("MUG", 3, at="berlin")])
+        assert (report.ok, report.matches) == (True, 1)
+        [finding] = shop.inventory.findings().open
+        assert finding.kind is FindingKind.OVERSOLD
+        [found] = shop.inventory.reconcile([Count("MUG", 2, at="berlin")]).mismatches
+        assert found.kinds == (K.OVERSOLD, K.PHANTOM)
+        assert found.at_risk == finding.at_risk == ("order-1",)
+
     def test_comparing_writes_nothing(self) -> None:
         """Differences are data: the ledger and its documents are as before."""
         shop = stocked(MUG=5)
@@ -268,6 +285,45 @@ class TestLevels:
         shop.clock.tick(MINUTE)
         [found] = shop.inventory.reconcile([Level("etsy", "MUG", 5)]).mismatches
         assert (found.kinds, found.since) == ((K.STALE_SYNC,), moved)
+
+    def test_level_that_was_never_told_after_a_push_is_no_stale_one(self) -> None:
+        """Whoever took 3 does not lag behind from the 5 before it; somebody typed that 5."""
+        shop = stocked(MUG=5)
+        shop.clock.tick(MINUTE)
+        shop.inventory.record([Sold("MUG", 2, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        shop.inventory.published("etsy", {"MUG": 3})
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 5)]).mismatches
+        assert (found.kinds, found.since) == ((K.FOREIGN_EDIT,), None)
+
+    def test_level_the_book_had_later_is_no_stale_one(self) -> None:
+        """What came up after the level was read is nothing it could lag behind from."""
+        shop = stocked(MUG=5)
+        seen_at = shop.clock.now
+        shop.clock.tick(MINUTE)
+        shop.inventory.receive("MUG", 4, at="berlin")
+        shop.clock.tick(MINUTE)
+        shop.inventory.record([Sold("MUG", 1, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 9, seen_at=seen_at)]).mismatches
+        assert found.kinds == (K.OTHER,)
+
+    @pytest.mark.parametrize(("sold", "past_levels"), [(1, (5, 5)), (4, (2, 5))])
+    def test_how_many_levels_would_be_stale_is_told(
+        self, sold: int, past_levels: tuple[int, int]
+    ) -> None:
+        """Of a SKU that sold down one by one almost any level is an old one."""
+        shop = stocked(MUG=5)
+        for number in range(4 // sold):
+            shop.clock.tick(MINUTE)
+            shop.inventory.record([Sold("MUG", sold, at="berlin", key=f"till-{number}")])
+        shop.clock.tick(MINUTE)
+        [found] = shop.inventory.reconcile([Level("etsy", "MUG", 5)]).mismatches
+        assert (found.kind, found.past_levels) == (K.STALE_SYNC, past_levels)
+        assert ("by chance: 5 of 5 levels are old ones" in found.sentence) == (sold == 1)
+        report = shop.inventory.reconcile([Level("etsy", "MUG", 5)])
+        assert Reconciliation.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
     def test_level_nobody_published_while_the_book_stood_still_is_a_foreign_edit(self) -> None:
         """Three ways: last pushed 5, the book 5, shown 9: somebody changed it over there."""
@@ -435,12 +491,15 @@ class TestKits:
         [
             ({"GIFT": {}}, InvalidArgument, "without components"),
             ({"GIFT": {"MUG": 0}}, InvalidQuantity, "quantity of 'MUG' in 'GIFT' 0"),
-            ({"GIFT": {"SET": 1}, "SET": {"MUG": 1}}, InvalidArgument, "components only"),
+            ({"GIFT": {"SET": 1}, "SET": {"GIFT": 1}}, CyclicRecipe, "'GIFT' -> 'SET' -> 'GIFT'"),
+            ({"GIFT": {"SET": 2}, "SET": {"MUG": 2**62}}, InvalidQuantity, "'MUG' in 'GIFT'"),
+            ({"GIFT": {" MUG": 1}}, InvalidText, "padded"),
+            ({"GIFT ": {"MUG": 1}}, InvalidText, "padded"),
         ],
-        ids=["empty", "none", "nested"],
+        ids=["empty", "none", "cyclic", "huge", "component", "kit"],
     )
     def test_wrong_recipe_is_refused(self, recipes: Any, error: type[Exception], says: str) -> None:
-        """A kit of nothing would be endless, and a kit in a kit is not flattened."""
+        """A kit of nothing would be endless, and one in itself could not be made."""
         with pytest.raises(error, match=says):
             stocked(MUG=5).inventory.reconcile([], recipes=recipes)
 
@@ -547,6 +606,81 @@ class TestBounds:
             "MUG", 4, at="berlin", counted_at=START + MINUTE, counted_until=shop.clock.now
         )
         assert shop.inventory.reconcile([count]).undecided
+
+
+class TestSuperseded:
+    def test_level_shown_anew_counts_no_more(self) -> None:
+        """Of two lists of one source the later one counts; nothing is published twice."""
+        shop = stocked(MUG=5, TEA=2)
+        first, last = shop.clock.now, shop.clock.tick(MINUTE)
+        lists = [
+            Snapshot.of("etsy", {"MUG": 7, "TEA": 9}, seen_at=first),
+            Snapshot.of("etsy", {"MUG": 6, "TEA": 2}, seen_at=last),
+            Snapshot.of("ebay", {"MUG": 8}, seen_at=last),
+        ]
+        report = shop.inventory.reconcile(lists)
+        told = {(m.sku, m.source, m.observed): m.superseded_at for m in report.mismatches}
+        assert told == {
+            ("MUG", "etsy", 7): last,
+            ("TEA", "etsy", 9): last,
+            ("MUG", "etsy", 6): None,
+            ("MUG", "ebay", 8): None,
+        }
+        assert {(m.source, m.observed) for m in report.standing} == {("etsy", 6), ("ebay", 8)}
+        plan = report.plan()
+        assert [(line.sku, line.observed) for line in plan.lines] == [("MUG", 8), ("MUG", 6)]
+        assert {each.reason for each in plan.left} == {
+            "it was shown anew, as of 2026-03-02 09:02 UTC"
+        }
+        sentence = next(m.sentence for m in report.mismatches if m.sku == "TEA")
+        assert sentence.endswith("superseded by what it showed of 2026-03-02 09:02 UTC")
+
+    def test_lists_whose_times_overlap_both_count(self) -> None:
+        """Nobody knows which of them is the later one."""
+        shop = stocked(MUG=5)
+        first, last = shop.clock.now, shop.clock.tick(MINUTE)
+        lists = [
+            Snapshot.of("etsy", {"MUG": 7}, seen_at=first, seen_until=last),
+            Snapshot.of("etsy", {"MUG": 6}, seen_at=last),
+        ]
+        assert len(shop.inventory.reconcile(lists).standing) == 2
+
+    def test_list_of_other_places_supersedes_nothing(self) -> None:
+        """It says nothing of the same."""
+        shop = stocked(MUG=5)
+        first, last = shop.clock.now, shop.clock.tick(MINUTE)
+        lists = [
+            Snapshot.of("erp", {"MUG": 7}, at="berlin", seen_at=first),
+            Snapshot.of("erp", {"MUG": 6}, at="hamburg", seen_at=last),
+        ]
+        assert len(shop.inventory.reconcile(lists).standing) == 2
+
+    @pytest.mark.parametrize("lot", [None, "", "L-1"])
+    def test_count_before_one_that_stands_counts_no_more(self, lot: str | None) -> None:
+        """The verdict says so whether or not it could have been written; undone, it counts."""
+        shop = stocked(TEA=1)
+        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        counted_at = shop.clock.tick(MINUTE)
+        recounted_at = shop.clock.tick(MINUTE)
+        newer = shop.inventory.count("MUG", 4, at="berlin", lot="L-1")
+        shop.clock.tick(MINUTE)
+        seen = Count("MUG", 3, at="berlin", lot=lot, counted_at=counted_at)
+        [found] = shop.inventory.reconcile([seen]).mismatches
+        expected = None if lot == "" else recounted_at
+        assert found.superseded_at == expected
+        assert ("superseded by a count of" in found.sentence) == (lot != "")
+        assert shop.inventory.reconcile([seen]).plan().written == ()
+        shop.inventory.undo(newer.movement_id, reason="another shelf")
+        [found] = shop.inventory.reconcile([seen]).mismatches
+        assert found.superseded_at is None
+
+    def test_report_that_was_stored_before_there_was_such_a_word_is_read(self) -> None:
+        """A report of an older version has no newer observation to tell of."""
+        shop = stocked(MUG=5)
+        report = shop.inventory.reconcile([Count("MUG", 3, at="berlin")])
+        stored = report.to_dict()
+        del stored["mismatches"][0]["superseded_at"]
+        assert Reconciliation.from_dict(stored) == report
 
 
 class TestReport:

@@ -168,6 +168,19 @@ class TestPlan:
         shop.inventory.repair(report.plan(), approved_by="sam")
         assert shop.inventory.figures("MUG", at="berlin", lot="L-1").on_hand == 3
 
+    def test_count_of_no_lot_where_all_there_is_lies_in_lots_is_looked_at(self) -> None:
+        """The ledger would not take it, so no line promises to write it."""
+        shop = stocked(TEA=1)
+        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        now = shop.clock.tick(MINUTE)
+        [line] = (
+            shop.inventory.reconcile([Count("MUG", 2, at="berlin", lot="", counted_at=now)])
+            .plan()
+            .lines
+        )
+        assert line.action is PlanAction.LOOK
+        assert "which lot" in line.why
+
     def test_figure_that_moved_meanwhile_is_looked_at(self) -> None:
         """By how much it differs is not known to the unit, so nothing is written."""
         shop = stocked(MUG=5)
@@ -553,12 +566,13 @@ class TestRepair:
             shop.inventory.repair(counted(shop, MUG=3), approved_by="sam")  # type: ignore[arg-type]  # the point
 
     def test_line_the_ledger_refuses_is_skipped_and_says_why(self) -> None:
-        """Where all there is lies in lots, a count of none is no count of them."""
-        shop = Shop({"berlin": {}})
-        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        """Where all there is lies in lots by then, a count of none is no count of them."""
+        shop = Shop({"berlin": {}, "hamburg": {"MUG": 1}})
         shop.clock.tick(MINUTE)
         count = Count("MUG", 3, at="berlin", lot="", counted_at=shop.clock())
-        done = shop.inventory.repair(shop.inventory.reconcile([count]).plan(), approved_by="sam")
+        plan = shop.inventory.reconcile([count]).plan()
+        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        done = shop.inventory.repair(plan, approved_by="sam")
         assert "the lot that was counted" in next(iter(done.skipped.values()))
 
     def test_more_lines_than_a_transaction_takes_are_all_written(self, monkeypatch: Any) -> None:

@@ -18,14 +18,26 @@ import pytest
 from tests.pages import Node, parsed
 from tests.reports import HOSTILE, Told, told
 from tests.shops import MINUTE, Shop
-from truecount import Count, MismatchKind, Reconciliation, Sold, timeline_html, timeline_of
+from truecount import (
+    Certainty,
+    Count,
+    MismatchKind,
+    PlanAction,
+    Reconciliation,
+    Sold,
+    State,
+    Timeline,
+    timeline_html,
+    timeline_of,
+)
 from truecount.errors import InternalError
 from truecount.reconciliation.mismatches import KINDS
 from truecount.rendering import lists, markup, page, style
 from truecount.rendering.cells import harmless
 from truecount.rendering.chart import frame_of, short, tick_step
 from truecount.rendering.markup import Html, element, embedded, joined, text
-from truecount.rendering.words import KIND_WORDS, summary
+from truecount.rendering.plans import ACTIONS
+from truecount.rendering.words import CERTAINTY_WORDS, KIND_WORDS, summary
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +68,7 @@ class TestStructure:
         assert [node.text for node in drawn.all("h1")] == ["Stock compared with the book"]
         assert [node.text for node in drawn.all("h2")] == [
             "Orders at risk",
+            "One cause for many",
             "What differs",
             "Not decided yet",
             "Over time",
@@ -211,7 +224,122 @@ class TestContent:
         captions = [node.text for node in drawn.all("caption")]
         assert captions[-3:] == ["Changes of the book", "To do elsewhere", "Left out"]
         assert "3 lines change the book, 6 are to be done elsewhere." in drawn.text
-        assert "nobody knows which is right" in drawn.text
+        assert "undecided until 2026-03-02 23:13 UTC" in drawn.text
+
+    def test_every_line_of_the_plan_is_drawn_as_it_will_be_done(
+        self, everything: Told, drawn: Node
+    ) -> None:
+        """Whoever approves by the page approves what `repair` writes, and knows its id."""
+        plan = everything.report.plan()
+        section = drawn.one("section", aria_labelledby="plan")
+        rows = [row for body in section.all("tbody")[:2] for row in body.all("tr")]
+        told = {
+            row.one("div", class_="quiet").text: row.one("span", class_="kind").text for row in rows
+        }
+        assert list(told) == [line.sentence for line in (*plan.written, *plan.outside)]
+        assert {ACTIONS[line.action] for line in plan.lines} == set(told.values())
+        assert section.all("p")[-1].text == f"Plan {plan.id}"
+        assert ACTIONS.keys() == set(PlanAction)
+
+
+class TestCauses:
+    def explained(self) -> Reconciliation:
+        """Return an explained report of a shelf with a delivery that is booked twice."""
+        shop = Shop({"berlin": {"MUG": 50, "TEA": 400}})
+        for number in range(2):
+            shop.inventory.receive("MUG", 23, at="berlin", reference="PO-9", key=f"k{number}")
+        shop.clock.tick(MINUTE)
+        counts = [
+            Count("MUG", 73, at="berlin", counter="ann"),
+            Count("TEA", 36, at="berlin", covers={State.SELLABLE}),
+        ]
+        return shop.inventory.explain(shop.inventory.reconcile(counts))
+
+    def test_cause_stands_under_its_mismatch_with_how_far_to_trust_it(self) -> None:
+        """The word is there to read, the chance and the movements beside it."""
+        mug, tea = parsed(self.explained().to_html()).all("div", class_="cause")
+        assert mug.text.startswith("Almost certain: receive PO-9 is in the book twice (9")
+        assert mug.text.endswith("%) movements main-000006, main-000007")
+        assert tea.text.startswith("It cannot be told; first look whether: ")
+
+    def test_nothing_that_explains_it_is_said_so(self) -> None:
+        """The rest of the difference is not called a cause."""
+        report = self.explained()
+        one = report.mismatches[1]
+        assert one.explanation is not None
+        none = attrs.evolve(one.explanation, verdict=Certainty.UNEXPLAINED)
+        drawn = parsed(
+            attrs.evolve(report, mismatches=(attrs.evolve(one, explanation=none),)).to_html()
+        )
+        assert drawn.one("div", class_="cause").text == (
+            "Unexplained: no cause that is known of explains it, so count again"
+        )
+
+    def test_rivals_are_shown_with_their_chances(self) -> None:
+        """At most three, after how many fit as exactly."""
+        report = self.explained()
+        why = report.mismatches[0].explanation
+        assert why is not None
+        fourfold = attrs.evolve(why, hypotheses=why.hypotheses[:1] + why.hypotheses[:1] * 4)
+        one = attrs.evolve(report.mismatches[0], explanation=fourfold)
+        drawn = parsed(attrs.evolve(report, mismatches=(one,)).to_html())
+        assert len(drawn.one("details").all("li")) == 3
+        assert f"It may also be ({why.rivals} other set" in drawn.one("details").text
+        alone = attrs.evolve(one, explanation=attrs.evolve(why, hypotheses=why.hypotheses[:1]))
+        drawn = parsed(attrs.evolve(report, mismatches=(alone,)).to_html())
+        assert not drawn.one("details").all("li")
+        assert "It may also be" not in drawn.text
+
+    def test_thousand_movements_of_one_cause_are_counted(self) -> None:
+        """Five are named."""
+        report = self.explained()
+        why = report.mismatches[0].explanation
+        assert why is not None
+        [cause] = why.causes
+        many = attrs.evolve(cause, evidence=tuple(f"m{n}" for n in range(1_000)))
+        best = attrs.evolve(why.best, causes=(many,))
+        one = attrs.evolve(report.mismatches[0], explanation=attrs.evolve(why, hypotheses=(best,)))
+        drawn = parsed(attrs.evolve(report, mismatches=(one,)).to_html())
+        assert "movements m0, m1, m2, m3, m4 and 995 more" in drawn.one("div", class_="cause").text
+
+    def test_who_counted_and_what_is_shown(self) -> None:
+        """The counter beside the clock; the states only when they are unusual."""
+        drawn = parsed(self.explained().to_html())
+        assert "shelf by ann" in drawn.text
+        assert drawn.text.count("Counted was what is") == 1
+        assert "Counted was what is sellable." in drawn.text
+
+    def test_common_causes_come_before_what_differs(self, drawn: Node) -> None:
+        """One sentence for many rows; hostile names in it are text."""
+        [section] = [n for n in drawn.all("section") if "One cause for many" in n.text]
+        assert section.one("li").text.startswith(HOSTILE)
+
+    def test_report_that_was_not_explained_says_nothing_of_causes(self) -> None:
+        """No empty places for what nobody asked."""
+        drawn = parsed(report_of(5, 4).to_html())
+        assert not drawn.all("div", class_="cause")
+        assert "One cause for many" not in drawn.text
+        assert not parsed(report_of(5, 4)._repr_html_()).all("div", class_="cause")
+
+    def test_notebook_shows_causes(self, everything: Told) -> None:
+        """Under the sentence of a mismatch, and those of many at the top."""
+        told = parsed(self.explained()._repr_html_())
+        assert "Almost certain: receive PO-9" in told.text
+        assert parsed(everything.report._repr_html_()).all("li")
+
+    def test_file_has_causes_in_its_last_columns(self) -> None:
+        """Who counted what, and the cause as data and in words."""
+        stream = io.StringIO()
+        self.explained().to_csv(stream)
+        mug, tea = csv.DictReader(io.StringIO(stream.getvalue()))
+        assert (mug["counter"], mug["cause"], mug["certainty"]) == ("ann", "duplicate", "confident")
+        assert "receive PO-9 is in the book twice" in mug["explanation"]
+        assert mug["covers"] == "allocated damaged held quarantine sellable"
+        assert (tea["counter"], tea["covers"], tea["certainty"]) == ("", "sellable", "ambiguous")
+
+    def test_every_certainty_has_words(self) -> None:
+        """One that is learned later is one the page can say."""
+        assert CERTAINTY_WORDS.keys() == {each.value for each in Certainty}
 
 
 class TestNotebook:
@@ -322,6 +450,17 @@ def test_every_text_stands_out_from_every_ground(scheme: str) -> None:
         assert (light + 0.05) / (dark + 0.05) >= least, (name, ground)
 
 
+def refolded() -> Timeline:
+    """Return the timeline of a shelf of which a sale was reported after it was counted."""
+    shop = Shop({"berlin": {"MUG": 5}})
+    before = shop.clock.tick(MINUTE)
+    shop.clock.tick(MINUTE)
+    shop.inventory.count("MUG", 3, at="berlin", actor="sam")
+    shop.clock.tick(MINUTE)
+    shop.inventory.record([Sold("MUG", 1, at="berlin", key="late", occurred_at=before)])
+    return timeline_of(shop.inventory.history("MUG", at="berlin"))
+
+
 class TestTimelinePage:
     def test_chart_says_in_words_what_it_shows(self, everything: Told) -> None:
         """Who does not see the picture has its title, its description, and a table."""
@@ -340,6 +479,18 @@ class TestTimelinePage:
         assert table.text.count("in question") == 6
         assert table.text.index("counted by sam") < table.text.index("receive")
         assert drawn.one("h1").text == "MUG at berlin"
+
+    def test_refold_is_drawn_with_the_count_it_belongs_to(self) -> None:
+        """A late sale stands where it happened; after the count the line is what was counted."""
+        drawn = parsed(timeline_html(refolded()))
+        rows = [row.text for row in drawn.one("tbody").all("tr")]
+        assert [row.partition("UTC")[2] for row in rows] == [
+            "refold in questiona sold was recorded after it+13",
+            "count in questionsam−22",
+            "sold in question−14",
+            "receive+55",
+        ]
+        assert "The book says 3 on the shelf after 4 movements. Of 1 count, 0 agreed" in drawn.text
 
     def test_long_history_is_cut_and_says_so(self) -> None:
         """The newest rows are listed; holds, which change nothing, are only counted."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from truecount import Inventory, SQLiteStorage
+from truecount import Inventory, Policy, SQLiteStorage
 from truecount.errors import (
     InsufficientStock,
     InvalidArgument,
@@ -443,3 +443,74 @@ class TestOthersWrite:
         host.execute("VACUUM")
         with pytest.raises(StorageUnavailable):
             next(half)
+
+
+class TestShopRules:
+    @pytest.fixture
+    def host(self, path: Path, inventory: Inventory) -> Iterator[sqlite3.Connection]:
+        """Return the shop's own connection; it says itself when a transaction begins."""
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as host:
+            yield host
+
+    def test_rules_of_a_host_that_rolled_back_are_nobodys(
+        self, inventory: Inventory, host: sqlite3.Connection
+    ) -> None:
+        """Read and written under by the host meanwhile, they are forgotten by everybody."""
+        host.execute("BEGIN IMMEDIATE")
+        joined = inventory.within(host)
+        joined.policies.set(Policy(backorder_limit=100))
+        assert joined.policies.of("MUG").backorder_limit == 100
+        joined.reserve({"MUG": 50}, reference="cart-1")
+        host.execute("ROLLBACK")
+        assert inventory.policies.of("MUG").backorder_limit == 0
+        with pytest.raises(InsufficientStock):
+            inventory.reserve({"MUG": 6}, reference="cart-2")
+
+    @pytest.mark.parametrize("look", ["read", "write"])
+    def test_another_change_of_the_same_number_is_not_taken_for_it(
+        self, inventory: Inventory, host: sqlite3.Connection, look: str
+    ) -> None:
+        """The next change makes a generation of the number that was rolled back."""
+        host.execute("BEGIN IMMEDIATE")
+        joined = inventory.within(host)
+        joined.policies.set(Policy(backorder_limit=100))
+        if look == "read":
+            assert joined.policies.of("MUG").backorder_limit == 100
+        else:
+            joined.reserve({"MUG": 50}, reference="cart-1")
+        host.execute("ROLLBACK")
+        inventory.policies.set(Policy(safety_stock=1))
+        host.execute("BEGIN IMMEDIATE")
+        assert joined.policies.of("MUG") == inventory.policies.of("MUG")
+        with pytest.raises(InsufficientStock, match="safety_stock=1"):
+            joined.reserve({"MUG": 5}, reference="cart-2")
+        host.execute("ROLLBACK")
+
+    def test_what_was_missed_is_told_from_what_was_committed(
+        self, inventory: Inventory, host: sqlite3.Connection, path: Path
+    ) -> None:
+        """The journal leads on from rules that stood, not from those that were rolled back."""
+        assert list(inventory.locations) == ["berlin"]
+        host.execute("BEGIN IMMEDIATE")
+        joined = inventory.within(host)
+        joined.locations.add("paris")
+        assert "paris" in joined.locations
+        host.execute("ROLLBACK")
+        with Inventory(SQLiteStorage(path, beside=True)) as other:
+            other.locations.add("hamburg")
+            other.locations.add("munich")
+        assert list(inventory.locations) == ["berlin", "hamburg", "munich"]
+        host.execute("BEGIN IMMEDIATE")
+        assert list(joined.locations) == ["berlin", "hamburg", "munich"]
+        host.execute("ROLLBACK")
+
+    def test_rules_a_host_committed_are_everybodys(
+        self, inventory: Inventory, host: sqlite3.Connection
+    ) -> None:
+        """From its commit on, and not before."""
+        host.execute("BEGIN IMMEDIATE")
+        inventory.within(host).policies.set(Policy(backorder_limit=100))
+        assert inventory.policies.of("MUG").backorder_limit == 0
+        host.execute("COMMIT")
+        inventory.reserve({"MUG": 50}, reference="cart-1")
+        assert inventory.available("MUG") == -45

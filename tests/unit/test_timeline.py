@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.shops import MINUTE, START, Shop
-from truecount import Count, Level, Source, State, Timeline, timeline_of
+from truecount import Count, Kind, Level, Sold, Source, State, Timeline, timeline_of
 from truecount.errors import InvalidArgument
 from truecount.model.places import ON_HAND
 from truecount.reconciliation.verdicts import Decision
@@ -79,6 +79,41 @@ class TestSightings:
         )
         assert first.is_recorded
         assert (first.decision, second.decision) == (Decision.MISMATCH, Decision.MATCH)
+
+    def test_late_fact_before_a_count_explains_a_part_of_it(self) -> None:
+        """The refold is on the line at the count; what is left of the difference is the count's."""
+        shop = Shop({"berlin": {"MUG": 5}})
+        before = shop.clock.tick(HOUR)
+        at = shop.clock.tick(HOUR)
+        shop.inventory.count("MUG", 3, at="berlin", actor="sam")
+        shop.clock.tick(HOUR)
+        late = Sold("MUG", 1, at="berlin", key="late", occurred_at=before)
+        shop.inventory.record([late])
+        line = line_of(shop)
+        told = [(step.entry.movement.kind, step.at, step.change, step.after) for step in line.steps]
+        assert told == [
+            (Kind.RECEIVE, START, 5, 5),
+            (Kind.SOLD, before, -1, 4),
+            (Kind.COUNT, at, -2, 2),
+            (Kind.REFOLD, at, 1, 3),
+        ]
+        [seen] = line.sightings
+        assert (seen.quantity, seen.delta, seen.who) == (3, (-1, -1), "sam")
+        assert [each.delta for each in line.divergences] == [(-1, -1)]
+        [again] = line_of(shop, Count("MUG", 3, at="berlin", counted_at=at)).sightings[1:]
+        assert again.decision is Decision.MATCH
+
+    def test_late_fact_that_explains_all_leaves_an_agreeing_count(self) -> None:
+        """The shelf was right, and the book is by now: nothing ever parted."""
+        shop = Shop({"berlin": {"MUG": 5}})
+        before = shop.clock.tick(HOUR)
+        shop.clock.tick(HOUR)
+        shop.inventory.count("MUG", 3, at="berlin")
+        late = Sold("MUG", 2, at="berlin", key="late", occurred_at=before)
+        shop.inventory.record([late])
+        line = line_of(shop)
+        assert [(seen.decision, seen.quantity) for seen in line.sightings] == [(Decision.MATCH, 3)]
+        assert line.divergences == ()
 
     def test_count_taken_back_is_no_sighting(self) -> None:
         """What was undone was not seen."""

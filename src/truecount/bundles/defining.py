@@ -17,7 +17,6 @@ from typing import Any, Final
 from truecount.errors import UnknownBundle, UnknownSku
 from truecount.model.instants import Instant
 from truecount.model.operation import Operation
-from truecount.model.operations import DefineBundle, RemoveBundle
 from truecount.model.recipes import Recipe, bill_of, check_bill
 from truecount.model.settings import (
     GENERATION,
@@ -27,6 +26,7 @@ from truecount.model.settings import (
     Settings,
     past_recipe,
 )
+from truecount.model.shop_rules import DefineBundle, RemoveBundle
 from truecount.protocols.storage import Wants
 from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule, Rules, Widen
@@ -92,12 +92,12 @@ def _next(
     for word in ("actor", "reason", "origin"):
         if getattr(operation, word) is not None:
             told[word] = getattr(operation, word)
-    name = (RECIPE, recipe.sku)
+    made = (RECIPE, recipe.sku, recipe.to_dict())
     return Granted(
         documents=(
-            (*name, recipe.to_dict()),
+            made,
             (RECIPE_HISTORY, past_recipe(recipe.sku, recipe.version), recipe.to_dict() | told),
-            *next_generation(book, [name]),
+            *next_generation(book, [made]),
         ),
         result={"version": recipe.version},
     )

@@ -20,9 +20,9 @@ from truecount.errors import InvalidArgument, UnknownBundle
 from truecount.model import names, quantities
 from truecount.model.doors import Lines
 from truecount.model.instants import Instant, to_datetime
-from truecount.model.operations import DefineBundle, RemoveBundle
 from truecount.model.recipes import Bill, Recipe
 from truecount.model.settings import RECIPE, RECIPE_HISTORY, Settings, past_recipe
+from truecount.model.shop_rules import DefineBundle, RemoveBundle
 from truecount.model.stock import never_netted
 from truecount.protocols.storage import Reader
 from truecount.write.engine import Engine
@@ -132,7 +132,7 @@ class BundleResolver:
             last = self._last_version(reader, sku)
             if version > last:
                 raise InvalidArgument("version", str(version), f"at most {last}, the last one")
-            return _version(reader, sku, version).recipe
+            return recipe_version(reader, sku, version).recipe
 
     def history(self, sku: str) -> list[RecipeVersion]:
         """
@@ -144,7 +144,7 @@ class BundleResolver:
         names.sku(sku)
         with self._engine.read() as reader:
             last = self._last_version(reader, sku)
-            return [_version(reader, sku, number) for number in range(1, last + 1)]
+            return [recipe_version(reader, sku, number) for number in range(1, last + 1)]
 
     def _last_version(self, reader: Reader, sku: str) -> int:
         record = reader.record(RECIPE, sku)
@@ -238,7 +238,13 @@ def _availability(sku: str, settings: Settings, shelves: _Shelves) -> Availabili
     return of_bundle(bill, {name: at[name] for name in settings.in_order if name in at})
 
 
-def _version(reader: Reader, sku: str, version: int) -> RecipeVersion:
+def recipe_version(reader: Reader, sku: str, version: int) -> RecipeVersion:
+    """
+    Return one version of a recipe as it is kept.
+
+    Raises:
+        UnknownBundle: There is none.
+    """
     record = reader.record(RECIPE_HISTORY, past_recipe(sku, version))
     if record is None:
         raise UnknownBundle(sku)

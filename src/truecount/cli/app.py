@@ -15,6 +15,7 @@ from truecount.cli.importing import import_csv
 from truecount.cli.moving import export, restore
 from truecount.cli.options import Code, fail
 from truecount.cli.reconciling import reconcile
+from truecount.cli.repairing import repair
 from truecount.cli.stock import history, locations_app, stock, sweep
 
 
@@ -69,6 +70,7 @@ for _name, _command in (
     ("history", history),
     ("import", import_csv),
     ("reconcile", reconcile),
+    ("repair", repair),
     ("restore", restore),
     ("stock", stock),
     ("sweep", sweep),

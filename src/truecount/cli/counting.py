@@ -16,7 +16,9 @@ from typing import Annotated, Any, Final
 import attrs
 import typer
 
-from truecount.cli.csv_file import rows_of, sheet_of
+from truecount.cli.csv_file import rows_of
+from truecount.cli.csv_options import ENCODING, CsvForm, Delimiter, Encoding
+from truecount.cli.new_file import new_file
 from truecount.cli.options import At, Code, Db, Json, Tenant, check_name, guarded, iso, ledger
 from truecount.cli.options import moment as moment_of
 from truecount.cli.output import Screen, numbers, text
@@ -172,11 +174,8 @@ def _write(path: Path, found: CountSheet) -> None:
     if str(path) == "-":
         csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
         return
-    try:
-        with path.open("x", encoding="utf-8-sig", newline="") as stream:
-            csv.writer(stream).writerows([COLUMNS, *rows])
-    except OSError as error:
-        raise InvalidData(str(path), error.strerror or str(error)) from error
+    with new_file("--csv", path, encoding="utf-8-sig") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
 
 
 @counts_app.command("post")
@@ -186,10 +185,8 @@ def post(
     reference: Sheet,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The sheet, filled in, as CSV.")],
     counter: Annotated[str, typer.Option("--counter", metavar="NAME", help="Who counted.")],
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of FILE.")] = "utf-8-sig",
-    delimiter: Annotated[
-        str | None, typer.Option(metavar="CHARACTER", help="By default the one that fits.")
-    ] = None,
+    encoding: Encoding = ENCODING,
+    delimiter: Delimiter = None,
     db: Db = None,
     tenant: Tenant = "main",
     as_json: Json = False,
@@ -200,7 +197,7 @@ def post(
     Posting the same file again changes nothing. Ends with 1 while somebody must recount.
     """
     screen = Screen(as_json=as_json)
-    counts = _read(file, encoding, delimiter)
+    counts = _read(file, CsvForm(encoding=encoding, delimiter=delimiter))
     with ledger(db, tenant) as inventory:
         found = inventory.counts.post(reference, counts, counter=counter)
     _show(screen, found)
@@ -209,14 +206,14 @@ def post(
         raise typer.Exit(Code.LOOK)
 
 
-def _read(path: Path, encoding: str, delimiter: str | None) -> list[ShelfCount]:
+def _read(path: Path, form: CsvForm) -> list[ShelfCount]:
     """
     Return the counts of a filled sheet.
 
     Raises:
         InvalidData: A column is missing, a line is bad, or nothing is filled in.
     """
-    file = sheet_of(path, encoding, delimiter)
+    file = form.sheet(path)
     places = {name.strip().casefold(): place for place, name in enumerate(file.header)}
     missing = [name for name in _NEEDED if name not in places]
     if missing:

@@ -28,8 +28,7 @@ from truecount.errors import (
     InvalidTime,
 )
 from truecount.model import names
-from truecount.model.operation import Operation
-from truecount.model.operations import (
+from truecount.model.facts import (
     Adjusted,
     Counted,
     Damaged,
@@ -43,6 +42,7 @@ from truecount.model.operations import (
     Scrapped,
     Sold,
 )
+from truecount.model.operation import Operation
 from truecount.model.quantities import QUANTITY_MAX
 
 

@@ -21,7 +21,7 @@ import attrs
 
 from truecount.cli.csv_import import LISTED_MAX
 from truecount.cli.csv_rows import Layout, Problem, fact_of
-from truecount.model.operations import Counted
+from truecount.model.facts import Counted
 from truecount.reconciliation.observations import Count, Level
 
 

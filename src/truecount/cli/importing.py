@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import gc
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 import typer
 
-from truecount.cli.csv_file import Rejects, Sheet, rejects_to, sheet_of
+from truecount.cli.csv_file import Rejects, Sheet, collecting_rarely, rejects_to
 from truecount.cli.csv_import import Checked, Written, check, write
-from truecount.cli.csv_rows import COLUMNS, KINDS, Layout, Problem, places_of
+from truecount.cli.csv_options import (
+    ENCODING,
+    Constants,
+    CsvForm,
+    Delimiter,
+    Encoding,
+    Extra,
+    Location,
+    Mapped,
+    Strip,
+    Timezone,
+)
+from truecount.cli.csv_rows import COLUMNS, KINDS, Layout
+from truecount.cli.csv_telling import as_data, bad_rows, rows_in, tell_problems
 from truecount.cli.options import Code, Db, Json, Tenant, guarded, is_there, ledger, named
 from truecount.cli.output import Screen
 from truecount.errors import ForeignDatabase, InvalidArgument
 from truecount.model import names
 from truecount.model.names import shown
 
-
-_OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
-_DELIMITERS: Final = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 _HELP: Final = "\n".join(
     [
@@ -52,23 +58,12 @@ def import_csv(
     kind: Annotated[
         str | None, typer.Option(metavar="KIND", help="Kind of rows that name none.")
     ] = None,
-    location: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Location of rows that name none.")
-    ] = None,
-    constants: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="COLUMN=VALUE", help="What an empty cell means."),
-    ] = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="COLUMN=HEADER", help="The file's name of a column."),
-    ] = None,
-    extra: Annotated[bool, typer.Option("--extra", help="Pass over unknown columns.")] = False,
-    strip: Annotated[bool, typer.Option("--strip", help="Drop white space around cells.")] = False,
-    timezone: Annotated[
-        str | None,
-        typer.Option(metavar="ZONE", help="Of times without one: Europe/Berlin, UTC, +01:00."),
-    ] = None,
+    location: Location = None,
+    constants: Constants = None,
+    mapping: Mapped = None,
+    extra: Extra = False,
+    strip: Strip = False,
+    timezone: Timezone = None,
     key_prefix: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Begins the keys of rows; default: the file's name."),
@@ -83,13 +78,8 @@ def import_csv(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only look at the file; write nothing.")
     ] = False,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="How the file is encoded.")] = (
-        "utf-8-sig"
-    ),
-    delimiter: Annotated[
-        str | None,
-        typer.Option(metavar="CHAR", help="Between cells; tab is a word for it. Default: found."),
-    ] = None,
+    encoding: Encoding = ENCODING,
+    delimiter: Delimiter = None,
     db: Db = None,
     tenant: Tenant = "main",
     as_json: Json = False,
@@ -97,17 +87,23 @@ def import_csv(
     """Import a CSV file; the help shown is ``_HELP``."""
     screen = Screen(as_json=as_json)
     path = named(db)
-    sheet = sheet_of(file, encoding, None if delimiter is None else delimiter_of(delimiter))
-    said = {**pairs_of("--set", constants), **_said(kind=kind, location=location)}
-    layout = Layout(
-        header=sheet.header,
-        places=places_of(sheet.header, pairs_of("--map", mapping), said, extra=extra),
-        constants=said,
-        timezone=None if timezone is None else zone_of(timezone),
+    form = CsvForm(
+        constants=constants,
+        mapping=mapping,
+        location=location,
+        extra=extra,
+        strip=strip,
+        timezone=timezone,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+    sheet = form.sheet(file)
+    layout = form.layout(
+        sheet,
+        form.said(kind=kind),
         key_prefix=_key_prefix(file.name if key_prefix is None else key_prefix),
         locations=declared(path, tenant),
         any_location=create_locations,
-        strip=strip,
     )
     with collecting_rarely(), screen.progress("checking") as progress:
         checked = check(sheet, layout, progress)
@@ -144,73 +140,12 @@ def declared(path: Path, tenant: str) -> frozenset[str]:
 
 
 @contextmanager
-def collecting_rarely() -> Iterator[None]:
-    """
-    Look for cycles rarely while the context is open.
-
-    Rows become hundreds of thousands of objects without a single cycle, freed as soon as
-    their chunk is written; looking for cycles among them took a sixth of an import.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(50_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-@contextmanager
 def _maybe(path: Path | None, sheet: Sheet) -> Iterator[Rejects | None]:
     if path is None:
         yield None
         return
     with rejects_to(path, sheet) as rejects:
         yield rejects
-
-
-# --- options ----------------------------------------------------------------------------
-
-
-def _said(**values: str | None) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def pairs_of(option: str, values: Sequence[str] | None) -> dict[str, str]:
-    """Return ``COLUMN=VALUE`` options as a mapping."""
-    pairs: dict[str, str] = {}
-    for value in values or ():
-        column, equals, meant = value.partition("=")
-        if column not in COLUMNS or not equals or not meant or column in pairs:
-            raise InvalidArgument(
-                option, shown(value), f"COLUMN=..., each once, with one of {', '.join(COLUMNS)}"
-            )
-        pairs[column] = meant
-    return pairs
-
-
-def delimiter_of(value: str) -> str:
-    """Return what stands between cells, by its character or a word for it."""
-    found = _DELIMITERS.get(value, value)
-    if len(found) != 1 or found in '"\r\n':
-        words = ", ".join(_DELIMITERS)
-        raise InvalidArgument("--delimiter", shown(value), f"one character, or one of {words}")
-    return found
-
-
-def zone_of(value: str) -> tzinfo:
-    """Return a time zone by its name or offset."""
-    offset = _OFFSET.fullmatch(value)
-    try:
-        if offset is not None:
-            sign = -1 if offset[1] == "-" else 1
-            minutes = int(offset[2]) * 60 + int(offset[3])
-            return timezone(sign * timedelta(minutes=minutes))
-        return UTC if value.upper() in {"UTC", "Z"} else ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        allowed = "a zone this system knows, for example Europe/Berlin, UTC or +01:00"
-        raise InvalidArgument("--timezone", shown(value), allowed) from error
 
 
 def _key_prefix(value: str) -> str:
@@ -226,14 +161,11 @@ def _key_prefix(value: str) -> str:
 
 
 def _tell_checked(screen: Screen, file: Path, checked: Checked, layout: Layout) -> None:
-    for problem in checked.problems:
-        screen.say(str(problem), style="red", hang=2)
-    tell_more(screen, checked.bad, len(checked.problems))
+    tell_problems(screen, checked.problems, checked.bad)
     kinds = ", ".join(f"{count} {name}" for name, count in checked.kinds.items())
     new = sorted(checked.locations - layout.locations)
     if checked.bad:
-        verb = "is" if checked.bad == 1 else "are"
-        screen.say(f"{checked.bad} of {rows_in(checked.rows)} {verb} bad; nothing was imported")
+        screen.say(f"{bad_rows(checked.bad, checked.rows)}; nothing was imported")
     else:
         verb = "is" if checked.rows == 1 else "are"
         screen.say(f"{rows_in(checked.rows)} {verb} good ({kinds or 'none'}); nothing was imported")
@@ -254,9 +186,7 @@ def _tell_checked(screen: Screen, file: Path, checked: Checked, layout: Layout) 
 def _tell_written(
     screen: Screen, file: Path, written: Written, new: Sequence[str], skip_bad: Path | None
 ) -> None:
-    for problem in written.problems:
-        screen.say(str(problem), style="red", hang=2)
-    tell_more(screen, written.found, len(written.problems))
+    tell_problems(screen, written.problems, written.found)
     if new:
         screen.say(f"declared {', '.join(new)}")
     verb = "was" if written.replayed == 1 else "were"
@@ -272,19 +202,3 @@ def _tell_written(
         )
     data: dict[str, Any] = attrs.asdict(written, recurse=False)
     screen.data({"file": str(file), **data, "declared": new, "problems": as_data(written.problems)})
-
-
-def tell_more(screen: Screen, found: int, listed: int) -> None:
-    """Say how many problems are not listed."""
-    if found > listed:
-        screen.say(f"and {found - listed} more")
-
-
-def rows_in(count: int) -> str:
-    """Return a number of rows in words."""
-    return f"{count} {'row' if count == 1 else 'rows'}"
-
-
-def as_data(problems: Sequence[Problem]) -> list[Mapping[str, Any]]:
-    """Return problems as plain data, for JSON."""
-    return [problem._asdict() for problem in problems]

@@ -112,6 +112,7 @@ ADVICE: Final = {
     "a location (at=) or a reference": "--at or --reference",
     "or close it with partial=True": "or pass --partial",
     "one location for a sheet: name at=": "one location for a sheet: pass --at",
+    "(plan.only) or pass a wider breaker": "(--only-sku, ...) or pass --breaker LIMIT=N",
 }
 
 

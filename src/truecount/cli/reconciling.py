@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
+import attrs
 import typer
 
-from truecount.cli.csv_file import Sheet, rows_of, sheet_of
-from truecount.cli.csv_rows import Layout, places_of
-from truecount.cli.csv_seen import EVERYWHERE, Seen, Times, seen_in
-from truecount.cli.importing import (
-    as_data,
-    collecting_rarely,
-    delimiter_of,
-    pairs_of,
-    rows_in,
-    tell_more,
-    zone_of,
+from truecount.cli.csv_file import Sheet, collecting_rarely, rows_of
+from truecount.cli.csv_options import (
+    ENCODING,
+    Constants,
+    CsvForm,
+    Delimiter,
+    Encoding,
+    Extra,
+    Location,
+    Mapped,
+    Strip,
+    Timezone,
 )
+from truecount.cli.csv_rows import Layout
+from truecount.cli.csv_seen import EVERYWHERE, Seen, Times, seen_in
+from truecount.cli.csv_telling import as_data, bad_rows, tell_problems
 from truecount.cli.options import Code, Db, Json, Tenant, check_name, guarded, ledger, moment
-from truecount.cli.output import Screen, numbers, text
-from truecount.errors import InvalidArgument, InvalidData
+from truecount.cli.output import Screen
+from truecount.cli.report_files import TIMELINES, ReportFiles
+from truecount.cli.report_telling import tell_plan, tell_report
+from truecount.errors import InvalidArgument
 from truecount.inventory import Inventory
-from truecount.reconciliation.mismatches import Mismatch
+from truecount.reconciliation.kits import Recipes
 from truecount.reconciliation.observations import (
     ANYBODY,
     Formula,
@@ -33,7 +41,11 @@ from truecount.reconciliation.observations import (
     Snapshot,
     Source,
 )
-from truecount.reconciliation.report import Reconciliation, Undecided
+from truecount.reconciliation.report import LIMITED, Reconciliation
+
+
+#: Mismatches that are explained unless somebody asks for more: a few seconds.
+EXPLAINED_MAX: Final = 1000
 
 
 @guarded
@@ -51,14 +63,15 @@ def reconcile(
         str, typer.Option(metavar="NAME", help="Which system shows the levels.")
     ] = "other",
     shows: Annotated[
-        str, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
-    ] = Shown.AVAILABLE.value,
+        str | None, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
+    ] = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Its file should list everything in stock.")
     ] = False,
-    location: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Location of rows that name none.")
-    ] = None,
+    no_kits: Annotated[
+        bool, typer.Option("--no-kits", help="It sells bundles only as far as they are packed.")
+    ] = False,
+    location: Location = None,
     as_of: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="When rows without a time were true; default: now."),
@@ -68,37 +81,47 @@ def reconcile(
         typer.Option(metavar="TIME", help="Or at some moment from --as-of until then."),
     ] = None,
     skew: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off.")
-    ] = 0,
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off; default: 0."),
+    ] = None,
     late: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, help="How late any report may come.")
-    ] = 0,
-    constants: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="COLUMN=VALUE", help="What an empty cell means."),
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How late any report may come; default: 0."),
     ] = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="COLUMN=HEADER", help="The file's name of a column."),
-    ] = None,
-    extra: Annotated[bool, typer.Option("--extra", help="Pass over unknown columns.")] = False,
-    strip: Annotated[bool, typer.Option("--strip", help="Drop white space around cells.")] = False,
-    timezone: Annotated[
-        str | None,
-        typer.Option(metavar="ZONE", help="Of times without one: Europe/Berlin, UTC, +01:00."),
-    ] = None,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="How the file is encoded.")] = (
-        "utf-8-sig"
-    ),
-    delimiter: Annotated[
-        str | None,
-        typer.Option(metavar="CHAR", help="Between cells; tab is a word for it. Default: found."),
-    ] = None,
+    constants: Constants = None,
+    mapping: Mapped = None,
+    extra: Extra = False,
+    strip: Strip = False,
+    timezone: Timezone = None,
+    encoding: Encoding = ENCODING,
+    delimiter: Delimiter = None,
     limit: Annotated[
         int, typer.Option(metavar="N", min=0, help="Mismatches to list; 0 for all.")
     ] = 50,
+    explain: Annotated[
+        bool | None,
+        typer.Option(
+            "--explain/--no-explain",
+            help=f"Say what may be behind each; default: up to {EXPLAINED_MAX} mismatches.",
+            show_default=False,
+        ),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT.csv", help="Write all that is open there, too.")
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="PLAN.json", help="Write what to do about it, for repair."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="Write it as a page to look at.")
+    ] = None,
+    timelines: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Shelves the page draws over time.")
+    ] = TIMELINES,
+    follow: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Its levels are right: the plan follows them."),
     ] = None,
     db: Db = None,
     tenant: Tenant = "main",
@@ -113,44 +136,55 @@ def reconcile(
     """
     screen = Screen(as_json=as_json)
     file = _one_of(counts, levels)
-    bounds = Source(
-        source if levels else ANYBODY,
-        skew=timedelta(seconds=skew),
-        late=timedelta(seconds=late),
-        formula=Formula(_shown(shows)),
-    )
-    sheet = sheet_of(file, encoding, None if delimiter is None else delimiter_of(delimiter))
-    said = {**pairs_of("--set", constants), "kind": "count"}
-    if location is not None:
-        said["location"] = location
-    names = pairs_of("--map", mapping)
-    if levels and not _has_location(sheet, names):
-        said.setdefault("location", EVERYWHERE)
-    layout = Layout(
-        header=sheet.header,
-        places=places_of(sheet.header, names, said, extra=extra),
-        constants=said,
-        timezone=None if timezone is None else zone_of(timezone),
-        key_prefix=None,
-        any_location=True,
+    bounds = _bounds(skew, late, shows)
+    form = CsvForm(
+        constants=constants,
+        mapping=mapping,
+        location=location,
+        extra=extra,
         strip=strip,
+        timezone=timezone,
+        encoding=encoding,
+        delimiter=delimiter,
     )
+    files = ReportFiles(
+        csv=csv, plan=plan, html=html, timelines=timelines, zone=form.timezone or UTC
+    )
+    files.check()
+    followed = _followed(follow, source if levels else None, files)
+    sheet = form.sheet(file)
+    layout = _layout(form, sheet, is_levels=levels is not None)
     times = _times(as_of, until)
     with ledger(db, tenant, read_only=True) as inventory, collecting_rarely():
+        known = frozenset(inventory.locations)
         with screen.progress("reading") as progress:
             rows = rows_of(sheet, progress)
-            known = frozenset(inventory.locations)
             seen = seen_in(rows, layout, known, times, source=source if levels else None)
         if seen.bad:
             _tell_bad(screen, file, seen)
             raise typer.Exit(Code.USAGE)
-        report = _compared(inventory, seen, bounds, complete=complete)
-    if csv is not None:
-        _write(report, csv)
-    show_report(screen, report, limit)
-    screen.data({"file": str(file), **report.to_dict()})
+        asked = (bounds, source if levels else None)
+        report = _compared(inventory, seen, *asked, complete=complete, no_kits=no_kits)
+        if _is_explained(report, asked=explain):
+            report = inventory.explain(report)
+        planned = report.plan(follow=followed) if files.need_plan else None
+        files.write(inventory, report, planned, seen.counts)
+    tell_report(screen, report, limit)
+    if explain is None and not _is_explained(report, asked=None):
+        screen.say("what may be behind so many mismatches takes a while: --explain says it")
+    tell_plan(screen, planned, plan)
+    named = {} if planned is None else {"plan": planned.id}
+    screen.data({"file": str(file), **named, **report.to_dict()})
     if not report.ok:
         raise typer.Exit(Code.LOOK)
+
+
+def _layout(form: CsvForm, sheet: Sheet, *, is_levels: bool) -> Layout:
+    """Return how rows are read: as counts, and levels of no named place as of all of them."""
+    said = form.said(kind="count")
+    if is_levels and not _has_location(sheet, form.mapping):
+        said.setdefault("location", EVERYWHERE)
+    return form.layout(sheet, said, any_location=True)
 
 
 def _one_of(counts: Path | None, levels: Path | None) -> Path:
@@ -162,13 +196,38 @@ def _one_of(counts: Path | None, levels: Path | None) -> Path:
     raise InvalidArgument("reconcile with", seen, "one file to compare with")
 
 
+def _bounds(skew: int | None, late: int | None, shows: str | None) -> dict[str, Any]:
+    """Return what the call says of its sources; the rest is as the shop says."""
+    words: dict[str, Any] = {}
+    if skew is not None:
+        words["skew"] = timedelta(seconds=skew)
+    if late is not None:
+        words["late"] = timedelta(seconds=late)
+    if shows is not None:
+        words["formula"] = Formula(_shown(shows))
+    return words
+
+
 def _shown(value: str) -> Shown:
     if value not in list(Shown):
         raise InvalidArgument("--shows", repr(value), f"one of {', '.join(Shown)}")
     return Shown(value)
 
 
-def _has_location(sheet: Sheet, names: dict[str, str]) -> bool:
+def _followed(follow: str | None, source: str | None, files: ReportFiles) -> frozenset[str]:
+    """Return the source whose levels a plan follows: it must be named as what it is."""
+    if follow is None:
+        return frozenset()
+    if source is None:
+        raise InvalidArgument("--follow", "with --counts", "--levels: a count is followed anyway")
+    if follow != source:
+        raise InvalidArgument("--follow", repr(follow), f"the source compared, {source!r}")
+    if not files.need_plan:
+        raise InvalidArgument("--follow", "alone", "--plan or --html as well: it changes the plan")
+    return frozenset({follow})
+
+
+def _has_location(sheet: Sheet, names: Mapping[str, str]) -> bool:
     return "location" in names or "location" in [each.strip().casefold() for each in sheet.header]
 
 
@@ -183,36 +242,48 @@ def _times(as_of: str | None, until: str | None) -> Times:
 
 
 def _compared(
-    inventory: Inventory, seen: Seen, bounds: Source, *, complete: bool
+    inventory: Inventory,
+    seen: Seen,
+    bounds: dict[str, Any],
+    source: str | None,
+    *,
+    complete: bool,
+    no_kits: bool,
 ) -> Reconciliation:
     observations: list[Observation] = [*seen.counts]
-    sources = [bounds]
-    if bounds.name != ANYBODY:
-        check_name(bounds.name, "source")
-        observations.append(Snapshot(bounds.name, seen.levels, complete=complete))
-        sources.append(Source(ANYBODY, skew=bounds.skew, late=bounds.late))
-    return inventory.reconcile(observations, sources=sources)
+    clocks = {word: value for word, value in bounds.items() if word != "formula"}
+    asked = {ANYBODY: clocks}
+    if source is not None:
+        check_name(source, "source")
+        observations.append(Snapshot(source, seen.levels, complete=complete))
+        asked[source] = bounds
+    known = {each.name: each for each in inventory.sources}
+    otherwise = known.get(ANYBODY, Source(ANYBODY))
+    described = [
+        attrs.evolve(known.get(name, otherwise), name=name, **words)
+        for name, words in asked.items()
+        if words
+    ]
+    recipes: Recipes | None = {} if no_kits else None
+    return inventory.reconcile(observations, sources=described, recipes=recipes)
 
 
-def _write(report: Reconciliation, path: Path) -> None:
-    try:
-        with path.open("x", encoding="utf-8-sig", newline="") as stream:
-            report.to_csv(stream)
-    except FileExistsError as error:
-        raise InvalidArgument("--csv", repr(str(path)), "a file that is not there yet") from error
-    except OSError as error:
-        raise InvalidData(str(path), error.strerror or str(error)) from error
+def _is_explained(report: Reconciliation, *, asked: bool | None) -> bool:
+    """Return whether causes are looked for: as asked, and else while it does not take long."""
+    return asked if asked is not None else _figures_in(report) <= EXPLAINED_MAX
+
+
+def _figures_in(report: Reconciliation) -> int:
+    """Return how many mismatches are about figures of the book, so that there is a cause."""
+    return sum(not LIMITED.intersection(each.kinds) for each in report.mismatches)
 
 
 # --- telling ----------------------------------------------------------------------------
 
 
 def _tell_bad(screen: Screen, file: Path, seen: Seen) -> None:
-    for problem in seen.problems:
-        screen.say(str(problem), style="red", hang=2)
-    tell_more(screen, seen.bad, len(seen.problems))
-    verb = "is" if seen.bad == 1 else "are"
-    screen.say(f"{seen.bad} of {rows_in(seen.rows)} {verb} bad; nothing was compared")
+    tell_problems(screen, seen.problems, seen.bad)
+    screen.say(f"{bad_rows(seen.bad, seen.rows)}; nothing was compared")
     screen.data(
         {
             "file": str(file),
@@ -221,53 +292,3 @@ def _tell_bad(screen: Screen, file: Path, seen: Seen) -> None:
             "problems": as_data(seen.problems),
         }
     )
-
-
-def show_report(screen: Screen, report: Reconciliation, limit: int) -> None:
-    """Print what does not match, what is undecided, and how much matches."""
-    shown = report.mismatches[: limit or None]
-    if shown:
-        headings = (*text("kind", "sku", "location", "lot", "source"), *numbers("seen", "book"))
-        headings += numbers("off by")
-        screen.table(headings, [_row(each) for each in shown])
-        screen.gap()
-        for each in shown:
-            screen.say(f"{each.sentence}.", style="yellow", hang=5)
-            screen.say(f"     {each.advice}")
-    _show_undecided(screen, report.undecided, limit)
-    for kind, count in report.kinds.items():
-        screen.say(f"{count} {kind.value}")
-    if report.found > len(shown):
-        screen.say(f"{len(shown)} of {report.found} mismatches are listed above")
-    screen.say(
-        f"{report.compared} compared: {report.matches} match, {report.found} do not, "
-        f"{len(report.undecided)} undecided",
-        style="green" if report.ok else "bold red" if report.found else "yellow",
-    )
-
-
-def _show_undecided(screen: Screen, undecided: tuple[Undecided, ...], limit: int) -> None:
-    for each in undecided[: limit or None]:
-        when = "it moved while it was seen; look again when it is quiet"
-        if each.decidable_at is not None:
-            when = f"decidable at {each.decidable_at:%Y-%m-%d %H:%M:%S} UTC"
-        where = f" at {each.at}" if each.at else ""
-        book = _span(each.expected)
-        screen.say(
-            f"undecided: {each.sku}{where}: seen {each.observed}, the book says {book}; {when}",
-            style="dim",
-            hang=5,
-        )
-    if limit and len(undecided) > limit:
-        screen.say(f"and {len(undecided) - limit} more undecided")
-
-
-def _row(each: Mismatch) -> list[object]:
-    book, off = _span(each.expected), _span(each.delta)
-    where = [each.kind.value, each.sku, each.at, each.lot, each.source]
-    return [*where, each.observed, book, off]
-
-
-def _span(interval: tuple[int, int]) -> str:
-    low, high = interval
-    return str(low) if low == high else f"{low} to {high}"

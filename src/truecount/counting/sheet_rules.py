@@ -33,10 +33,10 @@ from truecount.errors import (
     UnknownReference,
 )
 from truecount.model import names
+from truecount.model.facts import Counted
 from truecount.model.instants import SKEW_MAX, Instant, iso, to_datetime
 from truecount.model.movements import Draft
 from truecount.model.operation import Operation
-from truecount.model.operations import Counted
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants

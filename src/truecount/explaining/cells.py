@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from truecount.errors import InvalidArgument
-from truecount.explaining.facts import Candidate, Discrepancy, Evidence
+from truecount.explaining.facts import Candidate, Discrepancy, Evidence, wholes
 from truecount.explaining.priors import CauseKind, Priors
 from truecount.model.stock import StockKey, made
 
@@ -86,12 +86,15 @@ class Sizes:
     1 / (2 * s * (s + 1)), which adds up to one over all whole numbers but 0.
     """
 
-    def __init__(self, cells: Iterable[Cell], candidates: Iterable[Candidate]) -> None:
+    def __init__(
+        self, cells: Iterable[Cell], candidates: Iterable[Candidate], usual: Iterable[int] = ()
+    ) -> None:
         self._own = {
             cell.index: (Counter([each.change for each in cell.entries]), len(cell.entries))
             for cell in cells
         }
         self._all = Counter([change for each in candidates for _, change in each.effects])
+        self._all.update(usual)
         self._total = self._all.total()
         self._scales: Counter[tuple[bool, int]] = Counter()
         self._known: dict[int, float] = {}
@@ -209,7 +212,7 @@ def case_of(discrepancies: Sequence[Discrepancy], evidence: Evidence, priors: Pr
         cells=cells,
         evidence=evidence,
         priors=priors,
-        sizes=Sizes(cells, evidence.candidates),
+        sizes=Sizes(cells, evidence.candidates, evidence.usual),
         range=_range([each.delta for each in discrepancies]),
         signs={(sign.cause, sign.site, sign.key): sign.found for sign in evidence.signs},
         places=dict(places),
@@ -219,18 +222,16 @@ def case_of(discrepancies: Sequence[Discrepancy], evidence: Evidence, priors: Pr
 def _moved(
     discrepancies: Sequence[Discrepancy], candidates: Iterable[Candidate]
 ) -> dict[StockKey, list[Entry]]:
-    """Return what each candidate did to each key that differs, SKUs everywhere added up."""
-    wanted = {each.key for each in discrepancies}
-    everywhere = {key.sku: key for key in wanted if not key.location}
-    moved: dict[StockKey, list[Entry]] = {key: [] for key in wanted}
+    """Return what each candidate did to each key that differs, lots and places added up."""
+    moved: dict[StockKey, list[Entry]] = {each.key: [] for each in discrepancies}
+    skus = {key.sku for key in moved}
     for candidate in candidates:
         total: dict[StockKey, int] = {}
         for key, change in candidate.effects:
-            if key in wanted:
-                total[key] = total.get(key, 0) + change
-            whole = everywhere.get(key.sku)
-            if whole is not None and whole != key:
-                total[whole] = total.get(whole, 0) + change
+            if key.sku in skus:
+                for whole in wholes(key):
+                    if whole in moved:
+                        total[whole] = total.get(whole, 0) + change
         for place, change in total.items():
             if change:
                 moved[place].append(Entry(candidate, change))

@@ -26,7 +26,7 @@ from typing import Final
 import attrs
 
 from truecount.explaining.cells import Case
-from truecount.explaining.facts import Candidate, Level
+from truecount.explaining.facts import Candidate, Level, wholes
 from truecount.explaining.formulas import View, formulas
 from truecount.explaining.priors import CauseKind, normalized
 from truecount.model.stock import StockKey
@@ -168,7 +168,7 @@ def _timelines(
     for candidate in candidates:
         if candidate.booked:
             for key, change in candidate.effects:
-                for place in {key, StockKey(key.sku, "", "")} & wanted:
+                for place in wholes(key) & wanted:
                     changes[place].append((candidate.recorded_at, change))
     for found in changes.values():
         found.sort()

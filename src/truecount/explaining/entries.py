@@ -140,7 +140,8 @@ def _duplicates(case: Case, cell: Cell) -> Iterator[Atom]:
     Yield each event that may be in the book twice.
 
     Entries that are one event by their source's id, or by key, size and document, are one
-    site; an event whose source gave it an id that is there only once has a sign against it.
+    site. One whose id or document is there only once has a sign against it: what is booked
+    twice mostly is under its own name.
     """
     events: dict[object, list[Entry]] = defaultdict(list)
     for entry in cell.entries:
@@ -150,7 +151,7 @@ def _duplicates(case: Case, cell: Cell) -> Iterator[Atom]:
         for same in events.values()
     ]
     twice = {same[-1].candidate.id: len(same) > 1 for same in events.values()}
-    named = {e.candidate.id for e in cell.entries if e.candidate.external_id is not None}
+    named = {entry.candidate.id for entry in cell.entries if _is_named(entry.candidate)}
     for atom in case.atoms(CauseKind.DUPLICATE, cell, sites):
         looked = twice[atom.site] or atom.site in named
         if looked and not _is_signed(case, atom):
@@ -158,6 +159,10 @@ def _duplicates(case: Case, cell: Cell) -> Iterator[Atom]:
             yield atom._replace(weight=atom.weight * odds)
         else:
             yield atom
+
+
+def _is_named(candidate: Candidate) -> bool:
+    return candidate.external_id is not None or candidate.reference is not None
 
 
 def _event(entry: Entry) -> object:

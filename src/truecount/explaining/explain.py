@@ -29,7 +29,7 @@ from truecount.explaining.formulas import View
 from truecount.explaining.joint import Solved, Weighed, solve
 from truecount.explaining.others import Around, around, other_atoms
 from truecount.explaining.pool import Pool, pool_of
-from truecount.explaining.priors import CauseKind, Priors, verdict
+from truecount.explaining.priors import PRIORS, CauseKind, Priors, verdict
 from truecount.explaining.results import Cause, Explanation, Explanations, Hypothesis
 from truecount.explaining.sentences import Speaker
 from truecount.explaining.spanning import spanning_atoms
@@ -39,14 +39,12 @@ from truecount.model.names import shown
 #: Hypotheses of one figure that are returned.
 LISTED_MAX: Final = 20
 
-_DEFAULT: Final = Priors()
-
 
 def explain(
     discrepancies: Iterable[Discrepancy],
     evidence: Evidence | None = None,
     *,
-    priors: Priors = _DEFAULT,
+    priors: Priors = PRIORS,
 ) -> Explanations:
     """
     Return what may have made figures differ, with probabilities and an honest "unexplained".

@@ -4,7 +4,8 @@ What an explanation is made from: mismatches, and all that may have caused them.
 Rules:
 1. Everything is signed as it moves the compared figure. ``delta`` is observed less
    expected; an effect is what one movement did to the expected figure.
-2. A mismatch at location "" is about the SKU everywhere; effects are added up for it.
+2. A mismatch at location "" is about the SKU everywhere, one of lot "" about all lots
+   there; effects are added up for it.
 3. A key without a mismatch was compared and agrees: a cause that would have moved it, too,
    is ruled out.
 4. Evidence may be missing, never invented: what was not looked up has no :class:`Sign`.
@@ -29,6 +30,16 @@ from truecount.model.stock import Figures, StockKey
 SLACK: Final = timedelta(minutes=15)
 
 _FACTOR_MIN: Final = 2
+
+
+def wholes(key: StockKey) -> frozenset[StockKey]:
+    """
+    Return the figures that a stock key is part of: its own, its location's, its SKU's.
+
+    >>> sorted(wholes(StockKey("TEA", "berlin", "L1")))[:2]
+    [StockKey(sku='TEA', location='', lot=''), StockKey(sku='TEA', location='berlin', lot='')]
+    """
+    return frozenset({key, StockKey(key.sku, key.location), StockKey(key.sku, "")})
 
 
 def _everywhere(text: str) -> str:
@@ -59,7 +70,7 @@ class Discrepancy:
     Attributes:
         sku: The SKU.
         location: Where, "" for the SKU everywhere.
-        lot: The lot, "" for none.
+        lot: The lot, "" for none or for all of them.
         delta: Units observed less units expected, never 0.
         channel: The system that showed the observed figure, "" for a count of a shelf.
         expected: What the book said; needed for causes that speak of whole levels.
@@ -259,6 +270,10 @@ def _listed_signs(value: Iterable[Sign]) -> tuple[Sign, ...]:
     return tuple(value)
 
 
+def _sizes(value: Iterable[int]) -> tuple[int, ...]:
+    return tuple([quantities.signed(size, "size") for size in value])
+
+
 def _locations(value: Iterable[str]) -> frozenset[str]:
     return frozenset(value)
 
@@ -287,6 +302,8 @@ class Evidence:
         locations: Locations where units could have been booked by mistake.
         taken_back: References whose order was cancelled or returned, as another system
             knows; None when nobody asked.
+        usual: Signed changes by other movements of the shop: what sizes are usual, so that an
+            event nobody saw is not taken for rarer than it is.
         slack: How far clocks may differ at the ends of the bracket.
     """
 
@@ -302,4 +319,5 @@ class Evidence:
     look_alikes: dict[str, frozenset[str]] = attrs.field(factory=dict, converter=_look_alikes)
     locations: frozenset[str] = attrs.field(factory=frozenset, converter=_locations)
     taken_back: frozenset[str] | None = attrs.field(default=None, converter=_known)
+    usual: tuple[int, ...] = attrs.field(default=(), converter=_sizes)
     slack: timedelta = SLACK

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from truecount.explaining.cells import Atom, Case, Cell, Site
-from truecount.explaining.facts import Hold, OpenTransfer, Push
+from truecount.explaining.facts import Hold, OpenTransfer, Push, wholes
 from truecount.explaining.formulas import View, formulas
 from truecount.explaining.priors import CauseKind
 from truecount.model.kinds import Kind
@@ -34,10 +34,12 @@ def around(case: Case) -> Around:
     """Return the evidence of a case by what it is about. O(evidence)."""
     found = Around({}, {}, {}, View(case.evidence))
     for hold in case.evidence.holds:
-        for key in {hold.key, StockKey(hold.key.sku, "", "")}:
+        for key in wholes(hold.key):
             found.holds.setdefault(key, []).append(hold)
     for transfer in case.evidence.transfers:
-        found.transfers.setdefault(transfer.target, []).append(transfer)
+        # Everywhere nothing is missing: what is on the way belongs to one of both ends.
+        for key in wholes(transfer.target) - {StockKey(transfer.target.sku, "")}:
+            found.transfers.setdefault(key, []).append(transfer)
     for push in case.evidence.pushes:
         found.pushes.setdefault((push.channel, push.sku), []).append(push)
     return found

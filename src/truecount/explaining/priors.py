@@ -187,5 +187,8 @@ def verdict(
     return Certainty.LIKELY if probability >= LIKELY_FROM else Certainty.AMBIGUOUS
 
 
+#: What a shop believes that says nothing else.
+PRIORS: Final = Priors()
+
 CONFIDENT_FROM: Final = 0.9
 LIKELY_FROM: Final = 0.5

@@ -17,18 +17,7 @@ from truecount.explaining.common import Fit
 from truecount.explaining.facts import Candidate, Discrepancy
 from truecount.explaining.priors import CauseKind, Certainty
 from truecount.explaining.results import Cause, CommonCause, Hypothesis
-from truecount.model.stock import StockKey
-
-
-def goods(key: StockKey) -> str:
-    """
-    Return a stock key in words.
-
-    >>> goods(StockKey("TEA", "berlin", "L1")), goods(StockKey("TEA", "", ""))
-    ('TEA (lot L1) at berlin', 'TEA')
-    """
-    lot = f" (lot {key.lot})" if key.lot else ""
-    return f"{key.sku}{lot} at {key.location}" if key.location else f"{key.sku}{lot}"
+from truecount.model.stock import goods
 
 
 @attrs.frozen(eq=False)

@@ -26,6 +26,8 @@ from truecount.model.stock import StockKey
 ANCHOR: Final = "anchor"
 #: The one line of an anchor's document, with counters ``gained`` and ``lost``.
 REFOLDED: Final = "refolded"
+#: How the note of a fact begins that a count may have seen or not.
+DURING: Final = "during_count"
 
 #: Makes every instant a natural number of 20 digits, so that ids sort as moments do.
 _SHIFT: Final = 2**63
@@ -128,8 +130,18 @@ def _said(anchor: Anchor, draft: Draft, units: int) -> str:
 def during(anchor: Anchor, draft: Draft, units: int) -> str:
     """Return the note of a fact that occurred while its shelf was counted."""
     return (
-        f"during_count: {_said(anchor, draft, units)} occurred at {iso(draft.occurred_at)}, while "
+        f"{DURING}: {_said(anchor, draft, units)} occurred at {iso(draft.occurred_at)}, while "
         f"it was counted ({iso(anchor.since)} to {iso(anchor.at)}), and was recorded after that"
+    )
+
+
+def near(anchor: Anchor, draft: Draft, units: int, doubt: Instant) -> str:
+    """Return the note of a fact that may have occurred on either side of a count."""
+    seconds = doubt / 1_000_000
+    return (
+        f"{DURING}: {_said(anchor, draft, units)} occurred at {iso(draft.occurred_at)} by a "
+        f"clock that may be {seconds:g} seconds off, it was counted at {iso(anchor.at)}, and the "
+        "fact was recorded after that"
     )
 
 

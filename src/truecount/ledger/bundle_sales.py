@@ -47,14 +47,15 @@ from truecount.ledger.sale_rules import (
     wants_take_back,
 )
 from truecount.ledger.supply import Part, offered, reclaim
+from truecount.model.facts import Returned, Sold
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg, Tally
 from truecount.model.operation import Operation
-from truecount.model.operations import Returned, Sold, TakeBack
 from truecount.model.places import CUSTOMER, State, inside
 from truecount.model.recipes import Bill
+from truecount.model.reservation_commands import TakeBack
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
@@ -96,7 +97,9 @@ def _sold(operation: Sold, book: Book, now: Instant) -> Decision:
     kit = of_round(kits, lines[-1].round).get(operation.sku) if lines else None
     bill = book.settings.bill(operation.sku) or (kit.bill if kit else None)
     if operation.lot is not None or bill is None:
-        return sold(operation, book, now)
+        # Single units before those that would leave a bundle of the order incomplete.
+        owners = {number for each in kits for number in each.lines}
+        return sold(operation, book, now, sorted(lines, key=lambda line: line.number in owners))
     book.settings.check(operation.at)
     wants = _of_bundle(bill, operation.at)
     if not wants.scopes <= book.wants.scopes:

@@ -35,22 +35,13 @@ from truecount.ledger.drafts import item
 from truecount.ledger.originals import NOT_UNDONE, as_operation
 from truecount.ledger.sale_rules import expired_lots
 from truecount.ledger.supply import Part, reclaim, restored
+from truecount.model.commands import Correct, Relocate, Undo
+from truecount.model.facts import Adjusted, Expected, Opened, Received, Returned, Sold
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import counter
 from truecount.model.movements import Body, Draft, MovementRow, Tally, changes_of, decode
 from truecount.model.operation import Operation
-from truecount.model.operations import (
-    Adjusted,
-    Correct,
-    Expected,
-    Opened,
-    Received,
-    Relocate,
-    Returned,
-    Sold,
-    Undo,
-)
 from truecount.model.places import State
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey

@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 from truecount.errors import UnknownReference
 from truecount.ledger.drafts import counted, draft, item
 from truecount.ledger.stock_rules import expiries_of
+from truecount.model.facts import DeliveryClosed, Expected, Received
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Leg, Tally
 from truecount.model.operation import Operation
-from truecount.model.operations import DeliveryClosed, Expected, Received
 from truecount.model.places import SUPPLIER, State, inside
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey

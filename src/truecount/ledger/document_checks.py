@@ -18,13 +18,14 @@ from truecount.ledger.correction_rules import REVERSAL
 from truecount.ledger.delivery_rules import PURCHASE
 from truecount.ledger.problems import Problem, Run, difference, time_of
 from truecount.ledger.scan import UNREADABLE, outcome_pages, reading_of, records_of
+from truecount.ledger.source_checks import check_source
 from truecount.ledger.transfer_rules import TRANSFER
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow, follow
 from truecount.model.movements import Body, MovementRow
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import RECIPE
+from truecount.model.settings import RECIPE, SOURCE
 from truecount.protocols.storage import Reader, Record
 from truecount.write.book import ORDER, add_up
 
@@ -123,6 +124,10 @@ def _check_recipe(reader: Reader, _run: Run, record: Record, body: Any) -> Itera
     return check_recipe(reader, record, body)
 
 
+def _check_source(reader: Reader, _run: Run, record: Record, body: Any) -> Iterator[Problem]:
+    return check_source(reader, record, body)
+
+
 def _first(these: Any, those: Any) -> Any:
     """Return what of *these* is not among *those*, to show a difference and no more."""
     if not isinstance(these, dict) or not isinstance(those, dict):
@@ -184,6 +189,7 @@ _DOCUMENT_CHECKS: Final[dict[str, _DocumentCheck]] = {
     TRANSFER: _check_counted,
     REVERSAL: _check_reversal,
     RECIPE: _check_recipe,
+    SOURCE: _check_source,
     ANCHOR: _check_anchor,
 }
 

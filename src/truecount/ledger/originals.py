@@ -10,23 +10,23 @@ from typing import Any, Final
 
 from truecount.errors import NotCorrectable
 from truecount.ledger.delivery_rules import REJECTED, REJECTED_BEYOND
-from truecount.model.instants import optional_datetime, to_datetime
-from truecount.model.kinds import Kind
-from truecount.model.movements import Body, Leg, MovementRow
-from truecount.model.operation import Operation
-from truecount.model.operations import (
+from truecount.model.commands import Relocate
+from truecount.model.facts import (
     Adjusted,
     Damaged,
     Expected,
     Inspected,
     Opened,
     Received,
-    Relocate,
     Returned,
     ReturnedToSupplier,
     Scrapped,
     Sold,
 )
+from truecount.model.instants import optional_datetime, to_datetime
+from truecount.model.kinds import Kind
+from truecount.model.movements import Body, Leg, MovementRow
+from truecount.model.operation import Operation
 from truecount.model.places import State
 
 

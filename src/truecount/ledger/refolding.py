@@ -16,6 +16,7 @@ Rules:
    it left over: the next one after the fact takes it all, unless they cover different states.
 4. A fact within the interval in which a shelf was counted may have been seen or not: it is
    noted, which makes it a finding, and is not refolded at that count, only at a later one.
+   The interval is wider, to both sides, by what the clock of who reported it may be off.
    With ``Policy(late="report")`` every late fact is only noted.
 5. Undoing a count takes its refolds back with it and frees the anchor; what that changes
    before a later count is refolded there. A late correction or undo is a late fact.
@@ -37,6 +38,7 @@ from typing import Any, Final
 
 from truecount.ledger.anchors import (
     ANCHOR,
+    DURING,
     LAST,
     Anchor,
     anchor_id,
@@ -44,24 +46,16 @@ from truecount.ledger.anchors import (
     before,
     during,
     moment_of,
+    near,
     prefix_of,
     refold,
 )
+from truecount.model.commands import Correct, Undo
+from truecount.model.facts import Adjusted, Counted, Damaged, Inspected, Received, Returned, Sold
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Draft, changes_of, decode
 from truecount.model.operation import Operation
-from truecount.model.operations import (
-    Adjusted,
-    Correct,
-    Counted,
-    Damaged,
-    Inspected,
-    Received,
-    Returned,
-    Sold,
-    Undo,
-)
 from truecount.model.places import INDEX, State
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.stock import StockKey
@@ -103,7 +97,8 @@ def _is_late(drafts: Iterable[Draft], book: Book, now: Instant) -> bool:
         if draft.occurred_at < now:
             for sku, lot, _, source, target, _ in draft.legs:
                 for location in {source.location, target.location} - {""}:
-                    if draft.occurred_at <= book.row(StockKey(sku, location, lot)).horizon:
+                    horizon = book.row(StockKey(sku, location, lot)).horizon
+                    if draft.occurred_at - book.settings.skew(draft.origin) <= horizon:
                         return True
     return False
 
@@ -235,13 +230,33 @@ class _Refolding:
         notes: list[str] = []
         for key, change in changes_of(draft.kind, draft.legs).items():
             row = self.book.row(key)
-            if not row.version or draft.occurred_at > row.horizon or not any(change):
+            earliest = draft.occurred_at - self._doubt(draft)
+            if not row.version or earliest > row.horizon or not any(change):
                 continue
-            after = (draft.occurred_at, LAST if draft.kind is Kind.COUNT else 0)
+            after = (earliest, LAST if draft.kind is Kind.COUNT else 0)
             if freed is not None:
                 after = (freed.at, freed.version)
             notes += self._answers(draft, key, change, after)
         return draft._replace(notes=(*draft.notes, *notes)) if notes else draft
+
+    def _doubt(self, draft: Draft) -> Instant:
+        """
+        Return how far the time of a draft may be off; of what is no event, not at all.
+
+        What takes another movement back goes by the clock of that, and is in doubt only if
+        that was: what was refolded then is refolded again, whatever is said of clocks since.
+        """
+        if draft.kind is Kind.COUNT or self._frees:
+            return 0
+        first = None
+        reverses = draft.reverses
+        while reverses is not None and reverses in self.book.past_movements:
+            first = self.book.past_movements[reverses]
+            reverses = first.reverses
+        if first is None:
+            return self.book.settings.skew(draft.origin)
+        was_in_doubt = any(note.startswith(DURING) for note in decode(first.body).notes)
+        return self.book.settings.skew(first.origin) if was_in_doubt else 0
 
     def _answers(
         self, draft: Draft, key: StockKey, change: list[int], after: tuple[Instant, int]
@@ -254,8 +269,12 @@ class _Refolding:
             units = anchor.covered(change)
             if not units:
                 continue
-            if anchor.since < draft.occurred_at and is_physical:
+            doubt = self._doubt(draft)
+            if anchor.since < draft.occurred_at <= anchor.at and is_physical:
                 yield during(anchor, draft, units)
+                continue
+            if anchor.since - doubt < draft.occurred_at and is_physical:
+                yield near(anchor, draft, units, doubt)
                 continue
             if not stands:
                 yield before(anchor, draft, units)

@@ -8,7 +8,7 @@ Bundles are taken apart before they come here (``bundle_sales``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from truecount.errors import InvalidArgument, TooMany, UnknownReference
 from truecount.ledger.drafts import counted, draft, one_key
@@ -20,12 +20,13 @@ from truecount.ledger.supply import (
     offered,
     reclaim,
 )
+from truecount.model.facts import Returned, Sold
 from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg, Tally
-from truecount.model.operations import Returned, Sold, TakeBack
 from truecount.model.places import CUSTOMER, State, inside
+from truecount.model.reservation_commands import TakeBack
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Wants
@@ -56,10 +57,17 @@ def wants_sold(operation: Sold, settings: Settings) -> Wants:
     return wants
 
 
-def sold(operation: Sold, book: Book, now: Instant) -> Decision:
-    """Book a sale: first what the reservation still has there, then the shelf."""
+def sold(
+    operation: Sold, book: Book, now: Instant, lines: Sequence[LineRow] | None = None
+) -> Decision:
+    """
+    Book a sale: first what the reservation still has there, then the shelf.
+
+    Its lines are asked in the order of *lines*, by default as they were made.
+    """
     book.settings.check(operation.at)
-    lines = book.lines_of(operation.reference) if operation.reference else []
+    if lines is None:
+        lines = book.lines_of(operation.reference) if operation.reference else []
     legs, left = from_lines(operation, lines)
     reserved = operation.quantity - left
     others = book.without_due(operation.reference) if operation.reference and lines else book

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from truecount.errors import InvalidArgument
 from truecount.model import names, quantities
-from truecount.model.operations import Put
 from truecount.model.policy import Policy
 from truecount.model.settings import LOCATION, POLICY, scope_of
+from truecount.model.shop_rules import Put
 from truecount.write.engine import Engine
 
 

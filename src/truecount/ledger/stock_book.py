@@ -2,7 +2,7 @@
 The stock book: what the ledger's records say, now and then. A shell that only reads.
 
 Every method opens one read and so sees one instant. The functions behind live in
-``history``, ``verify`` and ``exchange``; importing an export is the one thing here that
+``history``, ``verify`` and ``exporting``; importing an export is the one thing here that
 writes.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TextIO
 
-from truecount.ledger import exchange
+from truecount.ledger import exporting, importing
 from truecount.ledger import history as past
 from truecount.ledger.counted import CountResult, count_of
 from truecount.ledger.history import DeliveryLine, HistoryEntry, Moment, Transfer
@@ -230,7 +230,7 @@ class StockBook:
         with self._engine.read() as reader:
             return verify(reader, limit=limit, progress=progress, expected=expected)
 
-    def export(self, stream: TextIO, *, progress: Progress | None = None) -> exchange.Export:
+    def export(self, stream: TextIO, *, progress: Progress | None = None) -> exporting.Export:
         r"""
         Write the whole ledger to *stream* as JSON lines, as of one instant.
 
@@ -255,11 +255,11 @@ class StockBook:
         Complexity: O(rows) in time, constant in memory.
         """
         with self._engine.read() as reader:
-            return exchange.export(reader, self._engine.tenant, stream, progress=progress)
+            return exporting.export(reader, self._engine.tenant, stream, progress=progress)
 
     def import_lines(
         self, stream: Iterable[str], *, progress: Progress | None = None
-    ) -> exchange.Import:
+    ) -> importing.Import:
         """
         Read what ``export`` wrote into this tenant, which must be empty.
 
@@ -280,4 +280,4 @@ class StockBook:
 
         Complexity: O(lines) in time, one chunk in memory.
         """
-        return exchange.import_lines(self._engine.begin, stream, progress=progress)
+        return importing.import_lines(self._engine.begin, stream, progress=progress)

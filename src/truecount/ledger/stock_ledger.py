@@ -19,31 +19,26 @@ from truecount.ledger.stock_book import StockBook
 from truecount.ledger.stock_rules import STOCK_RULES
 from truecount.ledger.transfer_rules import TRANSFER_RULES
 from truecount.ledger.words import ExplainedWords, KeyedWords, OwnedWords, Words
-from truecount.model.operation import Operation
-from truecount.model.operations import (
+from truecount.model.commands import Assemble, Correct, Disassemble, Relocate, TransferOut, Undo
+from truecount.model.facts import (
     Adjusted,
     Arrived,
-    Assemble,
-    Correct,
     Counted,
     Damaged,
     DeliveryClosed,
-    Disassemble,
     Expected,
     Inspected,
     Lost,
     Opened,
     Received,
     Rejected,
-    Relocate,
     ReturnedToSupplier,
     Scrapped,
-    TakeBack,
-    TransferOut,
-    Undo,
 )
+from truecount.model.operation import Operation
 from truecount.model.outcomes import Outcome
 from truecount.model.places import ON_HAND, State
+from truecount.model.reservation_commands import TakeBack
 from truecount.write.engine import Engine, keyed_facts
 from truecount.write.intents import Rules
 

@@ -22,25 +22,22 @@ from truecount.ledger.supply import (
     reclaim,
     take,
 )
+from truecount.model.commands import Assemble, Disassemble, Relocate
+from truecount.model.facts import (
+    Adjusted,
+    Counted,
+    Damaged,
+    Inspected,
+    Opened,
+    Received,
+    ReturnedToSupplier,
+    Scrapped,
+)
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import NEVER
 from truecount.model.movements import Leg
 from truecount.model.operation import Operation
-from truecount.model.operations import (
-    Adjusted,
-    Assemble,
-    Counted,
-    Damaged,
-    Disassemble,
-    Inspected,
-    Opened,
-    Put,
-    Received,
-    Relocate,
-    ReturnedToSupplier,
-    Scrapped,
-)
 from truecount.model.places import (
     ASSEMBLY,
     INDEX,
@@ -54,6 +51,7 @@ from truecount.model.places import (
 )
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES, Settings
+from truecount.model.shop_rules import Put
 from truecount.model.stock import Amounts, StockKey, plus
 from truecount.protocols.storage import Wants
 from truecount.write.book import Book
@@ -353,7 +351,7 @@ def _put(operation: Put, book: Book, now: Instant) -> Decision:
         for space, id_, body in operation.documents
         if book.document(space, id_) != body
     ]
-    rules = [(space, id_) for space, id_, _ in documents if space in RULE_SPACES]
+    rules = [each for each in documents if each[0] in RULE_SPACES]
     if rules:
         documents += next_generation(book, rules)
     return Granted(documents=tuple(documents))

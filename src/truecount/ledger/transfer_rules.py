@@ -18,11 +18,12 @@ from truecount.errors import DocumentExists, TooMany, UnknownReference
 from truecount.ledger.drafts import counted, draft, item
 from truecount.ledger.stock_rules import gather
 from truecount.ledger.supply import carried, reclaim
+from truecount.model.commands import TransferOut
+from truecount.model.facts import Arrived, Lost, Rejected
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import Leg, Tally
 from truecount.model.operation import Operation
-from truecount.model.operations import Arrived, Lost, Rejected, TransferOut
 from truecount.model.places import State, adjustment, inside
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey

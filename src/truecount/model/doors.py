@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from truecount.errors import InvalidArgument
+from truecount.errors import InvalidArgument, InvalidQuantity, InvalidTime
 from truecount.model import instants, names, quantities
 from truecount.model.places import FREE, ON_HAND, State, state_among
+from truecount.model.quantities import QUANTITY_MAX
 
 
 #: What is stored as it is: space, id, body.
@@ -22,6 +23,9 @@ Document: TypeAlias = tuple[str, str, dict[str, Any]]
 _RECEIVED: Final = frozenset({State.SELLABLE, State.QUARANTINE})
 _INSPECTED: Final = frozenset({State.SELLABLE, State.DAMAGED})
 _UNFIT: Final = frozenset({State.DAMAGED, State.QUARANTINE})
+
+#: How far a clock may be off, or a report be late, at most.
+_SPAN_MAX: Final = timedelta(days=3653)
 
 #: What a caller may pass for lines: a mapping of SKU to quantity, or pairs.
 Lines: TypeAlias = Mapping[str, int] | Iterable[tuple[str, int]]
@@ -180,3 +184,86 @@ def due_at(value: datetime) -> datetime:
 def lot_expires_at(value: datetime) -> datetime:
     """Return when a lot expires."""
     return instants.moment(value, "lot_expires_at")
+
+
+def counted_until(value: datetime) -> datetime:
+    """Return when counting ended."""
+    return instants.moment(value, "counted_until")
+
+
+def seen_at(value: datetime) -> datetime:
+    """Return when something was seen, at the earliest."""
+    return instants.moment(value, "seen_at")
+
+
+def seen_until(value: datetime) -> datetime:
+    """Return when something was seen, at the latest."""
+    return instants.moment(value, "seen_until")
+
+
+# --- what others see and show -------------------------------------------------------------
+
+
+def complete(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
+    """Return whether a list has everything."""
+    return _truth("complete", value)
+
+
+def skew(value: timedelta) -> timedelta:
+    """Return how far a clock may be off."""
+    return _span("skew", value)
+
+
+def late(value: timedelta) -> timedelta:
+    """Return how late a report may come."""
+    return _span("late", value)
+
+
+def _span(name: str, value: object) -> timedelta:
+    if not isinstance(value, timedelta) or not timedelta(0) <= value <= _SPAN_MAX:
+        raise InvalidTime(name, names.shown(value), "expected a timedelta from zero to ten years")
+    return value
+
+
+def safety(value: int) -> int:
+    """Return how many units a system keeps back."""
+    return quantities.natural(value, "safety")
+
+
+def pack(value: int) -> int:
+    """Return how many units a system sells together."""
+    return quantities.positive(value, "pack")
+
+
+def cap(value: int) -> int:
+    """Return the highest level a system shows."""
+    return quantities.natural(value, "cap")
+
+
+def lowest(value: int) -> int:
+    """Return the lowest level a system shows."""
+    return _level("lowest", value)
+
+
+def level(value: int) -> int:
+    """Return a quantity a system shows, which may be below zero."""
+    return _level("quantity", value)
+
+
+def _level(name: str, value: int) -> int:
+    if type(value) is not int or not -QUANTITY_MAX <= value <= QUANTITY_MAX:
+        allowed = f"whole numbers (int) from {-QUANTITY_MAX} to {QUANTITY_MAX}"
+        raise InvalidQuantity(name, names.shown(value), allowed)
+    return value
+
+
+def places(value: str | Iterable[str] | None) -> frozenset[str] | None:
+    """Return one location, or several, as a set; None for all."""
+    if value is None:
+        return None
+    if not isinstance(value, Iterable):
+        raise InvalidArgument("at", names.shown(value), "a location, several, or None for all")
+    found = frozenset(map(names.location, [value] if isinstance(value, str) else value))
+    if not found:
+        raise InvalidArgument("at", "of nothing", "a location, several, or None for all")
+    return found

@@ -1,7 +1,19 @@
 """
-What every operation is: words it carries, its fingerprint, its way to plain data and back.
+What a caller can say, whatever it is: words, a fingerprint, the way to plain data and back.
 
-The operations themselves are in :mod:`truecount.model.operations`.
+``facts``                 what happened: past participles
+``commands``              what is to be done with the stock: verbs
+``reservation_commands``  the same for carts and orders
+``shop_rules``            documents of the shop, recipes
+
+Rules:
+1. An operation is a frozen value, checked completely when it is made; nothing behind it
+   checks again.
+2. A *fact* is recorded whatever the book says; what the book cannot explain becomes a
+   finding. A *command* is granted or refused.
+3. ``key`` names one attempt; ``reference`` names the document and may be reused.
+4. The fingerprint of an operation is what the caller asked: all of it except the key, and
+   except the round, which only a ``Reservation`` handed over in place of its reference adds.
 """
 
 from __future__ import annotations
@@ -10,6 +22,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import blake2b
+from importlib import import_module
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Self
 
@@ -24,6 +37,8 @@ from truecount.model.movements import encode
 SCHEMA: Final = 1
 
 _OPERATIONS: dict[str, type[Operation]] = {}
+#: Where operations are that any plain data may name.
+_MODULES: Final = ("commands", "facts", "reservation_commands", "shop_rules")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,8 +56,8 @@ class Operation:
     occurred_at: datetime | None = attrs.field(default=None, converter=optional(instants.moment))
 
     def __init_subclass__(cls) -> None:
-        """Register the class under its name for ``from_dict``."""
-        if not cls.__name__.startswith("_"):
+        """Register the class under its name for ``from_dict``; what others build on is none."""
+        if cls.__module__ != __name__ and not cls.__name__.startswith("_"):
             _OPERATIONS[cls.__name__] = cls
 
     @property
@@ -96,7 +111,7 @@ class Operation:
         """
         if not isinstance(data, Mapping):
             raise InvalidData("an operation", f"{names.shown(data)} is not a mapping")
-        kind = _OPERATIONS.get(str(data.get("type")))
+        kind = _named(str(data.get("type")))
         if kind is None or data.get("schema") != SCHEMA:
             seen = f"type {data.get('type')!r} schema {data.get('schema')!r}"
             raise InvalidData("an operation", f"{seen} is unknown")
@@ -116,6 +131,27 @@ class Operation:
 
     def __repr__(self) -> str:
         return _repr(self)
+
+
+@attrs.frozen(repr=False, kw_only=True)
+class Referenced(Operation):
+    """An operation that is about a document, so that its reference must be given."""
+
+    reference: str = attrs.field(converter=names.reference)
+
+
+@attrs.frozen(repr=False, kw_only=True)
+class Explained(Operation):
+    """An operation nobody would understand later without its reason."""
+
+    reason: str = attrs.field(converter=names.reason)
+
+
+def _named(name: str) -> type[Operation] | None:
+    """Return the operation of this name, whether its module is loaded already or not."""
+    for module in _MODULES:
+        import_module(f"truecount.model.{module}")
+    return _OPERATIONS.get(name)
 
 
 def _repr(operation: Operation) -> str:

@@ -1,25 +1,32 @@
 """
-The shop rules of one tenant in one piece: locations in their order, policies, recipes.
+The shop rules of one tenant in one piece: locations in order, policies, recipes, sources.
 
-Kept as documents (spaces ``location``, ``policy`` and ``recipe``) under one generation, the
-version of the document ("settings", "generation"). Every write reads that version inside its
-own transaction; whoever holds older settings reads anew what has changed since, so no
-decision is ever made on rules that had changed. What has changed is told by a second
-document, the journal: it is looked at only then, so it costs a write nothing.
+Kept as documents (spaces ``location``, ``policy``, ``recipe`` and ``source``) under one
+generation, the document ("settings", "generation"). Every write reads it inside its own
+transaction; whoever holds other settings reads anew what has changed since, so no decision is
+ever made on rules that had changed. What has changed is told by a second document, the
+journal: it is looked at only then, so it costs a write nothing.
+
+A generation is known by its number and by a digest of all that led to it. The number alone
+would not do: a host may roll back the change that made it, and another change then makes
+another generation of the same number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from truecount.errors import UnknownLocation
+from truecount.model.instants import Instant, microseconds
 from truecount.model.movements import encode
 from truecount.model.policy import BUILT_IN, Policy
 from truecount.model.recipes import Bill, Recipe, bill_of
+from truecount.model.sources import ANYBODY, LEDGER, Source
 
 
 GENERATION: Final = ("settings", "generation")
@@ -29,23 +36,35 @@ POLICY: Final = "policy"
 #: The recipe in force of each bundle; its older versions, which nothing decides on, beside it.
 RECIPE: Final = "recipe"
 RECIPE_HISTORY: Final = "recipe_history"
+#: What is said of each source now; what was said before, beside it.
+SOURCE: Final = "source"
+SOURCE_HISTORY: Final = "source_history"
 #: Documents that are shop rules: to change one is to begin a new generation.
-RULE_SPACES: Final = (LOCATION, POLICY, RECIPE)
+RULE_SPACES: Final = (LOCATION, POLICY, RECIPE, SOURCE)
 #: Names of changed documents the journal keeps: as many as one call can change.
 JOURNAL_MAX: Final = 1000
+_DIGEST: Final = 16
 #: Generations it keeps them for: a bulk import is not carried along for ever.
 JOURNAL_GENERATIONS: Final = 16
 
 
+#: What a generation is known by: the version of its document, and the text of that.
+Mark: TypeAlias = tuple[int, str]
+#: Before any rule was made.
+NO_RULES: Final[Mark] = (0, "")
+
+
 @attrs.define(eq=False)
 class Settings:
-    """Locations by name with their priority (lower first), policies by scope, recipes."""
+    """Locations by name with their priority (lower first), policies by scope, and the rest."""
 
-    generation: int
+    mark: Mark
     locations: dict[str, int]
     policies: dict[str, Policy]
     #: Recipes in force, by bundle.
     recipes: dict[str, Recipe] = attrs.field(factory=dict)
+    #: How far whom can be trusted, by name.
+    sources: dict[str, Source] = attrs.field(factory=dict)
     _bills: dict[str, Bill] = attrs.field(factory=dict, init=False)
     #: Policies in force, and the floors they set, by SKU and location.
     _resolved: dict[tuple[str, str], tuple[Policy, int]] = attrs.field(factory=dict, init=False)
@@ -87,25 +106,37 @@ class Settings:
             found = self._bills[sku] = bill_of(sku, self.recipes)
         return found
 
+    @property
+    def generation(self) -> int:
+        """Which generation of the rules they are."""
+        return self.mark[0]
+
+    def skew(self, origin: str | None) -> Instant:
+        """Return how far the clock of who reports as *origin* may be off; the ledger's for None."""
+        source = self.sources.get(origin or LEDGER) or self.sources.get(ANYBODY)
+        return 0 if source is None else microseconds(source.skew)
+
     def changed(
-        self, generation: int, documents: Mapping[tuple[str, str], dict[str, Any] | None]
+        self, mark: Mark, documents: Mapping[tuple[str, str], Mapping[str, Any] | None]
     ) -> Settings:
         """
         Return these settings with *documents* replaced; these stay as they are.
 
-        Complexity: O(locations, policies or recipes, whichever are among the documents).
+        Complexity: O(locations, policies, recipes or sources, whichever are among the
+        documents).
         """
         kept: dict[str, dict[str, Any]] = {
             LOCATION: self.locations,
             POLICY: self.policies,
             RECIPE: self.recipes,
+            SOURCE: self.sources,
         }
         for space in {space for space, _ in documents} & kept.keys():
             kept[space] = dict(kept[space])
         for (space, name), body in documents.items():
             if space in kept:
                 _READ[space](kept[space], name, body)
-        return Settings(generation, kept[LOCATION], kept[POLICY], kept[RECIPE])
+        return Settings(mark, *(kept[space] for space in RULE_SPACES))
 
     def _resolve(self, sku: str, location: str) -> tuple[Policy, int]:
         policy = BUILT_IN
@@ -136,6 +167,16 @@ def past_recipe(sku: str, version: int) -> str:
     return encode((sku, version))
 
 
+def past_source(name: str, version: int) -> str:
+    """
+    Return the document id of one version of what was said of a source.
+
+    >>> past_source("etsy", 2)
+    '["etsy",2]'
+    """
+    return encode((name, version))
+
+
 #: The scope of the policy that holds everywhere.
 DEFAULT_SCOPE: Final = "default"
 
@@ -152,17 +193,17 @@ def scope_of(*, sku: str = "", location: str = "") -> str:
     return f"location:{location}" if location else DEFAULT_SCOPE
 
 
-def _read_location(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+def _read_location(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
     if body is not None:
         into[name] = int(body["priority"])
 
 
-def _read_policy(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+def _read_policy(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
     if body is not None:
         into[name] = Policy.from_dict(body)
 
 
-def _read_recipe(into: dict[str, Any], name: str, body: dict[str, Any] | None) -> None:
+def _read_recipe(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
     recipe = Recipe.from_dict(name, body) if body is not None else None
     if recipe is not None and not recipe.is_removed:
         into[name] = recipe
@@ -170,14 +211,41 @@ def _read_recipe(into: dict[str, Any], name: str, body: dict[str, Any] | None) -
         into.pop(name, None)
 
 
-_READ: Final = {LOCATION: _read_location, POLICY: _read_policy, RECIPE: _read_recipe}
+def _read_source(into: dict[str, Any], name: str, body: Mapping[str, Any] | None) -> None:
+    if body is not None and body["said"] is not None:
+        into[name] = Source.from_dict(name, body["said"])
+    else:
+        into.pop(name, None)
+
+
+_READ: Final = {
+    LOCATION: _read_location,
+    POLICY: _read_policy,
+    RECIPE: _read_recipe,
+    SOURCE: _read_source,
+}
 
 
 def settings_from(
-    generation: int, documents: Mapping[tuple[str, str], dict[str, Any] | None]
+    mark: Mark, documents: Mapping[tuple[str, str], Mapping[str, Any] | None]
 ) -> Settings:
     """Return the settings that stored documents (space, id) describe."""
-    return Settings(generation, {}, {}).changed(generation, documents)
+    return Settings(mark, {}, {}).changed(mark, documents)
+
+
+def generation_after(
+    body: Mapping[str, Any] | None, documents: Iterable[tuple[str, str, Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """
+    Return the document of the generation that *documents* make of the one before.
+
+    >>> one = generation_after(None, [("location", "berlin", {"priority": 0})])
+    >>> one == generation_after(None, [("location", "hamburg", {"priority": 0})])
+    False
+    """
+    before = "" if body is None else body.get("digest", "")
+    made = encode((before, sorted((space, id_, encode(new)) for space, id_, new in documents)))
+    return {"digest": blake2b(made.encode(), digest_size=_DIGEST).hexdigest()}
 
 
 # --- what has changed since -------------------------------------------------------------

@@ -42,6 +42,17 @@ class StockKey(NamedTuple):
     lot: str = ""
 
 
+def goods(key: StockKey) -> str:
+    """
+    Return a stock key in words; without a location, the SKU everywhere.
+
+    >>> goods(StockKey("TEA", "berlin", "L1")), goods(StockKey("TEA", ""))
+    ('TEA (lot L1) at berlin', 'TEA')
+    """
+    lot = f" (lot {key.lot})" if key.lot else ""
+    return f"{key.sku}{lot} at {key.location}" if key.location else f"{key.sku}{lot}"
+
+
 class StockRow(NamedTuple):
     """
     The current figures of one key.

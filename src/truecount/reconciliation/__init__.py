@@ -9,7 +9,8 @@ The book alone:
 
 The book and the world:
 
-``observations``  what others saw, and how far they can be trusted (pure)
+``observations``  what others saw (pure)
+``sources``       how far they can be trusted: a shop rule (pure, and its shell)
 ``reach``         which values a figure may have shown meanwhile: arithmetic (pure)
 ``verdicts``      match, mismatch, undecided until a named time (pure)
 ``windows``       the book's side: what was seen for certain, and what perhaps (pure)
@@ -18,6 +19,9 @@ The book and the world:
 ``differ``        two lists joined: in order, by hash, or only what moved (pure)
 ``comparing``     observations against one reading of the book (pure; ``intake`` before it,
                   ``book_side`` beside it, ``report`` after it)
+``tries``         what was left open again and again (pure)
+``agreed``        since when both sides differ, as the ledger knows it
+``explained``     what may be behind each mismatch of a report
 ``reconciler``    the shell
 
 Putting it right:

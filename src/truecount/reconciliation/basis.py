@@ -159,7 +159,9 @@ def basis_of(
     if lot is None:
         return None
     row = {key.lot: each for key, each in rows}.get(lot, EMPTY_ROW)
-    newer = newest_count(_since(reader, rows, as_of), as_of)
+    if not lot and not row.version and _lies_in_lots(reader, seen):
+        return None
+    newer = recounted_at(reader, clocks, rows, span)
     return Basis(
         lot=lot,
         covers=covers,
@@ -172,6 +174,12 @@ def basis_of(
         on_hand=row.on_hand,
         sellable=row.sellable,
     )
+
+
+def recounted_at(reader: Reader, clocks: Clocks, rows: Rows, span: Span) -> Instant | None:
+    """Return when a count that stands was taken after what was seen in *span*, if one was."""
+    as_of = span.since - clocks.of(LEDGER).skew
+    return newest_count(_since(reader, rows, as_of), as_of)
 
 
 def seen_until(clocks: Clocks, span: Span) -> Instant:
@@ -204,6 +212,12 @@ def _written_to(lot: str | None, rows: Rows, past: Mapping[str, Amounts]) -> str
     if len(known) > 1:
         return "" if not lots and "" in known else None
     return known[0] if known else ""
+
+
+def _lies_in_lots(reader: Reader, seen: Count | Level) -> bool:
+    """Return whether all there is lies in lots, so that units of none were of one of them."""
+    places = {seen.at} if isinstance(seen, Count) else seen.at or frozenset()
+    return any(key.location in places and row.on_hand for key, row in reader.stock(seen.sku))
 
 
 def _since(reader: Reader, rows: Rows, instant: Instant) -> Iterator[Written]:

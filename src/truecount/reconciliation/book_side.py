@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import groupby, islice
 from operator import sub
 from typing import Final, TypeAlias
 
 import attrs
 
+from truecount.bundles.netting import capacity
 from truecount.model.instants import Instant
-from truecount.model.stock import Amounts, never_netted
+from truecount.model.recipes import Bill
+from truecount.model.stock import Amounts, StockKey, StockRow, never_netted
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach as reaches
-from truecount.reconciliation.basis import Basis, basis_of
+from truecount.reconciliation.basis import Basis, basis_of, recounted_at
 from truecount.reconciliation.conditions import oversold
+from truecount.reconciliation.kits import NO_KIT, Bills, Kits
 from truecount.reconciliation.mismatches import Case, Was
 from truecount.reconciliation.observations import Count, Formula, Level, Shown
 from truecount.reconciliation.published import Push, published_levels
@@ -51,8 +55,10 @@ from truecount.reconciliation.windows import (
 #: Entries walked back to find when a level shown was the book's.
 PATH_MAX: Final = 1000
 
-#: Kit to component to quantity for one kit, flattened: no component is itself a kit.
-Recipes: TypeAlias = Mapping[str, Mapping[str, int]]
+#: What a source's figures were read for: its locations, when, which figure.
+_Scope: TypeAlias = tuple[frozenset[str] | None, Span, Shown]
+#: The reach of a figure at each location.
+_Places: TypeAlias = Mapping[str, Reach]
 
 
 @attrs.define(eq=False)
@@ -61,7 +67,10 @@ class BookSide:
 
     view: View
     clocks: Clocks
-    recipes: Recipes
+    kits: Kits
+    #: Figures of components, which many kits share, as long as they are read alike.
+    _parts: dict[str, _Places] = attrs.field(factory=dict, init=False)
+    _parts_of: _Scope | None = attrs.field(default=None, init=False)
     #: SKUs of the book by what is left without case, spaces and leading zeros; read when asked.
     _spellings: dict[str, list[str]] | None = attrs.field(default=None, init=False)
 
@@ -81,11 +90,21 @@ class BookSide:
 
     def shown(self, seen: Level, rows: Rows, span: Span, shows: Shown) -> Reach:
         """Return what the source may have shown, if it shows the figure *shows*."""
-        found = self._figure(rows, span, shows)
-        recipe = self.recipes.get(seen.sku)
-        if recipe is not None:
-            found = reaches.plus(found, self._buildable(seen, recipe, span, shows))
-        return found.mapped(self.clocks.formula(seen.source))
+        formula = self.clocks.formula(seen.source)
+        scope = (seen.at, span, shows)
+        several = [
+            self._figure(rows, span, shows)
+            if bill is None
+            else self._capacity(bill, scope, apart=formula.kits_apart)
+            for bill in self.bills(seen, span)
+        ]
+        return reduce(reaches.either, several).mapped(formula)
+
+    def bills(self, seen: Count | Level, span: Span) -> Bills:
+        """Return what a SKU was made by when it was seen; a shelf holds what is assembled."""
+        if isinstance(seen, Count):
+            return NO_KIT
+        return self.kits.bills(seen.sku, span, self.clocks.formula(seen.source).shows)
 
     def _figure(self, rows: Rows, span: Span, shows: Shown) -> Reach:
         past = past_of(self.reader, self.clocks, rows, span)
@@ -93,14 +112,63 @@ class BookSide:
             return available_reach(self.reader, self.clocks, past, rows)
         return sum_reach(self.clocks, past, SUMS[shows])
 
-    def _buildable(self, seen: Level, recipe: Mapping[str, int], span: Span, shows: Shown) -> Reach:
-        """Return how many kits may have been made: the least any component suffices for."""
-        least: Reach | None = None
-        for sku, needed in sorted(recipe.items()):
-            rows = rows_of(seen, list(self.reader.stock(sku)))
-            enough = self._figure(rows, span, shows).mapped(_kits(needed))
-            least = enough if least is None else reaches.smaller(least, enough)
-        return reaches.point(0) if least is None else least
+    def _capacity(self, bill: Bill, scope: _Scope, *, apart: bool) -> Reach:
+        """
+        Return how many kits there may have been, as ``bundles.availability`` counts them.
+
+        More of any component never makes fewer kits: going down the levels less is left to
+        be made, so less is short. So what the lowest figures make, and the highest, bounds
+        what was there (netting: Orlicky, *Material Requirements Planning*, 1975).
+        """
+        family = bill.family
+        places = {sku: self._places(sku, scope) for sku in family}
+        locations = sorted({name for each in places.values() for name in each})
+        shelves = [[places[sku].get(name, _NOTHING) for sku in family] for name in locations]
+        if apart:
+            shelves = [[_pooled(parts) for parts in zip(*shelves, strict=True)]]
+
+        def made(units: Sequence[int]) -> int:
+            return capacity(bill, dict(zip(family, units, strict=True)))
+
+        total = _NOTHING
+        for shelf in shelves:
+            total = reaches.plus(total, reaches.made_of(shelf, made))
+        return total
+
+    def _places(self, sku: str, scope: _Scope) -> _Places:
+        """Return a figure of a component at each location."""
+        if scope != self._parts_of:
+            self._parts, self._parts_of = {}, scope
+        found = self._parts.get(sku)
+        if found is None:
+            at, span, shows = scope
+            rows = groupby(_drawn_on(at, self.reader.stock(sku)), lambda item: item[0].location)
+            found = {name: self._figure(list(here), span, shows) for name, here in rows}
+            self._parts[sku] = found
+        return found
+
+    def depends_on(self, seen: Level, span: Span) -> frozenset[str] | None:
+        """
+        Return the SKUs a kit is made of: the lowest ones, and kits inside that may be in stock.
+
+        None for what was no kit.
+        """
+        bills = [bill for bill in self.bills(seen, span) if bill is not None]
+        scope = (seen.at, span, self.clocks.formula(seen.source).shows)
+        stocked = {
+            sku
+            for bill in bills
+            for sku in bill.inner
+            if any(reach.highest > 0 for reach in self._places(sku, scope).values())
+        }
+        lowest = {sku for bill in bills for sku, _ in bill.leaves}
+        return frozenset(lowest | stocked) if bills else None
+
+    def rows_behind(self, seen: Count | Level, rows: Rows, span: Span) -> Rows:
+        """Return the stock rows a figure is made of, those of a kit's components included."""
+        family = {sku for bill in self.bills(seen, span) if bill for sku in bill.family}
+        parts = sorted(family - {seen.sku})
+        return [*rows, *(row for sku in parts for row in rows_of(seen, self.reader.stock(sku)))]
 
     # --- questions ---------------------------------------------------------------------
 
@@ -131,9 +199,13 @@ class BookSide:
     def basis(self, case: Case, rows: Rows, span: Span) -> Basis | None:
         """Return what a repair of the book rests on; None where none can be written."""
         low, high = case.verdict.expected
-        if low != high or not case.is_plain or case.seen.sku in self.recipes:
+        if low != high or not case.is_plain or self.bills(case.seen, span) != NO_KIT:
             return None
         return basis_of(self.reader, self.clocks, case.seen, rows, span, expected=low)
+
+    def recounted_at(self, rows: Rows, span: Span) -> Instant | None:
+        """Return when a count that stands was taken after what was seen in *span*."""
+        return recounted_at(self.reader, self.clocks, rows, span)
 
     def evidence(self, rows: Rows, until: Instant) -> tuple[str, ...]:
         """Return the newest movements of the keys that had occurred when it was observed."""
@@ -176,7 +248,7 @@ class BookSide:
         return tuple(self._spellings.get(folded(sku), ()))
 
 
-def rows_of(seen: Count | Level, rows: Rows) -> Rows:
+def rows_of(seen: Count | Level, rows: Iterable[tuple[StockKey, StockRow]]) -> Rows:
     """Return the stock rows an observation speaks of."""
     if isinstance(seen, Count):
         return [
@@ -184,13 +256,24 @@ def rows_of(seen: Count | Level, rows: Rows) -> Rows:
             for key, row in rows
             if key.location == seen.at and seen.lot in {None, key.lot}
         ]
-    if seen.at is None:
-        return rows
-    return [(key, row) for key, row in rows if key.location in seen.at]
+    return list(_drawn_on(seen.at, rows))
 
 
-def _kits(needed: int) -> Callable[[int], int]:
-    return lambda units: max(0, units) // needed
+def _drawn_on(
+    at: frozenset[str] | None, rows: Iterable[tuple[StockKey, StockRow]]
+) -> Iterable[tuple[StockKey, StockRow]]:
+    return rows if at is None else (each for each in rows if each[0].location in at)
+
+
+_NOTHING: Final = reaches.point(0)
+
+
+def _pooled(parts: Iterable[Reach]) -> Reach:
+    """Return what several locations have together; one below zero takes nothing from another."""
+    total = _NOTHING
+    for part in parts:
+        total = reaches.plus(total, part.mapped(lambda units: max(0, units)))
+    return total
 
 
 def _figure_now(amounts: Collection[Amounts], shows: Shown) -> int:

@@ -13,7 +13,10 @@ Rules:
 1. A wrong observation is refused before anything is compared; a difference never raises.
 2. The stock rows are read once, in order, when there is much to compare or a list is
    complete; for a few SKUs, or those named by ``only``, each is looked up.
-3. Kits are judged last, when it is known whether their components agree.
+3. Kits are judged last, those inside others first, when it is known whether their components
+   agree.
+4. A kit needs no stock rows to be missing from a complete list: one that could be had all the
+   time it was read should have shown something.
 
 Complexity: O(stock rows + observations * log(observations)), and for each figure that moved
 in its window what ``windows`` says; memory O(observations + mismatches).
@@ -22,29 +25,31 @@ in its window what ``windows`` says; memory O(observations + mismatches).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Final
 
 import attrs
 
 from truecount.errors import InvalidArgument
-from truecount.model import names, quantities
 from truecount.model.instants import Instant, to_datetime
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Reader
 from truecount.reconciliation.basis import Other, seen_until
-from truecount.reconciliation.book_side import BookSide, Recipes, rows_of
+from truecount.reconciliation.book_side import BookSide, rows_of
 from truecount.reconciliation.differ import joined
 from truecount.reconciliation.intake import Intake, Item
+from truecount.reconciliation.kits import Own, Recipes, given
 from truecount.reconciliation.mismatches import (
     Case,
     Context,
     Mismatch,
+    Was,
     kinds_of,
     mismatch_of,
     place_of,
 )
-from truecount.reconciliation.observations import Count, Observation, Shown, Source
+from truecount.reconciliation.observations import LEDGER, Count, Level, Observation, Shown, Source
 from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.report import Reconciliation, Tally, Undecided
 from truecount.reconciliation.verdicts import Decision, Verdict, judge
@@ -70,8 +75,10 @@ def compare(
     Compare what was observed with what *reader* shows; nothing is written.
 
     Args:
-        sources: The bounds of those who stamp and show; others are exact.
-        recipes: Kit to component to quantity, flattened; a kit's level is made of them.
+        sources: The bounds of those who stamp and show, before what the shop says of them;
+            others are exact.
+        recipes: Kit to component to quantity; without, a kit's level is made by the shop's own
+            recipes as they were in force when it was seen.
         only: Judge these SKUs alone: those that may have changed since last time.
 
     Raises:
@@ -84,26 +91,12 @@ def compare(
     for source in described:
         for location in sorted(source.at or ()):
             settings.check(location)
-    clocks = Clocks(by_name)
+    clocks = Clocks({**settings.sources, **by_name})
     intake = Intake(settings, clocks, now)
     intake.add_all(observations, only)
     view = View(reader, settings, now, {}, frozenset(), lambda _stem: None)
-    book = BookSide(view, clocks, _checked_recipes(recipes or {}))
-    return _Comparison(book, now, only).run(intake)
-
-
-def _checked_recipes(recipes: Recipes) -> Recipes:
-    for kit, recipe in recipes.items():
-        names.sku(kit)
-        if not recipe:
-            raise InvalidArgument("recipe", f"of {names.shown(kit)} without components", "some")
-        for sku, needed in recipe.items():
-            names.sku(sku)
-            quantities.positive(needed, f"quantity of {names.shown(sku)} in {names.shown(kit)}")
-            if sku in recipes:
-                seen = f"of {names.shown(kit)} with the kit {names.shown(sku)} in it"
-                raise InvalidArgument("recipe", seen, "flattened recipes: components only")
-    return recipes
+    kits = Own(reader, settings, clocks.of(LEDGER).skew) if recipes is None else given(recipes)
+    return _Comparison(BookSide(view, clocks, kits), now, only).run(intake)
 
 
 @attrs.define(eq=False)
@@ -114,24 +107,36 @@ class _Comparison:
     now: Instant
     only: Collection[str] | None
     tally: Tally = attrs.field(factory=Tally)
-    #: Verdicts of components, by source and SKU, for the kits they make.
-    components: dict[tuple[str, str], list[Decision]] = attrs.field(factory=dict)
-    needed: frozenset[str] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.needed = frozenset(sku for recipe in self.book.recipes.values() for sku in recipe)
+    #: Whether what a source showed of a SKU agreed, for the kits it is in.
+    agreed: dict[tuple[str, frozenset[str] | None, str], bool] = attrs.field(factory=dict)
 
     def run(self, intake: Intake) -> Reconciliation:
         """Judge everything taken in."""
         kits = []
         for sku, rows, seen in self._side_by_side(intake):
-            if sku in self.book.recipes:
+            if self._is_kit(sku, seen):
                 kits.append((sku, rows, seen))
             else:
                 self._judge_all(sku, rows, seen)
+        kits.sort(key=lambda each: self._depth(each[2]))
         for sku, rows, seen in kits:
             self._judge_all(sku, rows, seen)
         return self.tally.report(to_datetime(self.now))
+
+    def _is_kit(self, sku: str, seen: Sequence[Sequence[Item]]) -> bool:
+        shown = any(isinstance(item.seen, Level) for item, *_ in seen)
+        return shown and self.book.kits.knows(sku)
+
+    def _depth(self, seen: Sequence[Sequence[Item]]) -> int:
+        """Return how many levels are below a kit: those inside it are judged before it."""
+        return max(
+            bill.depth if bill else 0
+            for item, *_ in seen
+            for bill in self.book.bills(item.seen, self._span(item))
+        )
+
+    def _span(self, item: Item) -> Span:
+        return self.book.clocks.span(item.seen.source, item.since, item.until)
 
     def _side_by_side(self, intake: Intake) -> Iterator[tuple[str, Rows, list[list[Item]]]]:
         """Yield every SKU that was observed or should have been, with its stock rows."""
@@ -140,46 +145,65 @@ class _Comparison:
             for sku in sorted(items):
                 yield sku, list(reader.stock(sku)), items[sku]
             return
+        self.book.kits.read_all()
+        kits = set(self.book.kits.in_force)
         stock = groupby(reader.stock(), key=lambda item: item[0].sku)
         book = ((sku, list(rows)) for sku, rows in stock)
         for sku, found, several in joined(book, sorted(items.items())):
             rows = found or []
-            judged = self.only is None or sku in self.only
-            missing = [
-                [each.none_of(sku)] for each in intake.lists if judged and each.lacks(sku, rows)
-            ]
+            missing = self._missing(intake, sku, rows)
+            kits.discard(sku)
             if several or missing:
                 yield sku, rows, [*(several or []), *missing]
+        for sku in sorted(kits) if intake.lists else ():
+            if missing := self._missing(intake, sku, []):
+                yield sku, [], missing
+
+    def _missing(self, intake: Intake, sku: str, rows: Rows) -> list[list[Item]]:
+        """Return what each complete list says that lacks a SKU it should have."""
+        if self.only is not None and sku not in self.only:
+            return []
+        is_kit = sku in self.book.kits.in_force
+        return [
+            [each.none_of(sku)] for each in intake.lists if each.lacks(sku, rows, is_kit=is_kit)
+        ]
 
     def _judge_all(self, sku: str, rows: Rows, seen: Sequence[Sequence[Item]]) -> None:
         first = len(self.tally.mismatches)
         others: list[Other] = []
         for several in seen:
-            decision, reach, span = self._judge(rows, several)
+            decision, reach, span = self._judge(rows, several, _shown_anew(several[0], seen))
             item = several[0]
-            if sku in self.needed:
-                self.components.setdefault((item.seen.source, sku), []).append(decision)
+            if isinstance(item.seen, Level) and self.book.kits.in_force:
+                key = (item.seen.source, item.seen.at, sku)
+                self.agreed[key] = self.agreed.get(key, True) and decision is Decision.MATCH
             if decision is not Decision.MISMATCH and isinstance(item.seen, Count):
                 others.append(Other(item.seen, seen_until(self.book.clocks, span), reach))
         if others:
             found = self.tally.mismatches[first:]
             self.tally.mismatches[first:] = [_beside(each, others) for each in found]
 
-    def _judge(self, rows: Rows, several: Sequence[Item]) -> tuple[Decision, Reach, Span]:
-        """Judge what one list, or one observer, says of one SKU; more than one item repeats."""
+    def _judge(
+        self, rows: Rows, several: Sequence[Item], anew: Instant | None
+    ) -> tuple[Decision, Reach, Span]:
+        """
+        Judge what one list, or one observer, says of one SKU; more than one item repeats.
+
+        *anew* is when the same source showed the same again.
+        """
         item = several[0]
         seen = item.seen
-        span = self.book.clocks.span(seen.source, item.since, item.until)
+        span = self._span(item)
         here = rows_of(seen, rows)
         reach = self.book.reach(seen, here, span)
         verdict = judge(seen.quantity, reach, self.book.clocks.decidable_at(span), self.now)
-        is_known = bool(rows) or seen.sku in self.book.recipes
+        is_known = bool(rows) or self._is_bundle(seen.sku)
         if len(several) > 1 or not (is_known or verdict.decidable_at):
             verdict = verdict._replace(decision=Decision.MISMATCH)
         if verdict.decision is Decision.UNDECIDED:
             self.tally.undecided.append(_undecided(item, verdict))
         elif verdict.decision is Decision.MATCH:
-            self.tally.matches += item.is_listed
+            self.tally.match(item.seen, is_listed=item.is_listed)
         else:
             case = Case(
                 seen=seen,
@@ -190,7 +214,9 @@ class _Comparison:
                 repeated=tuple(each.seen.quantity for each in several) if several[1:] else (),
                 is_oversold=lambda: self.book.is_oversold(here),
             )
-            self._tell(self._asked(case, here, span), item, here, span)
+            if isinstance(seen, Count):
+                anew = self.book.recounted_at(here, span)
+            self._tell(self._asked(case, here, span), item, here, span, anew)
         return verdict.decision, reach, span
 
     def _asked(self, case: Case, here: Rows, span: Span) -> Case:
@@ -199,34 +225,61 @@ class _Comparison:
         if isinstance(seen, Count):
             return case
         formula = self.book.clocks.formula(seen.source)
+        parts = self.book.depends_on(seen, span)
+
+        @cache
+        def path() -> tuple[Was, ...]:
+            """Return what the book had before it was seen; a kit has no past of its own."""
+            if parts is not None:
+                return ()
+            return tuple(was for was in self.book.path(here, formula) if was[1] <= span.until)
+
         return attrs.evolve(
             case,
             shows=formula.shows,
+            formula=formula,
             on_hand=lambda: self.book.shown(seen, here, span, Shown.ON_HAND),
             pushes=self.book.pushes(seen, span.until),
-            path=lambda: () if seen.sku in self.book.recipes else self.book.path(here, formula),
-            components_agree=self._components_agree(seen.source, seen.sku),
+            path=path,
+            components_agree=None if parts is None else self._agree(seen, parts),
         )
 
-    def _components_agree(self, source: str, kit: str) -> bool | None:
-        recipe = self.book.recipes.get(kit)
-        if recipe is None:
-            return None
-        said = (each for sku in recipe for each in self.components.get((source, sku), ()))
-        return all(decision is Decision.MATCH for decision in said)
+    def _agree(self, seen: Level, parts: Iterable[str]) -> bool:
+        """Return whether the same source showed all *parts* of a kit, and rightly."""
+        return all(self.agreed.get((seen.source, seen.at, sku), False) for sku in parts)
 
-    def _tell(self, case: Case, item: Item, here: Rows, span: Span) -> None:
+    def _is_bundle(self, sku: str) -> bool:
+        return self.book.kits.knows(sku) or sku in self.book.view.settings.recipes
+
+    def _tell(self, case: Case, item: Item, here: Rows, span: Span, anew: Instant | None) -> None:
         kinds = kinds_of(case)
         if not self.tally.is_full(kinds):
+            seen = case.seen
             context = Context(
                 seen_at=(item.since, item.until),
-                evidence=self.book.evidence(here, item.until),
+                evidence=self.book.evidence(self.book.rows_behind(seen, here, span), item.until),
                 at_risk=self.book.at_risk(case, here),
                 similar=() if case.is_known else self.book.similar(case.seen.sku),
+                superseded_at=anew,
                 basis=self.book.basis(case, here, span),
             )
             self.tally.mismatches.append(mismatch_of(case, kinds, context))
         self.tally.count(kinds[0], place_of(case.seen)[0])
+
+
+def _shown_anew(item: Item, seen: Sequence[Sequence[Item]]) -> Instant | None:
+    """Return when the source of a level certainly showed the same again, the last time."""
+    if isinstance(item.seen, Count):
+        return None
+    level = item.seen
+    later = [
+        other.until
+        for other, *_ in seen
+        if not isinstance(other.seen, Count)
+        and (other.seen.source, other.seen.at) == (level.source, level.at)
+        and other.since > item.until
+    ]
+    return max(later, default=None)
 
 
 def _beside(each: Mismatch, others: Sequence[Other]) -> Mismatch:
@@ -249,4 +302,6 @@ def _undecided(item: Item, verdict: Verdict) -> Undecided:
         delta=verdict.delta,
         seen_at=(to_datetime(item.since), to_datetime(item.until)),
         decidable_at=None if until is None else to_datetime(until),
+        tries=int(until is None),
+        lasting=verdict.delta if until is None else None,
     )

@@ -21,12 +21,11 @@ from truecount.model.instants import Instant, microseconds
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow, decode
-from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow, never_netted
+from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow, goods, never_netted
 from truecount.reconciliation.documents import DOCUMENT_RULES
 from truecount.reconciliation.findings import (
     Condition,
     FindingKind,
-    goods,
     named,
     risk,
     stem_of,

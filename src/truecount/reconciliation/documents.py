@@ -17,14 +17,13 @@ from truecount.ledger.transfer_rules import TRANSFER, on_the_way
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.movements import MovementRow, decode
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, goods
 from truecount.protocols.storage import Record
 from truecount.reconciliation.findings import (
     FACTS,
     SHOWN_BY_FIGURES,
     Condition,
     FindingKind,
-    goods,
     named,
     risk,
     stem_of,

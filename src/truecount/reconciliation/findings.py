@@ -22,7 +22,6 @@ import attrs
 from truecount.errors import InvalidData
 from truecount.model.instants import Instant, iso, to_datetime, to_instant
 from truecount.model.movements import encode
-from truecount.model.stock import StockKey
 
 
 SCHEMA: Final = 1
@@ -342,17 +341,6 @@ def named(names: Sequence[str]) -> str:
     if len(names) > NAMED_MAX:
         return f"{', '.join(names[:NAMED_MAX])} and {len(names) - NAMED_MAX} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def goods(key: StockKey) -> str:
-    """
-    Return a stock key in words.
-
-    >>> goods(StockKey("TEA", "berlin", "L1"))
-    'TEA (lot L1) at berlin'
-    """
-    lot = f" (lot {key.lot})" if key.lot else ""
-    return f"{key.sku}{lot} at {key.location}"
 
 
 def when(instant: Instant) -> str:

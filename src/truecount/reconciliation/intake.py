@@ -42,11 +42,15 @@ class Listing(NamedTuple):
     since: Instant
     until: Instant
 
-    def lacks(self, sku: str, rows: Rows) -> bool:
-        """Return whether a SKU of the book should be in the list and is not."""
+    def lacks(self, sku: str, rows: Rows, *, is_kit: bool = False) -> bool:
+        """
+        Return whether a SKU of the book may have to be in the list and is not.
+
+        A kit may without rows of its own; whether it could be had is seen when it is judged.
+        """
         if sku in self.listed:
             return False
-        return any(self.at is None or key.location in self.at for key, _ in rows)
+        return is_kit or any(self.at is None or key.location in self.at for key, _ in rows)
 
     def none_of(self, sku: str) -> Item:
         """Return what the list says of a SKU it lacks."""

@@ -18,11 +18,13 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from truecount.model.instants import Instant, iso, to_datetime, to_instant
-from truecount.model.stock import StockKey
+from truecount.explaining.results import Explanation
+from truecount.model.instants import Instant, iso, optional_datetime, to_datetime, to_instant
+from truecount.model.places import State
+from truecount.model.stock import StockKey, goods
 from truecount.reconciliation.basis import Basis
-from truecount.reconciliation.findings import goods, named, risk, when
-from truecount.reconciliation.observations import Count, Level, Shown
+from truecount.reconciliation.findings import named, risk, when
+from truecount.reconciliation.observations import Count, Formula, Level, Shown
 from truecount.reconciliation.published import Push
 from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.verdicts import Verdict
@@ -61,6 +63,7 @@ class Case:
         is_listed: Whether it was in the list; False for what a complete one lacks.
         repeated: Quantities of a SKU that a list has several times.
         shows: The figure the source should show, None for a shelf.
+        formula: How it makes a level of that figure, None for a shelf.
         on_hand: What it would show by the same formula over what is on hand.
         is_oversold: Whether more is promised than may be, by the book alone.
         pushes: Levels published to the source up to the observation, oldest first.
@@ -75,6 +78,7 @@ class Case:
     is_listed: bool = True
     repeated: tuple[int, ...] = ()
     shows: Shown | None = None
+    formula: Formula | None = None
     on_hand: Callable[[], Reach | None] = lambda: None
     is_oversold: Callable[[], bool] = lambda: False
     pushes: Sequence[Push] = ()
@@ -148,15 +152,29 @@ def _reserved_as_available(case: Case) -> bool:
     return on_hand is not None and on_hand.holds(case.seen.quantity)
 
 
-def stale_since(case: Case) -> Instant | None:
+class Stale(NamedTuple):
+    """A level of the past that is still shown."""
+
+    #: When the book moved on from it.
+    since: Instant
+    #: How many levels of the past are not those of now, and how many levels there are at all.
+    past_levels: tuple[int, int]
+
+
+def stale_of(case: Case) -> Stale | None:
     """
-    Return when the book moved on from what is still shown; None when it never had that.
+    Return since when an old level is shown; None when what is shown was never the book's.
 
     What was really published counts first: it was superseded by the next push or, if it was
-    the last, when the book changed after it. Else what would have been published then.
+    the last, when the book changed after it. Else what would have been published, had the
+    book told it, and has not been told otherwise since: whoever took a push after that does
+    not lag behind from before it.
     """
-    if not _is_shown(case):
-        return None
+    since = _stale_since(case) if _is_shown(case) else None
+    return None if since is None else Stale(since, _past_levels(case))
+
+
+def _stale_since(case: Case) -> Instant | None:
     path = list(case.path())
     for number in range(len(case.pushes) - 1, -1, -1):
         push = case.pushes[number]
@@ -165,7 +183,32 @@ def stale_since(case: Case) -> Instant | None:
                 return case.pushes[number + 1].at
             moves = [instant for _, instant in path if instant > push.at]
             return min(moves, default=push.at)
-    return next((instant for was, instant in path if was == case.seen.quantity), None)
+    told = case.pushes[-1].at if case.pushes else None
+    return next(
+        (
+            instant
+            for was, instant in path
+            if was == case.seen.quantity and (told is None or instant > told)
+        ),
+        None,
+    )
+
+
+def _past_levels(case: Case) -> tuple[int, int]:
+    """
+    Return how many levels of the past are not those of now, and how many there are at all.
+
+    That is from 0 (or the lowest there was) to the highest. The first by the second is the
+    chance that a level somebody typed happens to be an old one: of a SKU that sells down from
+    five it is near to one, and says nothing.
+    """
+    known = {was for was, _ in case.path()} | {push.quantity for push in case.pushes}
+    past = {level for level in known if not case.reach.holds(level)}
+    lowest = min(0, case.reach.lowest, *past)
+    highest = max(case.reach.highest, *past)
+    now = case.reach.values
+    taken = case.reach.highest - case.reach.lowest + 1 if now is None else len(now)
+    return len(past), highest - lowest + 1 - taken
 
 
 def _foreign_edit(case: Case) -> bool:
@@ -177,8 +220,14 @@ def _foreign_edit(case: Case) -> bool:
 
 
 def _stale_words(case: Case) -> str:
-    since = stale_since(case)
-    return "it has not followed" + ("" if since is None else f" since {when(since)}")
+    stale = stale_of(case)
+    return "it has not followed" + ("" if stale is None else _since_words(stale))
+
+
+def _since_words(stale: Stale) -> str:
+    fit, of = stale.past_levels
+    chance = f" (by chance: {fit} of {of} levels are old ones)" if 2 * fit > of > 1 else ""
+    return f" since {when(stale.since)}{chance}"
 
 
 def _foreign_words(case: Case) -> str:
@@ -213,7 +262,7 @@ KINDS: Final[Mapping[MismatchKind, KindRule]] = {
         "Let the channel show what is available, and publish again.",
     ),
     MismatchKind.STALE_SYNC: KindRule(
-        lambda case: stale_since(case) is not None,
+        lambda case: stale_of(case) is not None,
         _stale_words,
         "Publish the level again and look why the channel did not follow.",
     ),
@@ -275,15 +324,25 @@ class Mismatch:
         at: The location, "" when it is about several.
         lot: The lot counted, "" for none or all.
         source: Who showed it: a channel, another system, a counter's clock.
+        counter: Who counted, None when nobody said.
+        covers: The states that were counted, None for a level.
+        formula: How the source makes the level it shows, None for a count.
+        locations: Those it is about; none named for all.
         observed: The quantity seen; None where it was missing or there several times.
         expected: The lowest and highest value the book may have shown.
         delta: Observed minus expected, lowest and highest.
         seen_at: When it was observed, at the earliest and the latest.
         since: For a stale level, when the book moved on from it.
+        past_levels: For a stale level, how many levels the book had before, and how many
+            there are from 0 to the highest: many of few are a coincidence.
         evidence: Ids of the movements behind the book's figure, the newest last.
         at_risk: References whose promises it puts at risk, the most endangered first.
         similar: SKUs of the book that differ only by case, spaces or leading zeros.
+        superseded_at: When the same was seen anew, so that this counts no more: by a count
+            of the shelf that stands, or by a later level of the source in the same call.
         basis: What a repair of the book rests on; None where none can be written.
+        explanation: What may be behind it; None until ``explain`` was asked, and where it
+            has no answer.
         sentence: What is wrong, in one sentence.
         advice: What to do, in one sentence.
     """
@@ -294,15 +353,22 @@ class Mismatch:
     at: str
     lot: str
     source: str
+    counter: str | None = None
+    covers: frozenset[State] | None = None
+    formula: Formula | None = None
+    locations: tuple[str, ...] = ()
     observed: int | None
     expected: tuple[int, int]
     delta: tuple[int, int]
     seen_at: tuple[datetime, datetime]
     since: datetime | None = None
+    past_levels: tuple[int, int] | None = None
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    superseded_at: datetime | None = None
     basis: Basis | None = None
+    explanation: Explanation | None = None
     sentence: str
     advice: str
 
@@ -313,30 +379,45 @@ class Mismatch:
             "kind": self.kind.value,
             "kinds": [kind.value for kind in self.kinds],
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
-            "since": None if self.since is None else iso(to_instant(self.since)),
-            "basis": None if self.basis is None else self.basis.to_dict(),
+            **{name: data[name] and iso(to_instant(data[name])) for name in _TIMES},
+            "past_levels": self.past_levels and list(self.past_levels),
+            "covers": None if self.covers is None else sorted(self.covers),
+            **{name: _to_dict(data[name]) for name in _PARTS},
             **{name: list(data[name]) for name in _LISTS},
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Mismatch:
         """Return the mismatch that ``to_dict`` described; a report reads its own."""
-        since, basis = data["since"], data["basis"]
+        covers = data["covers"]
         first, last = data["seen_at"]
         return cls(
             **dict(data)
             | {
-                "basis": None if basis is None else Basis.from_dict(basis),
+                "covers": None if covers is None else frozenset(map(State, covers)),
+                **{n: data[n] and read(data[n]) for n, read in _PARTS.items()},
                 "kind": MismatchKind(data["kind"]),
                 "kinds": tuple(map(MismatchKind, data["kinds"])),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
-                "since": None if since is None else datetime.fromisoformat(since),
+                **{n: data.get(n) and datetime.fromisoformat(data[n]) for n in _TIMES},
+                "past_levels": data.get("past_levels") and tuple(data["past_levels"]),
                 **{name: tuple(data[name]) for name in _LISTS},
             }
         )
 
 
-_LISTS: Final = ("expected", "delta", "evidence", "at_risk", "similar")
+_TIMES: Final = ("since", "superseded_at")
+_LISTS: Final = ("locations", "expected", "delta", "evidence", "at_risk", "similar")
+#: Parts that are values of their own, and what reads each.
+_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "formula": Formula.from_dict,
+    "basis": Basis.from_dict,
+    "explanation": Explanation.from_dict,
+}
+
+
+def _to_dict(part: Formula | Basis | Explanation | None) -> dict[str, Any] | None:
+    return None if part is None else part.to_dict()
 
 
 class Context(NamedTuple):
@@ -346,6 +427,7 @@ class Context(NamedTuple):
     evidence: tuple[str, ...] = ()
     at_risk: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    superseded_at: Instant | None = None
     basis: Basis | None = None
 
 
@@ -353,7 +435,7 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
     """Return a difference as callers see it: its *kinds*, a sentence, an advice."""
     seen = case.seen
     at, lot = place_of(seen)
-    stale = stale_since(case) if MismatchKind.STALE_SYNC in kinds else None
+    stale = stale_of(case) if MismatchKind.STALE_SYNC in kinds else None
     is_one = case.is_listed and not case.repeated
     return Mismatch(
         kind=kinds[0],
@@ -362,14 +444,20 @@ def mismatch_of(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -
         at=at,
         lot=lot,
         source=seen.source,
+        counter=seen.counter if isinstance(seen, Count) else None,
+        covers=seen.covers if isinstance(seen, Count) else None,
+        formula=case.formula,
+        locations=(at,) if at else tuple(sorted(_several(seen))),
         observed=seen.quantity if is_one else None,
         expected=case.verdict.expected,
         delta=case.verdict.delta,
         seen_at=(to_datetime(context.seen_at[0]), to_datetime(context.seen_at[1])),
-        since=None if stale is None else to_datetime(stale),
+        since=None if stale is None else to_datetime(stale.since),
+        past_levels=None if stale is None else stale.past_levels,
         evidence=context.evidence,
         at_risk=context.at_risk,
         similar=context.similar,
+        superseded_at=optional_datetime(context.superseded_at),
         basis=context.basis,
         sentence=_sentence(case, kinds, context),
         advice=KINDS[kinds[0]].advice,
@@ -381,6 +469,10 @@ def place_of(seen: Count | Level) -> tuple[str, str]:
     if isinstance(seen, Count):
         return seen.at, seen.lot or ""
     return (next(iter(seen.at)) if seen.at is not None and len(seen.at) == 1 else ""), ""
+
+
+def _several(seen: Count | Level) -> Iterable[str]:
+    return () if isinstance(seen, Count) or seen.at is None else seen.at
 
 
 def _sentence(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -> str:
@@ -397,4 +489,8 @@ def _sentence(case: Case, kinds: tuple[MismatchKind, ...], context: Context) -> 
     told = "; ".join(KINDS[kind].says(case) for kind in kinds)
     alike = f"; it looks like {named(list(map(repr, context.similar)))}" if context.similar else ""
     against = f", the book says {book}" if case.is_known and not case.repeated else ""
-    return f"{what}: {said}{against}: {told}{alike}{risk(context.at_risk)}"
+    anew = ""
+    if context.superseded_at is not None:
+        newer = "a count" if isinstance(seen, Count) else "what it showed"
+        anew = f"; superseded by {newer} of {when(context.superseded_at)}"
+    return f"{what}: {said}{against}: {told}{alike}{risk(context.at_risk)}{anew}"

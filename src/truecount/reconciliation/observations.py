@@ -1,11 +1,10 @@
 """
-What others saw: counts of a shelf, levels of other systems, and how far they can be trusted.
+What others saw: counts of a shelf, levels of other systems.
 
 Rules:
 1. An observation was true at some moment of its interval; nobody knows which. Without an
    interval it is made at the moment of the comparison.
-2. A source states its bounds: how far its clock may be off, how late its reports may come.
-   A source nobody described, by name or as ``"*"``, stamps exactly and reports at once.
+2. How far who stamped it can be trusted is said of its source (:mod:`truecount.model.sources`).
 3. Checked at the door: a reversed interval, a naive time, a fraction is refused here; what
    needs the book (a future count, an unknown location) is refused by the comparison.
 """
@@ -13,91 +12,34 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from attrs.converters import optional
 
-from truecount.errors import InvalidArgument, InvalidData, InvalidQuantity, InvalidTime
-from truecount.model import doors, instants, names, quantities
+from truecount.errors import InvalidArgument, InvalidData, InvalidTime
+from truecount.model import doors, names, quantities
 from truecount.model.instants import iso, to_instant
 from truecount.model.places import ON_HAND, State
-from truecount.model.quantities import QUANTITY_MAX
+from truecount.model.sources import ANYBODY, LEDGER, SHELF, Formula, Shown, Source
 
+
+__all__ = [
+    "ANYBODY",
+    "LEDGER",
+    "SHELF",
+    "Count",
+    "Formula",
+    "Level",
+    "Observation",
+    "Shown",
+    "Snapshot",
+    "Source",
+    "observation_from",
+]
 
 SCHEMA: Final = 1
-
-#: Whose clock stamps what the ledger records itself; describe it like any other source.
-LEDGER: Final = "ledger"
-#: Everybody who is not described by name.
-ANYBODY: Final = "*"
-#: Whose clock counts are taken by, unless they say another.
-SHELF: Final = "shelf"
-
-_NONE: Final = timedelta(0)
-_SPAN_MAX: Final = timedelta(days=3653)
-
-
-# --- doors ------------------------------------------------------------------------------
-
-
-def _skew(value: timedelta) -> timedelta:
-    return _span(value, "skew")
-
-
-def _late(value: timedelta) -> timedelta:
-    return _span(value, "late")
-
-
-def _span(value: object, name: str) -> timedelta:
-    if not isinstance(value, timedelta) or not _NONE <= value <= _SPAN_MAX:
-        raise InvalidTime(name, names.shown(value), "expected a timedelta from zero to ten years")
-    return value
-
-
-def _counted_until(value: datetime) -> datetime:
-    return instants.moment(value, "counted_until")
-
-
-def _seen_at(value: datetime) -> datetime:
-    return instants.moment(value, "seen_at")
-
-
-def _seen_until(value: datetime) -> datetime:
-    return instants.moment(value, "seen_until")
-
-
-def _safety(value: int) -> int:
-    return quantities.natural(value, "safety")
-
-
-def _pack(value: int) -> int:
-    return quantities.positive(value, "pack")
-
-
-def _cap(value: int) -> int:
-    return quantities.natural(value, "cap")
-
-
-def _shown(value: int) -> int:
-    """Return a quantity a system shows, which may be below zero."""
-    if type(value) is not int or not -QUANTITY_MAX <= value <= QUANTITY_MAX:
-        allowed = f"whole numbers (int) from {-QUANTITY_MAX} to {QUANTITY_MAX}"
-        raise InvalidQuantity("quantity", names.shown(value), allowed)
-    return value
-
-
-def _locations(value: str | Iterable[str] | None) -> frozenset[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, Iterable):
-        raise InvalidArgument("at", names.shown(value), "a location, several, or None for all")
-    found = frozenset(map(names.location, [value] if isinstance(value, str) else value))
-    if not found:
-        raise InvalidArgument("at", "of nothing", "a location, several, or None for all")
-    return found
 
 
 def _ordered(first: datetime | None, last: datetime | None, names_of: tuple[str, str]) -> None:
@@ -105,71 +47,6 @@ def _ordered(first: datetime | None, last: datetime | None, names_of: tuple[str,
     if last is not None and (first is None or last < first):
         rule = f"it lies before {since} {first}" if first else f"it needs {since} as well"
         raise InvalidTime(until, names.shown(last), rule)
-
-
-# --- sources ----------------------------------------------------------------------------
-
-
-class Shown(StrEnum):
-    """Which figure of the book a system shows."""
-
-    AVAILABLE = "available"
-    ON_HAND = "on_hand"
-    UNRESERVED = "unreserved"
-    PROSPECTIVE = "prospective"
-
-
-@attrs.frozen
-class Formula:
-    """
-    How a system makes the level it shows out of a figure of the book.
-
-    In this order: take away ``safety`` units, sell in packs of ``pack`` (rounded down), show
-    at most ``cap``, never less than ``lowest`` (None: as it comes). Each step never falls
-    when the figure rises, so intervals stay intervals.
-
-    >>> Formula(safety=2, pack=6, cap=10)(45), Formula()(-3)
-    (7, 0)
-    """
-
-    shows: Shown = attrs.field(default=Shown.AVAILABLE, converter=Shown)
-    safety: int = attrs.field(default=0, kw_only=True, converter=_safety)
-    pack: int = attrs.field(default=1, kw_only=True, converter=_pack)
-    cap: int | None = attrs.field(
-        default=None,
-        kw_only=True,
-        converter=optional(_cap),
-    )
-    lowest: int | None = attrs.field(default=0, kw_only=True, converter=optional(_shown))
-
-    def __call__(self, units: int) -> int:
-        """Return the level shown for *units* of the figure."""
-        shown = (units - self.safety) // self.pack
-        if self.cap is not None:
-            shown = min(shown, self.cap)
-        return shown if self.lowest is None else max(shown, self.lowest)
-
-
-@attrs.frozen
-class Source:
-    """
-    A system or person that stamps events or shows levels, and how far it can be trusted.
-
-    Attributes:
-        name: What events call ``origin`` and observations ``source``; ``"ledger"`` is the
-            clock of the ledger itself, ``"shelf"`` that of counts, ``"*"`` is everybody who
-            is not described by name.
-        skew: How far any of its stamps may be from the true time, either way.
-        late: How long after it happened an event of it may be recorded.
-        formula: How it makes the level it shows.
-        at: The locations it draws on; None for all.
-    """
-
-    name: str = attrs.field(converter=names.origin)
-    skew: timedelta = attrs.field(default=_NONE, kw_only=True, converter=_skew)
-    late: timedelta = attrs.field(default=_NONE, kw_only=True, converter=_late)
-    formula: Formula = attrs.field(default=Formula(), kw_only=True)
-    at: frozenset[str] | None = attrs.field(default=None, kw_only=True, converter=_locations)
 
 
 # --- observations -----------------------------------------------------------------------
@@ -202,7 +79,7 @@ class Count:
         default=None, kw_only=True, converter=optional(doors.counted_at)
     )
     counted_until: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=optional(_counted_until)
+        default=None, kw_only=True, converter=optional(doors.counted_until)
     )
     counter: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.actor))
     source: str = attrs.field(default=SHELF, kw_only=True, converter=names.origin)
@@ -233,11 +110,13 @@ class Level:
 
     source: str = attrs.field(converter=names.origin)
     sku: str = attrs.field(converter=names.sku)
-    quantity: int = attrs.field(converter=_shown)
-    at: frozenset[str] | None = attrs.field(default=None, kw_only=True, converter=_locations)
-    seen_at: datetime | None = attrs.field(default=None, kw_only=True, converter=optional(_seen_at))
+    quantity: int = attrs.field(converter=doors.level)
+    at: frozenset[str] | None = attrs.field(default=None, kw_only=True, converter=doors.places)
+    seen_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=optional(doors.seen_at)
+    )
     seen_until: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=optional(_seen_until)
+        default=None, kw_only=True, converter=optional(doors.seen_until)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -261,12 +140,6 @@ def _levels(value: Iterable[Level]) -> tuple[Level, ...]:
     return levels  # type: ignore[return-value]  # each was looked at
 
 
-def _complete(value: bool) -> bool:  # noqa: FBT001 -- the only argument of a converter
-    if type(value) is not bool:
-        raise InvalidArgument("complete", names.shown(value), "True or False")
-    return value
-
-
 @attrs.frozen
 class Snapshot:
     """
@@ -279,7 +152,7 @@ class Snapshot:
 
     source: str = attrs.field(converter=names.origin)
     levels: tuple[Level, ...] = attrs.field(converter=_levels)
-    complete: bool = attrs.field(default=False, kw_only=True, converter=_complete)
+    complete: bool = attrs.field(default=False, kw_only=True, converter=doors.complete)
 
     def __attrs_post_init__(self) -> None:
         for level in self.levels:
@@ -310,7 +183,7 @@ class Snapshot:
         pairs = (
             quantities_shown.items() if isinstance(quantities_shown, Mapping) else quantities_shown
         )
-        where = _locations(at)
+        where = doors.places(at)
         levels = [
             Level(source, sku, quantity, at=where, seen_at=seen_at, seen_until=seen_until)
             for sku, quantity in pairs

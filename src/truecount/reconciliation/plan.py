@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from truecount.errors import InvalidArgument, InvalidData
+from truecount.explaining.priors import Certainty
 from truecount.model import names, quantities
 from truecount.model.instants import iso, moment, to_instant
 from truecount.model.movements import encode
@@ -103,6 +104,7 @@ class Plan:
         locations: Collection[str] | None = None,
         sources: Collection[str] | None = None,
         ids: Collection[str] | None = None,
+        certainties: Collection[Certainty | str] | None = None,
     ) -> Plan:
         """
         Return the plan of the lines for which all that is given holds.
@@ -115,8 +117,14 @@ class Plan:
         >>> len(plan.only(kinds={"phantom"}).lines), len(plan.only(skus={"TEA"}).lines)
         (1, 0)
 
+        Args:
+            certainties: How far the explanation of a line's mismatch may be trusted; only
+                ``"confident"`` lines are for a job that nobody watches. Lines that were
+                never explained have none, and are in no such plan.
+
         Raises:
-            InvalidArgument: There is no such kind or action, or no line with one of *ids*.
+            InvalidArgument: There is no such kind, action or certainty, or no line with one
+                of *ids*.
         """
         known = {line.id for line in self.lines}
         for id_ in ids or ():
@@ -129,6 +137,7 @@ class Plan:
             ("at", _several(locations, "locations")),
             ("source", _several(sources, "sources")),
             ("id", _several(ids, "ids")),
+            ("certainty", _members(Certainty, certainties, "certainty", "certainties")),
         ]
         tests = [(name, values) for name, values in chosen if values is not None]
         kept = (
@@ -207,10 +216,10 @@ def _several(value: Collection[str] | None, name: str) -> Collection[str] | None
 
 
 def _members(
-    enum: type[StrEnum], value: Collection[str] | None, name: str
+    enum: type[StrEnum], value: Collection[str] | None, name: str, several: str = ""
 ) -> Collection[str] | None:
-    """Return members of *enum* to choose by."""
-    chosen = _several(value, f"{name}s")
+    """Return members of *enum* to choose by; *several* is what more than one are called."""
+    chosen = _several(value, several or f"{name}s")
     for each in chosen or ():
         if each not in list(enum):
             raise InvalidArgument(name, names.shown(each), f"one of {[m.value for m in enum]}")

@@ -12,8 +12,9 @@ look       somebody finds out first; the line says why                     someb
 =========  ==============================================================  =============
 
 Rules:
-1. An id is made of everything its line says, so the same line has the same id in every plan,
-   and a line that was changed by hand is found out.
+1. An id is made of everything its line says is to be done, so the same line has the same id
+   in every plan, and a line that was changed by hand is found out. Why it differs is no part
+   of that: a line that was explained is still the same line, and is written once.
 2. A line that is written names one key, one difference and one moment; it is checked when it
    is made, also when it is read back.
 
@@ -30,18 +31,22 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import attrs
+from attrs.converters import optional
 
 from truecount.errors import InvalidArgument, InvalidData
+from truecount.explaining.priors import Certainty
 from truecount.model import names, quantities
 from truecount.model.instants import iso, moment, to_instant
 from truecount.model.movements import encode
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, goods
 from truecount.reconciliation.basis import Basis
-from truecount.reconciliation.findings import goods, named, risk, when
+from truecount.reconciliation.findings import named, risk, when
 from truecount.reconciliation.mismatches import KINDS, MismatchKind
 
 
 _DIGEST: Final = 8
+#: What the id of a line is not made of.
+_UNNAMED: Final = frozenset({"id", "certainty", "cause"})
 
 
 class PlanAction(StrEnum):
@@ -94,6 +99,10 @@ class PlanLine:
         why: For a line somebody must look at: why nothing is written.
         basis: For a written line: where, as of when, and what it is guarded by.
         after: Lines about the same key that are written before it, when they are approved.
+        certainty: How far the explanation of its mismatch may be trusted; None without one.
+            A line that is written is never confident of a cause that writing it does not
+            put right.
+        cause: What is behind the mismatch, in words, when that is certain.
     """
 
     id: str = attrs.field(init=False)
@@ -110,11 +119,13 @@ class PlanLine:
     why: str = ""
     basis: Basis | None = None
     after: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    certainty: Certainty | None = attrs.field(default=None, converter=optional(Certainty))
+    cause: str = ""
 
     def __attrs_post_init__(self) -> None:
         if self.is_written:
             _check_written(self)
-        words = {name: value for name, value in _plain(self).items() if name != "id"}
+        words = {name: value for name, value in _plain(self).items() if name not in _UNNAMED}
         content = blake2b(encode(words).encode(), digest_size=_DIGEST).hexdigest()
         object.__setattr__(self, "id", f"{self.action}-{content}")
 
@@ -141,7 +152,8 @@ class PlanLine:
     def sentence(self) -> str:
         """What is done, in one sentence."""
         what = goods(self.key) if self.at else self.sku
-        return f"{what}: {_SAYS[self.action](self)}{risk(self.at_risk)}"
+        cause = f"; because {self.cause}" if self.cause else ""
+        return f"{what}: {_SAYS[self.action](self)}{cause}{risk(self.at_risk)}"
 
     @property
     def advice(self) -> str:
@@ -182,6 +194,7 @@ def _plain(line: PlanLine) -> dict[str, Any]:
         **lists,
         "action": line.action.value,
         "kind": line.kind.value,
+        "certainty": None if line.certainty is None else line.certainty.value,
         "seen_at": [iso(to_instant(each)) for each in line.seen_at],
         "basis": None if line.basis is None else line.basis.to_dict(),
     }

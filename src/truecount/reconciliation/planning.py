@@ -5,11 +5,17 @@ Rules:
 1. A count is followed by the book; a level is not, unless the caller says that its source is
    right (``follow``): the book is what other systems follow.
 2. Only a difference known to the unit, at one key, is written. Anything else is looked at.
-3. What another count has answered is left out: a newer one that stands, or one no older
-   that the book explains now and could not explain any more.
+3. What was seen anew is left out: a shelf that was counted since, a level that the same list
+   or a later one shows again. So is what another count has answered: one no older that the
+   book explains now and could not explain any more.
 4. Lines of one key go oldest first, and a later one knows those before it, because they put
    part of its difference right. What contradicts another observation of the same time is
    looked at: nobody knows which of them is right.
+
+5. A line is as certain as the explanation of its mismatch. But where the book is right, or
+   something is still to be booked, writing would put a second error beside the first; and
+   of what nobody saw there is no evidence, it may as well be a miscount. A line that is
+   written is never confident of these.
 
 Who calls whom: ``Reconciliation.plan`` calls :func:`plan_of`.
 """
@@ -18,17 +24,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import attrs
 
 from truecount.errors import InvalidArgument
+from truecount.explaining.priors import CauseKind, Certainty
+from truecount.explaining.results import Cause, Explanation
 from truecount.model import names
 from truecount.model.instants import to_instant
 from truecount.reconciliation.findings import when
 from truecount.reconciliation.mismatches import Mismatch, MismatchKind
 from truecount.reconciliation.plan import LeftOut, Plan
-from truecount.reconciliation.plan_lines import PlanAction, PlanLine
+from truecount.reconciliation.plan_lines import WRITTEN, PlanAction, PlanLine
 
 
 if TYPE_CHECKING:
@@ -54,6 +62,19 @@ _ANSWERED: Final = {
     "recounted_at": "a newer count stands, of {}",
     "denied_at": "a count of {} agrees with the book, and would not any more",
 }
+
+_SHOWN_ANEW: Final = "it was shown anew, as of {}"
+#: Causes that writing does not put right, and what to do instead.
+_ELSEWHERE: Final[Mapping[CauseKind, str]] = {
+    CauseKind.IN_FLIGHT: "observe it again when it is quiet",
+    CauseKind.HALF_BOOKED: "record the arrival",
+    CauseKind.HOLD: "ship or release what was promised",
+    CauseKind.STALE_PUSH: "publish again",
+    CauseKind.WRONG_FORMULA: "let it show the right figure",
+    CauseKind.LOST_UPDATE: "publish again",
+}
+#: What to do about a cause without a site.
+_UNSEEN: Final = "nobody saw it, so count again"
 
 _MOVED: Final = "it moved while it was observed, so by how much it differs is not known"
 _WHERE: Final = "which lot or component the difference belongs to is not known; count each"
@@ -95,6 +116,10 @@ def plan_of(report: Reconciliation, follow: Iterable[str] = ()) -> Plan:
 def _line(mismatch: Mismatch, followed: frozenset[str]) -> PlanLine | LeftOut:
     kinds = set(mismatch.kinds)
     is_counted = bool(kinds & _COUNTED)
+    if mismatch.superseded_at is not None:
+        said = _ANSWERED["recounted_at"] if is_counted else _SHOWN_ANEW
+        answer = said.format(when(to_instant(mismatch.superseded_at)))
+        return LeftOut(mismatch.sku, mismatch.at, mismatch.source, answer)
     if not is_counted and (kinds & _NO_QUANTITY or mismatch.source not in followed):
         return _made(mismatch, OUTSIDE.get(mismatch.kind, PlanAction.LOOK))
     basis = mismatch.basis
@@ -125,7 +150,32 @@ def _made(mismatch: Mismatch, action: PlanAction, why: str = "") -> PlanLine:
         at_risk=mismatch.at_risk,
         why=why,
         basis=None if action is PlanAction.LOOK else mismatch.basis,
+        **_explained(mismatch.explanation, is_written=action in WRITTEN),
     )
+
+
+class _Explained(TypedDict, total=False):
+    """What an explanation adds to a line."""
+
+    certainty: Certainty
+    cause: str
+
+
+def _explained(explanation: Explanation | None, *, is_written: bool) -> _Explained:
+    if explanation is None:
+        return {}
+    if explanation.verdict is not Certainty.CONFIDENT:
+        return {"certainty": explanation.verdict}
+    cause = explanation.best.sentence
+    instead = [words for each in explanation.causes if (words := _instead(each))]
+    if is_written and instead:
+        return {"certainty": Certainty.LIKELY, "cause": f"{cause}; {instead[0]}"}
+    return {"certainty": Certainty.CONFIDENT, "cause": cause}
+
+
+def _instead(cause: Cause) -> str:
+    """Return what to do about a cause that writing does not put right, "" if it does."""
+    return _ELSEWHERE.get(cause.kind, "" if cause.site else _UNSEEN)
 
 
 # --- several lines of one key -----------------------------------------------------------
@@ -178,9 +228,11 @@ def _undecided(several: Iterable[Undecided]) -> Iterator[LeftOut]:
     for each in several:
         until = each.decidable_at
         reason = (
-            "it moved while it was observed; observe it again when it is quiet"
-            if until is None
-            else f"undecided until {when(to_instant(until))}"
+            f"undecided until {when(to_instant(until))}"
+            if until is not None
+            else f"it moved each of {each.tries} times it was observed: provisionally a match"
+            if each.is_provisional
+            else "it moved while it was observed; observe it again when it is quiet"
         )
         yield LeftOut(each.sku, each.at, each.source, reason)
 

@@ -21,8 +21,8 @@ import attrs
 
 from truecount.errors import InvalidArgument
 from truecount.model import names
-from truecount.model.stock import StockKey
-from truecount.reconciliation.findings import goods, risk
+from truecount.model.stock import StockKey, goods
+from truecount.reconciliation.findings import risk
 from truecount.reconciliation.plan_lines import PlanLine
 
 

@@ -23,13 +23,17 @@ I19 Every value the true figure can have had is in the reach, while the bounds h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, product
+from math import prod
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 
 #: Sums of more combinations than this are only bounded, not listed.
 COMBINATIONS_MAX: Final = 10_000
+
+#: The same for figures made of several others by a function that is worth counting.
+MADE_MAX: Final = 1_000
 
 #: When it was stamped, and by how much the figure changed.
 Change: TypeAlias = tuple[int, int]
@@ -104,24 +108,36 @@ def plus(first: Reach, second: Reach) -> Reach:
 
     Complexity: O(product of the sizes), at most ``COMBINATIONS_MAX``.
     """
-    return _combined(first, second, int.__add__)
-
-
-def smaller(first: Reach, second: Reach) -> Reach:
-    """Return the smaller of a value of the one and a value of the other, for every pair."""
-    return _combined(first, second, min)
-
-
-def _combined(first: Reach, second: Reach, combine: Callable[[int, int], int]) -> Reach:
-    """Return *combine* over all pairs; it must not fall in either argument."""
-    lowest = combine(first.lowest, second.lowest)
-    highest = combine(first.highest, second.highest)
+    lowest, highest = first.lowest + second.lowest, first.highest + second.highest
     if first.values is None or second.values is None:
         return Reach(lowest, highest, None)
     if len(first.values) * len(second.values) > COMBINATIONS_MAX:
         return Reach(lowest, highest, None)
-    both = frozenset(combine(a, b) for a in first.values for b in second.values)
+    both = frozenset(a + b for a in first.values for b in second.values)
     return Reach(lowest, highest, both)
+
+
+def made_of(parts: Sequence[Reach], function: Callable[[Sequence[int]], int]) -> Reach:
+    """
+    Return the reach of a figure made of *parts* by a *function* that falls in none of them.
+
+    So what it makes of the lowest figures, and of the highest, is the interval around it.
+
+    >>> sorted(made_of([reach_of([4, 9]), point(3)], lambda units: min(units)).values)
+    [3]
+    >>> sorted(made_of([reach_of([1, 9]), reach_of([2, 5])], lambda units: min(units)).values)
+    [1, 2, 5]
+
+    Complexity: O(calls), as many as the parts have combinations, at most ``MADE_MAX``.
+    """
+    lowest = function([part.lowest for part in parts])
+    highest = function([part.highest for part in parts])
+    if lowest == highest:
+        return point(lowest)
+    sizes = [MADE_MAX + 1 if part.values is None else len(part.values) for part in parts]
+    if prod(sizes) > MADE_MAX:
+        return Reach(lowest, highest, None)
+    return reach_of(map(function, product(*[part.values or () for part in parts])))
 
 
 def _bounded(values: frozenset[int], lowest: int, highest: int) -> Reach:

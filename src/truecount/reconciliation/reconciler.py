@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 
+from truecount.explaining.facts import Evidence
+from truecount.explaining.priors import PRIORS, Priors
 from truecount.model import doors, instants, quantities
 from truecount.model.doors import Lines
 from truecount.model.movements import decode
@@ -17,6 +19,7 @@ from truecount.reconciliation.comparing import compare
 from truecount.reconciliation.observations import Observation, Source
 from truecount.reconciliation.published import Published
 from truecount.reconciliation.report import Reconciliation
+from truecount.reconciliation.tries import again
 from truecount.write.engine import BATCH_MAX, Engine
 
 
@@ -38,6 +41,7 @@ class Reconciler:
         sources: Iterable[Source] = (),
         recipes: Mapping[str, Mapping[str, int]] | None = None,
         only: Collection[str] | None = None,
+        earlier: Reconciliation | None = None,
     ) -> Reconciliation:
         """
         Compare *observations* with the book, each as of the time it was made.
@@ -55,10 +59,15 @@ class Reconciler:
 
         Args:
             sources: How far clocks may be off and how late reports may come, and how a
-                source makes the level it shows; those not named are exact.
-            recipes: Kit to component to quantity for one kit, flattened; the level of a kit
-                is what its components suffice for, and what is in stock of it.
+                source makes the level it shows: each in place of what ``inventory.sources``
+                says of its name. Who is in neither is exact.
+            recipes: Kit to component to quantity for one kit, nested or not, for systems
+                whose kits differ; ``{}`` for one without kits. By default the shop's own, as
+                they were in force when a level was seen, for sources that show what is
+                available: their level of a kit is what ``availability`` says.
             only: Judge these SKUs alone, for example what ``moved_since`` returns.
+            earlier: The report before: what it left open because it moved, and is left open
+                again, says how often; after three times it is provisionally a match.
 
         Raises:
             InvalidTime: An observation is in the future.
@@ -71,7 +80,7 @@ class Reconciler:
         O(entries since then). Memory O(observations + mismatches).
         """
         with self._engine.read() as reader:
-            return compare(
+            report = compare(
                 reader,
                 self._engine.settings_in(reader),
                 self._engine.now(),
@@ -80,6 +89,49 @@ class Reconciler:
                 recipes=recipes,
                 only=only,
             )
+        return report if earlier is None else again(report, earlier)
+
+    def explain(
+        self,
+        report: Reconciliation,
+        *,
+        known: Evidence | None = None,
+        priors: Priors = PRIORS,
+    ) -> Reconciliation:
+        """
+        Return *report* with what may be behind each mismatch: causes ranked, with evidence.
+
+        Each mismatch gets an ``explanation``: its causes, how probable they are, how many
+        others fit as exactly, and whether that may be trusted. Those that are not known to
+        the unit, unknown SKUs and what is undecided get none. Nothing is written.
+
+        >>> from truecount import Count, Inventory
+        >>> inventory = Inventory()
+        >>> inventory.locations.add("berlin", "hamburg")
+        >>> receipt = inventory.receive("MUG", 90, at="berlin", reference="PO-1")
+        >>> sent = inventory.transfer_out("T-1", {"MUG": 40}, source="berlin", target="hamburg")
+        >>> report = inventory.reconcile([Count("MUG", 40, at="hamburg")])
+        >>> [mismatch] = inventory.explain(report).mismatches
+        >>> mismatch.explanation.verdict.value, mismatch.explanation.best.sentence
+        ('confident', '40 units of transfer T-1 arrived, and nobody said so')
+
+        Args:
+            report: What ``reconcile`` returned, now or some time ago: what was recorded since
+                is left out.
+            known: What the ledger cannot know, added to what it does: ``factors``,
+                ``look_alikes``, ``taken_back``, ``signs``, a source's own log as
+                ``candidates``. Its ``slack`` holds for all.
+            priors: How common each kind of cause is.
+
+        Complexity: O(log n + entries since both sides last agreed) for each mismatch, and
+        what :func:`truecount.explain` says of them.
+        """
+        from truecount.reconciliation.explained import explained
+
+        with self._engine.read() as reader:
+            settings = self._engine.settings_in(reader)
+            now = self._engine.now()
+            return explained(reader, settings, now, report, known=known, priors=priors)
 
     def published(
         self,
@@ -120,8 +172,9 @@ class Reconciler:
         """
         Return the SKUs that moved after a *position* of the ledger, and the newest position.
 
-        Keep the position beside a report: the next comparison then looks only at what may
-        have changed, and at what was not a match before.
+        A bundle has moved when anything in it has. Keep the position beside a report: the next
+        comparison then looks only at what may have changed, and at what was not a match
+        before. A bundle that was defined anew has not moved; who defines it adds it.
 
         >>> from truecount import Inventory
         >>> inventory = Inventory()
@@ -134,7 +187,7 @@ class Reconciler:
         Raises:
             InvalidQuantity: The position is not a whole number from 0.
 
-        Complexity: O(movements after it).
+        Complexity: O(movements after it), and of the components of all bundles when any moved.
         """
         last = quantities.natural(position, "position")
         skus: set[str] = set()
@@ -142,4 +195,7 @@ class Reconciler:
             while page := reader.feed(last):
                 skus.update(key.sku for _, row in page for key, _ in decode(row.body).extends)
                 last = page[-1][0]
+            settings = self._engine.settings_in(reader)
+            bills = [settings.bill(kit) for kit in settings.recipes] if skus else []
+            skus.update([bill.sku for bill in bills if bill and not skus.isdisjoint(bill.family)])
         return frozenset(skus), last

@@ -4,7 +4,7 @@ Rules of repairing: a line of an approved plan is written, or says why it was no
 ==========================  ==============================================================
 document                    what it says
 ==========================  ==============================================================
-``plan`` / plan id          the plan as approved, by whom and when
+``plan`` / plan id          the plan as approved, by whom and when; when it was taken back
 ``plan-line`` / line id     what became of a line, under which plan
 ==========================  ==============================================================
 
@@ -17,6 +17,9 @@ Rules:
 3. A line whose guard does not hold is skipped, and its reason is kept: data, no exception.
 4. What is written names itself: the plan as reference, the kind of mismatch as reason, who
    approved it as actor.
+5. A plan that was taken back is not written any more, not even lines that never were: a
+   repair that stopped half way, or is under way elsewhere, does not go on after its undoing.
+   Nothing is kept of such an attempt, so that the same line can be approved in another plan.
 
 Who calls whom: ``repairs`` makes the operations; the decision about the stock itself is that
 of :class:`Counted` and :class:`Adjusted`, by the ledger's own rules.
@@ -29,18 +32,19 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import attrs
+from attrs.converters import optional
 
-from truecount.errors import InvalidArgument
+from truecount.errors import InvalidArgument, UnknownReference
 from truecount.model import names
+from truecount.model.facts import Adjusted, Counted
 from truecount.model.instants import Instant, iso, to_instant
 from truecount.model.operation import Operation
-from truecount.model.operations import Adjusted, Counted
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.settings import Settings
-from truecount.model.stock import StockKey
+from truecount.model.stock import StockKey, goods
 from truecount.protocols.storage import Wants
 from truecount.reconciliation.basis import Basis, Written, newest_count
-from truecount.reconciliation.findings import goods, when
+from truecount.reconciliation.findings import when
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.plan_lines import PlanAction, PlanLine
 from truecount.write.book import Book
@@ -49,6 +53,8 @@ from truecount.write.intents import Decision, Granted, Rule, Rules
 
 PLAN: Final = "plan"
 PLAN_LINE: Final = "plan-line"
+#: What the document of a plan that was taken back says more.
+WITHDRAWN: Final = "withdrawn"
 
 
 # --- operations -------------------------------------------------------------------------
@@ -106,6 +112,16 @@ class Repair(Operation):
         return super().to_dict() | {"line": self.line.to_dict()}
 
 
+@attrs.frozen(repr=False)
+class Withdraw(Operation):
+    """An approved plan is taken back: from now on none of its lines is written."""
+
+    is_fact = False
+    plan_id: str = attrs.field(converter=names.reference)
+    reason: str = attrs.field(kw_only=True, converter=names.reason)
+    actor: str | None = attrs.field(default=None, kw_only=True, converter=optional(names.actor))
+
+
 def _digest(*words: str) -> str:
     return blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
 
@@ -139,6 +155,29 @@ def _approve(operation: Approve, book: Book, now: Instant) -> Decision:
         "approved_at": iso(now),
     }
     return Granted(documents=((PLAN, id_, body),), result={"approved": True})
+
+
+def _wants_withdrawal(operation: Withdraw, settings: Settings) -> Wants:
+    del settings
+    return Wants(records={(PLAN, operation.plan_id)})
+
+
+def _withdraw(operation: Withdraw, book: Book, now: Instant) -> Decision:
+    """Mark the plan as taken back; who did it first is kept."""
+    body = _approved(operation.plan_id, book)
+    if WITHDRAWN in body:
+        return Granted(result={"withdrawn": False})
+    told = {"at": iso(now), "by": operation.actor, "reason": operation.reason}
+    document = (PLAN, operation.plan_id, {**body, WITHDRAWN: told})
+    return Granted(documents=(document,), result={"withdrawn": True})
+
+
+def _approved(plan_id: str, book: Book) -> Mapping[str, Any]:
+    """Return an approved plan's document; raise UnknownReference when nobody approved it."""
+    body = book.document(PLAN, plan_id)
+    if body is None:
+        raise UnknownReference("plan", plan_id)
+    return body
 
 
 # --- one line ---------------------------------------------------------------------------
@@ -221,7 +260,8 @@ def _stopped(line: PlanLine, book: Book) -> str | None:
 
 def _wants_repair(operation: Repair, settings: Settings, rules: Rules) -> Wants:
     line = operation.line
-    wants = Wants(records={(PLAN_LINE, line.id)}, keys={line.key})
+    plan = (PLAN, operation.plan_id)
+    wants = Wants(records={(PLAN_LINE, line.id), plan}, keys={line.key}, shared={plan})
     if _basis(line).all_lots:
         wants.scopes.add((line.sku, line.at))
     spoken = _fact(operation, line.delta[0])
@@ -232,6 +272,8 @@ def _wants_repair(operation: Repair, settings: Settings, rules: Rules) -> Wants:
 def _repair(operation: Repair, book: Book, now: Instant, rules: Rules) -> Decision:
     """Write a line by the ledger's rules, if its guard holds; say what became of it."""
     line = operation.line
+    if WITHDRAWN in _approved(operation.plan_id, book):
+        raise InvalidArgument("plan", f"{operation.plan_id!r}, which was taken back", "a new one")
     reason = _stopped(line, book)
     if reason is not None:
         return _told(operation, skipped=reason)
@@ -273,6 +315,7 @@ def repair_rules(rules: Rules) -> Rules:
 
     return {
         Approve: Rule(_wants_approval, _approve),
+        Withdraw: Rule(_wants_withdrawal, _withdraw),
         Repair: Rule(
             lambda operation, settings: _wants_repair(operation, settings, rules),
             lambda operation, book, now: _repair(operation, book, now, rules),

@@ -17,15 +17,22 @@ import attrs
 from truecount.errors import AlreadyReversed, UnknownReference
 from truecount.ledger.correction_rules import REVERSAL, reversed_by
 from truecount.model import names
+from truecount.model.commands import Undo
 from truecount.model.instants import iso, to_instant
 from truecount.model.operation import Operation
-from truecount.model.operations import Undo
 from truecount.model.outcomes import Outcome
 from truecount.protocols.storage import Reader
 from truecount.reconciliation.breaker import Breaker, check
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.plan_lines import PlanLine
-from truecount.reconciliation.repairing import PLAN, PLAN_LINE, Approve, repair_of
+from truecount.reconciliation.repairing import (
+    PLAN,
+    PLAN_LINE,
+    WITHDRAWN,
+    Approve,
+    Withdraw,
+    repair_of,
+)
 from truecount.write.engine import BATCH_MAX, Engine
 
 
@@ -43,6 +50,7 @@ class Repaired:
         applied: The lines that stand, by id: the movement each was written as.
         skipped: The lines that were not written, by id: why.
         undone: The lines that were written and taken back: the movement that did.
+        withdrawn_at: When the plan was taken back first; nothing of it is written any more.
         replayed: Whether this call found every line decided before; True when read later.
     """
 
@@ -52,6 +60,7 @@ class Repaired:
     applied: Mapping[str, str]
     skipped: Mapping[str, str]
     undone: Mapping[str, str]
+    withdrawn_at: datetime | None = None
     replayed: bool = True
 
     @property
@@ -68,6 +77,7 @@ class Repaired:
             "applied": dict(self.applied),
             "skipped": dict(self.skipped),
             "undone": dict(self.undone),
+            "withdrawn_at": self.withdrawn_at and iso(to_instant(self.withdrawn_at)),
             "replayed": self.replayed,
         }
 
@@ -149,8 +159,8 @@ class Repairs:
         """
         Take back every line of a plan that stands: the figures are as they would be without.
 
-        Doing it again changes nothing. The plan is not written again afterwards; compare
-        anew, and approve what is still found.
+        Doing it again changes nothing. The plan is not written afterwards, nor is what a
+        repair had not come to yet; compare anew, and approve what is still found.
 
         >>> from truecount import Count, Inventory
         >>> inventory = Inventory()
@@ -168,7 +178,7 @@ class Repairs:
 
         Complexity: O(lines), in transactions of a thousand.
         """
-        names.reason(reason)
+        self._engine.one(Withdraw(plan_id, reason=reason, actor=actor))
         standing = list(self.repaired(plan_id).applied.values())
         undos = [Undo(movement_id=id_, reason=reason, actor=actor) for id_ in reversed(standing)]
         for outcome in self._run(undos):
@@ -212,4 +222,5 @@ def _read(reader: Reader, plan_id: str) -> Repaired:
         applied=applied,
         skipped=skipped,
         undone=undone,
+        withdrawn_at=datetime.fromisoformat(body[WITHDRAWN]["at"]) if WITHDRAWN in body else None,
     )

@@ -11,18 +11,21 @@ Rules:
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 import attrs
 
 from truecount.errors import InvalidData
+from truecount.explaining.results import CommonCause
 from truecount.model.instants import iso, to_instant
 from truecount.reconciliation.mismatches import Mismatch, MismatchKind
+from truecount.reconciliation.observations import Count, Level
 from truecount.reconciliation.plan import Plan
 from truecount.reconciliation.planning import plan_of
+from truecount.reconciliation.tries import TRIES
 
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ SCHEMA: Final = 1
 
 #: Listed mismatches of a kind that is about rows the book has not got.
 LISTED_MAX: Final = 10_000
+#: Levels that match and are kept of a source, an even number, and how many must differ for it.
+AGREEING_MAX: Final = 2_000
+AGREEING_FROM: Final = 5
 LIMITED: Final = frozenset(
     {MismatchKind.UNKNOWN_SKU, MismatchKind.DUPLICATE_SKU, MismatchKind.UNLISTED}
 )
@@ -55,6 +61,11 @@ COLUMNS: Final = (
     "decidable_at",
     "at_risk",
     "sentence",
+    "counter",
+    "covers",
+    "cause",
+    "certainty",
+    "explanation",
 )
 
 
@@ -63,8 +74,13 @@ class Undecided:
     """
     An observation nobody can judge yet.
 
-    ``decidable_at`` is when the reports that may explain it must have come; None when the
-    figure moved while it was observed: observe it again when it is quiet.
+    Attributes:
+        decidable_at: When the reports that may explain it must have come; None when the
+            figure moved while it was observed: observe it again when it is quiet.
+        tries: Observations in a row that were left open because the figure moved, as far
+            as the reports before told.
+        lasting: What a difference that was there all that time can be, lowest and highest;
+            None where no try has told yet.
     """
 
     sku: str
@@ -76,6 +92,13 @@ class Undecided:
     delta: tuple[int, int]
     seen_at: tuple[datetime, datetime]
     decidable_at: datetime | None
+    tries: int = 0
+    lasting: tuple[int, int] | None = None
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether it is taken as a match until seen otherwise: three tries contradict nothing."""
+        return self.tries >= TRIES
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
@@ -83,6 +106,7 @@ class Undecided:
         return attrs.asdict(self, recurse=False) | {
             "expected": list(self.expected),
             "delta": list(self.delta),
+            "lasting": self.lasting and list(self.lasting),
             "seen_at": [iso(to_instant(each)) for each in self.seen_at],
             "decidable_at": None if until is None else iso(to_instant(until)),
         }
@@ -97,10 +121,52 @@ class Undecided:
             | {
                 "expected": tuple(data["expected"]),
                 "delta": tuple(data["delta"]),
+                "lasting": data.get("lasting") and tuple(data["lasting"]),
                 "seen_at": (datetime.fromisoformat(first), datetime.fromisoformat(last)),
                 "decidable_at": None if until is None else datetime.fromisoformat(until),
             }
         )
+
+
+class Agreeing(NamedTuple):
+    """A level that is what the book says; ``locations`` names none for all."""
+
+    source: str
+    sku: str
+    locations: tuple[str, ...]
+    quantity: int
+
+    def to_list(self) -> list[Any]:
+        """Return it as plain data, for JSON."""
+        return [self.source, self.sku, list(self.locations), self.quantity]
+
+    @classmethod
+    def from_list(cls, data: Sequence[Any]) -> Agreeing:
+        """Return what ``to_list`` described; a report reads its own."""
+        source, sku, locations, quantity = data
+        return cls(source, sku, tuple(locations), quantity)
+
+
+@attrs.define
+class Sample:
+    """
+    At most ``AGREEING_MAX`` of any number of levels, spread evenly over them.
+
+    Every ``step``-th is kept; when there are too many of these, every second of them goes.
+    """
+
+    kept: list[Level] = attrs.field(factory=list)
+    step: int = 1
+    seen: int = 0
+
+    def add(self, value: Level) -> None:
+        """Add a value. O(1) on average."""
+        if self.seen % self.step == 0:
+            if len(self.kept) == AGREEING_MAX:
+                self.kept = self.kept[::2]
+                self.step *= 2
+            self.kept.append(value)
+        self.seen += 1
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +182,10 @@ class Reconciliation:
         matches: Observations that agree.
         kinds: Mismatches of each kind, those not listed included.
         locations: Mismatches at each location, "" for those about several.
+        agreeing: Levels that match, of sources with several that do not: a cause common to
+            many of these must contradict none of those. At most ``AGREEING_MAX`` of each
+            source, spread evenly.
+        common: Causes behind most mismatches of a source; none until ``explain`` was asked.
     """
 
     at: datetime
@@ -124,11 +194,23 @@ class Reconciliation:
     matches: int
     kinds: Mapping[MismatchKind, int]
     locations: Mapping[str, int]
+    agreeing: tuple[Agreeing, ...] = ()
+    common: tuple[CommonCause, ...] = ()
 
     @property
     def found(self) -> int:
         """How many mismatches there are, those not listed included."""
         return sum(self.kinds.values())
+
+    @property
+    def standing(self) -> tuple[Mismatch, ...]:
+        """The mismatches listed that nothing newer has superseded."""
+        return tuple(each for each in self.mismatches if each.superseded_at is None)
+
+    @property
+    def provisional(self) -> tuple[Undecided, ...]:
+        """What is taken as a match until seen otherwise; it counts as undecided."""
+        return tuple(each for each in self.undecided if each.is_provisional)
 
     @property
     def compared(self) -> int:
@@ -182,6 +264,8 @@ class Reconciliation:
             "locations": dict(self.locations),
             "mismatches": [each.to_dict() for each in self.mismatches],
             "undecided": [each.to_dict() for each in self.undecided],
+            "agreeing": [each.to_list() for each in self.agreeing],
+            "common": [each.to_dict() for each in self.common],
         }
 
     @classmethod
@@ -202,8 +286,10 @@ class Reconciliation:
                 matches=data["matches"],
                 kinds={MismatchKind(kind): count for kind, count in data["kinds"].items()},
                 locations=dict(data["locations"]),
+                agreeing=tuple(map(Agreeing.from_list, data["agreeing"])),
+                common=tuple(map(CommonCause.from_dict, data["common"])),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidData("a report", f"{type(error).__name__} {error}") from error
 
     def to_csv(self, stream: TextIO, *, for_spreadsheet: bool = True) -> None:
@@ -224,10 +310,10 @@ class Reconciliation:
     def _rows(self) -> Iterable[list[object]]:
         for each in self.mismatches:
             told = ["", " ".join(each.at_risk), each.sentence]
-            yield ["mismatch", each.kind.value, *_cells(each), *told]
+            yield ["mismatch", each.kind.value, *_cells(each), *told, *_why(each)]
         for one in self.undecided:
             until = "" if one.decidable_at is None else iso(to_instant(one.decidable_at))
-            yield ["undecided", "", *_cells(one), until, "", ""]
+            yield ["undecided", "", *_cells(one), until, *[""] * 7]
 
     def to_html(
         self,
@@ -276,6 +362,15 @@ def _cells(each: Mismatch | Undecided) -> list[object]:
     return [*where, observed, *each.expected, *each.delta, *times]
 
 
+def _why(each: Mismatch) -> list[object]:
+    """Return who counted what, and why it may differ: the last columns."""
+    counted = [each.counter or "", " ".join(sorted(each.covers or ()))]
+    if each.explanation is None:
+        return [*counted, "", "", ""]
+    kinds = " ".join(cause.kind for cause in each.explanation.causes)
+    return [*counted, kinds, each.explanation.verdict.value, each.explanation.sentence]
+
+
 @attrs.define
 class Tally:
     """Collects the results of a comparison."""
@@ -285,6 +380,13 @@ class Tally:
     undecided: list[Undecided] = attrs.field(factory=list)
     kinds: Counter[MismatchKind] = attrs.field(factory=Counter)
     locations: Counter[str] = attrs.field(factory=Counter)
+    agreeing: dict[str, Sample] = attrs.field(factory=lambda: defaultdict(Sample))
+
+    def match(self, seen: Count | Level, *, is_listed: bool) -> None:
+        """Count an observation that agrees, if there was one, and keep some levels."""
+        self.matches += is_listed
+        if isinstance(seen, Level):
+            self.agreeing[seen.source].add(seen)
 
     def is_full(self, kinds: Iterable[MismatchKind]) -> bool:
         """Return whether another mismatch of these kinds is only counted."""
@@ -298,6 +400,7 @@ class Tally:
     def report(self, at: datetime) -> Reconciliation:
         """Return what was collected, in order."""
         order = {kind: number for number, kind in enumerate(MismatchKind)}
+        differing = Counter(each.source for each in self.mismatches)
         return Reconciliation(
             at=at,
             mismatches=tuple(
@@ -307,4 +410,10 @@ class Tally:
             matches=self.matches,
             kinds={kind: self.kinds[kind] for kind in MismatchKind if self.kinds[kind]},
             locations=dict(sorted(self.locations.items())),
+            agreeing=tuple(
+                Agreeing(source, each.sku, tuple(sorted(each.at or ())), each.quantity)
+                for source, sample in sorted(self.agreeing.items())
+                if differing[source] >= AGREEING_FROM
+                for each in sample.kept
+            ),
         )

@@ -8,13 +8,15 @@ Rules:
 2. A source's order is that of its own stamps. What the ledger itself stamped has the
    ledger's clock. What nobody signed, or was stamped only when a late report came in, has no
    order: each such event is a source of its own.
-3. One movement is one event, whatever keys of the figure it touches.
+3. One movement is one event, whatever keys of the figure it touches; what corrects it or
+   takes it back is part of that event, with the clock of whoever reported it first.
 4. ``available`` counts holds that have run out, and they run out without a write. A hold that
    had run out before the window counts as sellable throughout; one that runs out inside it
    may count with any number of units it held meanwhile, or with none.
 5. A recorded count is no event: its variance is what the book had not heard of, and arose
    before. Inside the window it is in the base, so what was recorded from an observation
-   agrees with that observation.
+   agrees with that observation. What is refolded at a count is placed by the count's moment
+   and the ledger's clock alone, whoever was late: in or out with it, or it would be missing.
 6. A key that has not moved since the window began is answered from its stock row alone.
 
 Invariants:
@@ -32,6 +34,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
+from truecount.ledger.anchors import moment_of
 from truecount.ledger.supply import is_expired
 from truecount.model.instants import Instant, microseconds
 from truecount.model.kinds import Kind
@@ -143,12 +146,17 @@ class Span(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event that may or may not have been seen: whose, its stamp, what it changed."""
+    """
+    An event that may or may not have been seen: whose, its stamp, what it changed.
+
+    ``row`` is the movement that reported it first, ``ids`` those that make it up here.
+    """
 
     source: tuple[str, bool]
     stamp: Instant
     changes: tuple[tuple[StockKey, Amounts], ...]
     row: MovementRow
+    ids: frozenset[str]
 
 
 @attrs.frozen
@@ -184,9 +192,10 @@ def past_of(reader: Reader, clocks: Clocks, rows: Rows, span: Span) -> Past:
     events: list[Event] = []
     retold: set[StockKey] = set()
     left: dict[StockKey, list[EntryRow]] = {key: [] for key in later}
-    for event, entries in _movements(reader, later):
+    for event, movements, entries in _events(reader, later):
         placed = _placed(clocks, event, span)
-        retold.update(_retold(event))
+        for movement in movements:
+            retold.update(_retold(movement, event.changes))
         if placed == _SEEN:
             for key, change in event.changes:
                 base[key] = plus(base[key], change)
@@ -220,29 +229,61 @@ def _before(
     return amounts, after
 
 
-def _movements(
+def _events(
     reader: Reader, later: Mapping[StockKey, Sequence[EntryRow]]
-) -> Iterator[tuple[Event, list[EntryRow]]]:
-    """Yield the movements behind entries, each with those of its entries that are here."""
+) -> Iterator[tuple[Event, list[MovementRow], list[EntryRow]]]:
+    """Yield what happened by *later* entries: each event with its movements and entries here."""
     entries: dict[str, list[EntryRow]] = defaultdict(list)
     for several in later.values():
         for entry in several:
             entries[entry.movement_id].append(entry)
-    for _, row in reader.movements(list(entries)):
-        here = entries[row.id]
-        changes = tuple((entry.key, entry.change) for entry in here)
-        stamped_here = row.occurred_at == row.recorded_at
-        yield Event((row.origin or "", stamped_here), row.occurred_at, changes, row), here
+    rows = {row.id: row for _, row in reader.movements(list(entries))}
+    originals = _originals(reader, rows)
+    together: dict[str, list[MovementRow]] = defaultdict(list)
+    for row in rows.values():
+        together[originals[row.id].id].append(row)
+    for several_rows in together.values():
+        first = originals[several_rows[0].id]
+        here = [entry for row in several_rows for entry in entries[row.id]]
+        changes: dict[StockKey, Amounts] = {}
+        for entry in here:
+            known = changes.get(entry.key)
+            changes[entry.key] = entry.change if known is None else plus(known, entry.change)
+        stamped_here = first.occurred_at == first.recorded_at
+        yield (
+            Event(
+                (first.origin or "", stamped_here),
+                first.occurred_at,
+                tuple(changes.items()),
+                first,
+                frozenset(row.id for row in several_rows),
+            ),
+            several_rows,
+            here,
+        )
 
 
-def _retold(event: Event) -> Iterator[StockKey]:
-    """Yield the keys whose lot the event gave another expiry than it had."""
-    if '"expiries"' not in event.row.body:
+def _originals(reader: Reader, rows: Mapping[str, MovementRow]) -> dict[str, MovementRow]:
+    """Return for each of *rows* the movement it corrects or takes back in the end, or itself."""
+    known = dict(rows)
+    while missing := {row.reverses for row in known.values() if row.reverses} - known.keys():
+        known.update((row.id, row) for _, row in reader.movements(sorted(missing)))
+    found = {}
+    for id_, row in rows.items():
+        while row.reverses:
+            row = known[row.reverses]  # noqa: PLW2901 -- back to the first, step by step
+        found[id_] = row
+    return found
+
+
+def _retold(row: MovementRow, changes: Iterable[tuple[StockKey, Amounts]]) -> Iterator[StockKey]:
+    """Yield the keys whose lot a movement gave another expiry than it had."""
+    if '"expiries"' not in row.body:
         return
     told: dict[tuple[str, str], set[Instant]] = defaultdict(set)
-    for sku, lot, instant in decode(event.row.body).expiries:
+    for sku, lot, instant in decode(row.body).expiries:
         told[sku, lot].add(instant)
-    for key, _ in event.changes:
+    for key, _ in changes:
         if len(told[key.sku, key.lot]) > 1:
             yield key
 
@@ -257,6 +298,9 @@ _NOT_YET: Final = "not yet"
 
 def _placed(clocks: Clocks, event: Event, span: Span) -> str:
     """Return whether an event was seen, perhaps seen, or not yet there."""
+    if event.row.kind in CORRECTIONS:
+        is_seen = moment_of(event.row) - clocks.of(LEDGER).skew <= span.until
+        return _SEEN if is_seen else _NOT_YET
     origin, stamped_here = event.source
     skew, late = clocks.of(origin or LEDGER)
     earliest = event.stamp - skew
@@ -266,9 +310,7 @@ def _placed(clocks: Clocks, event: Event, span: Span) -> str:
         earliest = event.stamp - skew - late
     if earliest > span.until:
         return _NOT_YET
-    if event.stamp + skew <= span.since or event.row.kind in CORRECTIONS:
-        return _SEEN
-    return _PERHAPS
+    return _SEEN if event.stamp + skew <= span.since else _PERHAPS
 
 
 def _line_of(clocks: Clocks, event: Event) -> tuple[str, str]:
@@ -320,6 +362,7 @@ def _available(reader: Reader, clocks: Clocks, past: Past, key: StockKey, row: S
         for touched, change in event.changes
         if touched == key
     }
+    event_of = {id_: event.row.id for event, _ in changes.values() for id_ in event.ids}
     doubtful: list[Reach] = []
     skew = clocks.of(LEDGER).skew
     if past.base[key][HELD] or any(entry.change[HELD] for entry in later):
@@ -327,7 +370,10 @@ def _available(reader: Reader, clocks: Clocks, past: Past, key: StockKey, row: S
             if hold.expires_at > past.span.until + skew:
                 continue
             held = hold.units - sum(hold.changes.values())
-            inside = {id_: by for id_, by in hold.changes.items() if id_ in changes}
+            inside: dict[str, int] = defaultdict(int)
+            for id_, by in hold.changes.items():
+                if id_ in event_of:
+                    inside[event_of[id_]] += by
             if hold.expires_at + skew <= past.span.since:
                 base += held
                 for id_, by in inside.items():

@@ -6,7 +6,7 @@ Rules:
    are of everything.
 2. The order is the report's own: kinds in the order of their table, then by SKU.
 
-Called by ``page``; calls ``tables`` and ``words``.
+Called by ``page``; calls ``causes``, ``tables`` and ``words``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from truecount.model.instants import to_instant
+from truecount.model.places import STATES
 from truecount.reconciliation.mismatches import KINDS, MismatchKind
+from truecount.rendering import causes
 from truecount.rendering.markup import Html, each, element, joined
 from truecount.rendering.tables import Cell, Column, Row, named, number, own, table
+from truecount.rendering.timeline import SHELF
 from truecount.rendering.words import KIND_WORDS, figure, several, span, time_of, times_of
 
 
@@ -72,7 +75,7 @@ def mismatches(report: Reconciliation, zone: tzinfo) -> Html:
                 _seen(each_),
                 Cell(span(each_.expected), each_.expected[0]),
                 Cell(_difference(each_), each_.delta[0]),
-                _observed(each_.source, each_.seen_at, zone),
+                _observed(each_.source, each_.seen_at, zone, each_.counter),
                 references(each_.at_risk),
             ),
             group=label_of(each_),
@@ -117,18 +120,33 @@ def _what(mismatch: Mismatch, zone: tzinfo) -> Html:
     since = None
     if mismatch.since is not None:
         since = element("div", "since ", time_of(mismatch.since, zone), class_="quiet")
+    explanation = mismatch.explanation
     why = element(
         "details",
         element("summary", "Why, and what to do"),
         element("p", mismatch.sentence),
         element("p", mismatch.advice),
+        None if explanation is None else causes.rivals(explanation),
+        _covers(mismatch),
     )
-    return joined(element("span", first, class_="kind"), also, since, why)
+    cause = None if explanation is None else causes.cause(explanation)
+    return joined(element("span", first, class_="kind"), also, since, cause, why)
 
 
-def _observed(source: str, seen_at: tuple[datetime, datetime], zone: tzinfo) -> Cell:
+def _covers(mismatch: Mismatch) -> Html | None:
+    """Return which states were counted, when they are not what is counted mostly."""
+    if mismatch.covers is None or mismatch.covers == SHELF:
+        return None
+    named = ", ".join(state.value.replace("_", " ") for state in STATES if state in mismatch.covers)
+    return element("p", f"Counted was what is {named}.")
+
+
+def _observed(
+    source: str, seen_at: tuple[datetime, datetime], zone: tzinfo, who: str | None = None
+) -> Cell:
+    by = None if who is None else joined(" by ", own(who))
     when = element("div", times_of(seen_at, zone), class_="quiet")
-    return Cell(joined(own(source), when), to_instant(seen_at[0]))
+    return Cell(joined(own(source), by, when), to_instant(seen_at[0]))
 
 
 def references(names: Sequence[str]) -> Cell:

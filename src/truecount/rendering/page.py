@@ -2,8 +2,8 @@
 A whole report on one page that needs nothing else: no network, no script, no second file. Pure.
 
 Rules:
-1. The most important thing comes first: one sentence, four numbers, orders at risk; then
-   what differs, what to do about it, and every single row.
+1. The most important thing comes first: one sentence, four numbers, orders at risk, causes
+   behind many mismatches; then what differs, what to do about it, and every single row.
 2. The page forbids itself everything it does not hold, by a security policy that knows the
    digest of the one script; so even a mistake here could not fetch or run anything.
 3. The same report gives the same page, byte by byte.
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from truecount.rendering import lists
+from truecount.rendering import causes, lists
 from truecount.rendering.markup import Html, document, each, element, embedded, joined
 from truecount.rendering.plans import PlanTable, plan_section
 from truecount.rendering.style import SCRIPT, STYLE
@@ -59,6 +59,7 @@ def report_html(
     )
     parts = [
         _orders(report),
+        _common(report),
         _differences(report, zone),
         _undecided(report, zone),
         _timelines(tuple(timelines), zone),
@@ -197,6 +198,15 @@ def _orders(report: Reconciliation) -> Html | None:
     return _section("orders", "Orders at risk", element("p", words), lists.orders(report))
 
 
+def _common(report: Reconciliation) -> Html | None:
+    if not report.common:
+        return None
+    words = "Put these right first: each is behind most mismatches of a source."
+    return _section(
+        "common", "One cause for many", element("p", words), causes.common(report.common)
+    )
+
+
 def _differences(report: Reconciliation, zone: tzinfo) -> Html | None:
     if not report.found:
         return None
@@ -251,7 +261,7 @@ def notebook_html(report: Reconciliation) -> str:
             "tr",
             element("th", one.sku, scope="row"),
             element("td", lists.label_of(one)),
-            element("td", one.sentence),
+            element("td", one.sentence, causes.short(one)),
         )
         for one in report.mismatches[:NOTEBOOK_ROWS_MAX]
     ]
@@ -266,6 +276,7 @@ def notebook_html(report: Reconciliation) -> str:
     )
     parts = (
         element("p", element("b", summary(report))),
+        causes.common(report.common) if report.common else None,
         body if rows else None,
         element("p", more) if rest else None,
     )

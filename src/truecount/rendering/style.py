@@ -101,6 +101,8 @@ th.number button{text-align:right}
 details{margin:.15rem 0}
 summary{cursor:pointer;color:var(--accent);font-size:.875rem;width:fit-content}
 details p{font-size:.875rem;margin:.35rem 0;overflow-wrap:anywhere}
+details ul{font-size:.875rem;margin:.35rem 0;padding-left:1.1rem;overflow-wrap:anywhere}
+.cause{font-size:.875rem;margin:.15rem 0;max-width:30rem;overflow-wrap:anywhere}
 .tag{color:var(--warn);font-size:.8125rem;font-weight:600;margin-left:.4em}
 .question>:first-child{box-shadow:inset 3px 0 var(--bad);padding-left:.6rem}
 th button{all:unset;cursor:pointer;white-space:nowrap}

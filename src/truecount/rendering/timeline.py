@@ -30,19 +30,17 @@ from truecount.model import doors
 from truecount.model.names import shown
 from truecount.model.places import ON_HAND, State
 from truecount.model.stock import Figures
+from truecount.reconciliation.observations import Count
 from truecount.reconciliation.reach import reach_of
 from truecount.reconciliation.verdicts import Decision, judge
 
 
 if TYPE_CHECKING:
     from truecount.reconciliation.mismatches import Mismatch
-    from truecount.reconciliation.observations import Count
     from truecount.reconciliation.report import Reconciliation, Undecided
 
 #: What a count of a shelf sees; the same as what ``Count`` covers by default.
 SHELF: Final = ON_HAND - {State.PICKED}
-#: Kinds of mismatch only a count can be of, by value.
-_COUNTED: Final = frozenset({"phantom", "unrecorded"})
 #: Movements dated at a count that together make the book what was counted, by value.
 _COUNT: Final = "count"
 _SETTLING: Final = frozenset({_COUNT, "refold"})
@@ -155,7 +153,7 @@ def timeline_of(
         sku=sku, at=at, covers=covered, first=first, steps=steps, sightings=(), divergences=()
     )
     sightings = sorted(
-        [*_recorded(steps), *_reported(line, counted, report), *_counted(line, counted, report)],
+        [*_recorded(steps), *_reported(line, report), *_counted(line, counted, report)],
         key=attrgetter("seen_at"),
     )
     return attrs.evolve(
@@ -230,29 +228,23 @@ def _recorded(steps: Sequence[Step]) -> Iterator[Sighting]:
 def _is_of(line: Timeline, seen: Mismatch | Undecided | Count) -> bool:
     """Return whether what was counted is what the line shows: no other lot, no part of it."""
     lots = {step.entry.key.lot for step in line.steps}
-    is_all = seen.lot is None or lots == {seen.lot} or (not seen.lot and not _is_count(seen))
+    is_all = (
+        seen.lot is None or lots == {seen.lot} or (not seen.lot and not isinstance(seen, Count))
+    )
     return is_all and (seen.sku, seen.at) == (line.sku, line.at)
 
 
-def _is_count(seen: Mismatch | Undecided | Count) -> bool:
-    return hasattr(seen, "covers")
-
-
-def _reported(
-    line: Timeline, counts: Iterable[Count], report: Reconciliation | None
-) -> Iterator[Sighting]:
-    """Yield the mismatches of the report that are counts; who counted is known from *counts*."""
-    counters = {_mark_of(count, report): count.counter for count in counts}
+def _reported(line: Timeline, report: Reconciliation | None) -> Iterator[Sighting]:
+    """Yield the mismatches of the report that are counts of what the line shows."""
     for one in () if report is None else report.mismatches:
-        is_counted = any(kind.value in _COUNTED for kind in one.kinds)
-        if is_counted and one.observed is not None and _is_of(line, one):
+        if one.covers == line.covers and one.observed is not None and _is_of(line, one):
             yield Sighting(
                 seen_at=one.seen_at,
                 quantity=one.observed,
                 decision=Decision.MISMATCH,
                 delta=one.delta,
                 is_recorded=False,
-                who=counters.get(_mark(one)) or one.source,
+                who=one.counter or one.source,
             )
 
 

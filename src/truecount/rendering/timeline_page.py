@@ -16,6 +16,7 @@ from datetime import datetime, tzinfo
 from typing import Final, NamedTuple
 
 from truecount.model.instants import to_instant
+from truecount.model.kinds import Kind
 from truecount.model.places import ON_HAND, STATES
 from truecount.reconciliation.verdicts import Decision
 from truecount.rendering.chart import chart, mark
@@ -169,7 +170,8 @@ def _movements(timeline: Timeline, zone: tzinfo) -> Iterator[_Line]:
 def _movement(step: Step, *, in_question: bool) -> Html:
     movement = step.entry.movement
     kind = movement.kind.value.replace("_", " ")
-    words = (movement.reference, movement.reason, movement.origin, movement.actor)
+    reference = None if movement.kind is Kind.REFOLD else movement.reference  # Its count's key.
+    words = (reference, movement.reason, movement.origin, movement.actor)
     about = [own(word) for word in words if word]
     return joined(
         element("span", kind, class_="kind"),

@@ -4,7 +4,8 @@ What a report says, in the words of a shop: kinds, figures, times, summaries. Pu
 Rules:
 1. A figure is shown exactly: an interval as an interval, a sign as a sign, nothing rounded.
 2. A time is shown in one stated zone, to the minute, and carries the exact one beside it.
-3. Every kind of mismatch has its words here; a new one without them is a bug a test finds.
+3. Every kind of mismatch and every certainty has its words here; a new one without them is a
+   bug a test finds.
 
 Called by every module that draws; calls ``markup``.
 """
@@ -46,6 +47,15 @@ KIND_WORDS: Final[Mapping[str, KindWords]] = {
     "duplicate_sku": KindWords("Listed twice", "One list has the SKU several times."),
     "unlisted": KindWords("Not listed", "Missing from a list that should have everything."),
     "other": KindWords("Differs", "It differs, and no more is known of it."),
+}
+
+
+#: By ``Certainty.value``: how far an explanation may be trusted.
+CERTAINTY_WORDS: Final[Mapping[str, str]] = {
+    "confident": "Almost certain",
+    "likely": "Probably",
+    "ambiguous": "It cannot be told; first look whether",
+    "unexplained": "Unexplained",
 }
 
 

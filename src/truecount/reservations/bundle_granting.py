@@ -123,13 +123,19 @@ def _from_anywhere(
         if (found := {sku: units for sku, units in shelf.items() if units})
     }
     shares = shares_of(_summed(owed), offers, cart.at, book.settings, policies)
+    given, asked = _given(shares), _summed(owed)
+    withheld = frozenset(sku for sku, units in asked.items() if given.get(sku, 0) < units)
+    if withheld:
+        # A policy of the shop leaves units where they are: only what the rest makes is granted.
+        served = serve(cart.wanted, cart.bills, given)
+        owed = _owed(cart, served)
     granted = list(_taken(shares, owed, book, now))
     short = {sku: units - served.lines.get(sku, 0) for sku, units in cart.wanted.items()}
     lacks = {
         sku: tuple([Lack(each, *figures, cart.at or "") for each, figures in sorted(found.items())])
         for sku, found in served.short.items()
     }
-    return _grant(cart, granted, short, lacks)
+    return _grant(cart, granted, short, lacks)._replace(withheld=withheld)
 
 
 # --- who gets what ------------------------------------------------------------------------
@@ -151,6 +157,13 @@ def _summed(owed: _Owed) -> dict[str, int]:
         for sku, quantity in units.items():
             total[sku] = total.get(sku, 0) + quantity
     return total
+
+
+def _given(shares: Sequence[Share]) -> dict[str, int]:
+    given: dict[str, int] = {}
+    for sku, _, quantity in shares:
+        given[sku] = given.get(sku, 0) + quantity
+    return given
 
 
 def _taken(

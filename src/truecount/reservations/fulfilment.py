@@ -14,22 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from truecount.errors import (
-    InvalidArgument,
-    NotConfirmed,
-    Refused,
-    ReservationFinished,
-    TooMany,
-)
+from truecount.errors import InvalidArgument, NotConfirmed, Refused, ReservationFinished, TooMany
 from truecount.ledger.drafts import draft
 from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Leg
-from truecount.model.operations import Pick, Release, Ship, ShortPick
 from truecount.model.places import CUSTOMER, Place, State, adjustment, inside
-from truecount.reservations.holding import expired_hold
-from truecount.reservations.lines import is_given_up, moving, state_in, status, units
+from truecount.model.reservation_commands import Pick, Release, Ship, ShortPick
+from truecount.reservations.lines import expired_hold, is_given_up, moving, state_in, status, units
 from truecount.reservations.parcels import NO_KITS, Missing, kits_in, portions
 from truecount.write.book import ORDER, Book
 from truecount.write.intents import Decision, Granted

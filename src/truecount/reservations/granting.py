@@ -143,5 +143,7 @@ def _lacking(
     yield sku, wanted, had, where, f"{rule}: {', '.join(lack.component for lack in lacks)}"
     for lack in lacks:
         at = f"at {lack.location!r}" if lack.location else where
-        floor = settings.floor_rule(lack.component, lack.location)
-        yield lack.component, lack.needed, lack.there, at, f"{floor}, needed for {sku!r}"
+        refused = settings.floor_rule(lack.component, lack.location)
+        if lack.component in grant.withheld:
+            refused = f"sourcing={policy_of(lack.component, settings)}"
+        yield lack.component, lack.needed, lack.there, at, f"{refused}, needed for {sku!r}"

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from truecount.errors import HoldExpired
 from truecount.ledger.supply import Part
-from truecount.model.instants import Instant
+from truecount.model.instants import Instant, iso
 from truecount.model.lines import NEVER, LineRow, opened
 from truecount.model.movements import Leg
 from truecount.model.places import State, inside
@@ -117,3 +118,8 @@ def units(lines: Iterable[LineRow], states: Iterable[State]) -> dict[str, int]:
         if found:
             total[line.key.sku] = total.get(line.key.sku, 0) + found
     return total
+
+
+def expired_hold(operation: Any, lines: Iterable[LineRow]) -> HoldExpired:
+    """Return the refusal of an act on a hold that ran out."""
+    return HoldExpired(operation.reference, iso(deadline(lines)))

@@ -17,7 +17,8 @@ from truecount.errors import IdempotencyConflict, InvalidArgument, UnknownRefere
 from truecount.ledger.stock_ledger import Lines
 from truecount.ledger.words import OwnedWords
 from truecount.model import names
-from truecount.model.operations import (
+from truecount.model.places import State
+from truecount.model.reservation_commands import (
     Amend,
     Confirm,
     Expire,
@@ -27,7 +28,6 @@ from truecount.model.operations import (
     Ship,
     ShortPick,
 )
-from truecount.model.places import State
 from truecount.reservations.lines import current_round, is_given_up
 from truecount.reservations.views import (
     CartCheck,

@@ -61,6 +61,8 @@ class Grant(NamedTuple):
     #: Why each short bundle is, and whether only its one place stands in the way.
     lacks: Mapping[str, tuple[Lack, ...]] = _NONE
     apart_would_do: bool = False
+    #: Components of which a sourcing policy left units where they are.
+    withheld: frozenset[str] = frozenset()
 
     @property
     def together(self) -> list[Part]:

@@ -8,8 +8,8 @@ Rules:
 2. Any other SKU means units of plain lines, then of bundles, in the order of the lines.
 3. What bundles are is what the order pinned, whatever they are by now.
 
-Who calls whom: ``fulfilment`` and ``holding`` ask; :func:`truecount.bundles.netting.net` says
-what a bundle takes.
+Who calls whom: ``fulfilment``, ``confirming`` and ``amending`` ask;
+:func:`truecount.bundles.netting.net` says what a bundle takes.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from truecount.model.instants import Instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.operation import Operation
-from truecount.model.operations import (
+from truecount.model.reservation_commands import (
     Amend,
     Confirm,
     Expire,
@@ -49,7 +49,7 @@ from truecount.model.operations import (
 )
 from truecount.model.settings import Settings
 from truecount.protocols.storage import Wants
-from truecount.reservations import fulfilment, holding
+from truecount.reservations import amending, confirming, expiring, fulfilment, holding
 from truecount.reservations.lines import current_round
 from truecount.reservations.sourcing import SOURCING, Policies
 from truecount.write.book import Book
@@ -84,20 +84,20 @@ def _on_current_round(
 def reservation_rules(policies: Policies | None = None) -> Rules:
     """Return the rules of reservations, with the shop's own sourcing policies by name."""
     known = {**SOURCING, **(policies or {})}
-    confirm = partial(holding.confirm, policies=known)
-    amend = partial(holding.amend, policies=known)
+    confirm = partial(confirming.confirm, policies=known)
+    amend = partial(amending.amend, policies=known)
     wants_units = partial(holding.wants_units, policies=known)
     rules: dict[type[Operation], Rule] = {
         Reserve: Rule(wants_units, partial(holding.reserve, policies=known), holding.asked),
         Confirm: Rule(
-            _wants_order, _on_current_round(Kind.CONFIRM, confirm), holding.rehold_demand
+            _wants_order, _on_current_round(Kind.CONFIRM, confirm), confirming.rehold_demand
         ),
         Amend: Rule(wants_units, _on_current_round(Kind.AMEND, amend), holding.asked),
         Release: Rule(_wants_order, _on_current_round(Kind.RELEASE, fulfilment.release)),
         Pick: Rule(_wants_order, _on_current_round(Kind.PICK, fulfilment.pick)),
         ShortPick: Rule(_wants_order, _on_current_round(Kind.SHORT_PICK, fulfilment.short_pick)),
         Ship: Rule(_wants_order, _on_current_round(Kind.SHIP, fulfilment.ship)),
-        Expire: Rule(holding.wants_expired, holding.expire),
+        Expire: Rule(expiring.wants_expired, expiring.expire),
     }
     return anchored(rules)
 

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 from truecount.errors import IdempotencyConflict, InsufficientStock, TrueCountError
 from truecount.inventory import Inventory
+from truecount.model.commands import Relocate
 from truecount.model.movements import decode
 from truecount.model.operation import Operation
-from truecount.model.operations import Relocate, Reserve
+from truecount.model.reservation_commands import Reserve
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Record, Storage
 from truecount.reservations.views import Reservation

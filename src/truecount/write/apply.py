@@ -47,7 +47,7 @@ from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import PAGE, Book, Stage, snapshot
 from truecount.write.intents import Decision, Granted, Intent, Look, Widen
 from truecount.write.repeating import repeated
-from truecount.write.rules import read_settings
+from truecount.write.rules import mark_of, read_settings
 
 
 #: Restarts of one write: one for wider locks, the rest for keys stored meanwhile.
@@ -62,7 +62,14 @@ class Desk:
     tenant: str
     clock: Clock
     new_id: IdFactory
-    settings: Settings = attrs.field(factory=lambda: Settings(-1, {}, {}))
+    settings: Settings = attrs.field(factory=lambda: Settings((-1, ""), {}, {}))
+    #: Of a host's transaction: the desk outside of it, whose rules were committed.
+    outside: Desk | None = None
+
+    @property
+    def committed(self) -> Settings:
+        """The rules last read that no host can roll back."""
+        return self.settings if self.outside is None else self.outside.settings
 
 
 class _Preview(Exception):
@@ -138,11 +145,10 @@ class _Write:
         wants = self._wants()
         locked = unit.lock(wants)
         self.now = self._now(locked.rows.values())
-        generation = locked.records.get(GENERATION)
-        version = generation.version if generation else 0
+        mark = mark_of(locked.records.get(GENERATION))
         settings = desk.settings  # Once: a reader of another thread may put others there.
-        if version != settings.generation:
-            settings = desk.settings = read_settings(unit, version, settings)
+        if mark != settings.mark:
+            settings = desk.settings = read_settings(unit, mark, desk.committed)
         self.book = Book(locked, settings, wants)
         self._read_more()
 

@@ -200,8 +200,8 @@ class Book:
         self._documents.update(stage.documents)
         self.changed_documents.update(stage.documents)
         if GENERATION in stage.documents:  # Members after it go by the rules it has made.
-            generation = self.version_of(*GENERATION) + 1
-            self.settings = self.settings.changed(generation, stage.documents)
+            mark = (self.version_of(*GENERATION) + 1, encode(stage.documents[GENERATION]))
+            self.settings = self.settings.changed(mark, stage.documents)
         self.movements += stage.movements
         self.entries += stage.entries
 

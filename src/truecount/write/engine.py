@@ -22,24 +22,18 @@ import attrs
 
 from truecount.errors import InvalidArgument, KeyRequired, UnknownSku
 from truecount.model import instants, names
+from truecount.model.commands import Assemble, Correct, Disassemble
+from truecount.model.facts import Expected, Opened, Received
 from truecount.model.operation import Operation
-from truecount.model.operations import (
-    Assemble,
-    Correct,
-    DefineBundle,
-    Disassemble,
-    Expected,
-    Opened,
-    Received,
-)
 from truecount.model.outcomes import Outcome
 from truecount.model.settings import GENERATION, Settings
+from truecount.model.shop_rules import DefineBundle
 from truecount.protocols.storage import Reader, Storage, Unit
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 from truecount.write.apply import Desk, apply
 from truecount.write.group import GroupCommit
 from truecount.write.intents import Intent, Rules
-from truecount.write.rules import read_settings
+from truecount.write.rules import mark_of, read_settings
 
 
 #: Requests of one call; a longer list is the caller's to cut (see ``record``).
@@ -83,7 +77,7 @@ class Engine:
             host=host,
         )
         # What the host has not committed stays with the joined engine, so it has its own.
-        other._desk.settings = self._desk.settings
+        other._desk.settings, other._desk.outside = self._desk.settings, self._desk
         return other
 
     @property
@@ -119,14 +113,13 @@ class Engine:
 
     def settings_in(self, reader: Reader) -> Settings:
         """Return the shop rules as *reader* sees them; cached by their generation."""
-        record = reader.record(*GENERATION)
-        generation = record.version if record else 0
+        mark = mark_of(reader.record(*GENERATION))
         known = self._desk.settings
-        if known.generation == generation:
+        if known.mark == mark:
             return known
-        found = read_settings(reader, generation, known)
-        if self._host is None and generation > known.generation:
-            self._desk.settings = found  # A host's may never be committed.
+        found = read_settings(reader, mark, self._desk.committed)
+        if self._host is not None or found.generation > known.generation:
+            self._desk.settings = found  # A reader's view may be older than what is known.
         return found
 
     def one(self, operation: Operation, *, preview: bool = False) -> Outcome:

@@ -1,0 +1,295 @@
+"""
+Importing: what ``exporting`` wrote, folded into another storage.
+
+Rules:
+1. An import goes into an empty tenant, or into one that an earlier import of the same file
+   left half done: what is there is compared by digest and passed over. Anything else is
+   refused before it is mixed with what is there.
+2. It is written in chunks, each in one transaction. A bad line stops it: the chunks before
+   stay, and running it again with a good file goes on from there. A file without its footer
+   is imported as far as it goes, then refused; so is one whose lines are not those that the
+   footer's checksum was made of.
+3. Documents are new in the target: their versions start again at 1 (a storage counts them
+   one by one). Versions are only ever compared within one storage, and whoever has the shop
+   rules cached sees a new generation of them.
+
+Until an import has returned, nobody else should use its target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import attrs
+
+from truecount.errors import InternalError, InvalidData, InvalidQuantity
+from truecount.ledger.export_format import (
+    SECTIONS,
+    Checksum,
+    Counts,
+    bad_line,
+    movements_in,
+    parsed,
+    section_of,
+)
+from truecount.ledger.rebuild import Rebuilt
+from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of
+from truecount.model.movements import MovementRow, digest_of, encode
+from truecount.model.outcomes import OutcomeRow
+from truecount.model.settings import GENERATION, RULE_SPACES, generation_after
+from truecount.protocols.storage import Changes, Locked, Record, Unit, Wants
+
+
+#: Rows written in one transaction.
+CHUNK_MAX: Final = 1000
+
+#: Opens a write transaction of the target.
+Begin: TypeAlias = Callable[[], AbstractContextManager[Unit]]
+
+
+@attrs.frozen(kw_only=True)
+class Import:
+    """
+    What was imported.
+
+    Attributes:
+        position: The last movement's position in the file.
+        digest: Of all movements, in order; the footer's was the same.
+        movements: Movements in the file.
+        known: Of those, how many an earlier run had imported.
+    """
+
+    position: int
+    digest: str
+    movements: int
+    known: int
+    records: int
+    outcomes: int
+
+
+def import_lines(
+    begin: Begin,
+    stream: Iterable[str],
+    *,
+    progress: Progress | None = None,
+    chunk: int = CHUNK_MAX,
+) -> Import:
+    """Read what ``export`` wrote; see ``StockLedger.import_lines``."""
+    arrival = _Arrival(begin, progress, chunk)
+    number = 0
+    for number, text in enumerate(stream, 1):
+        value = parsed(number, text)
+        if number == 1:
+            arrival.total = movements_in(value)
+        else:
+            arrival.take(number, *section_of(number, value))
+        arrival.checksum.add(text)
+    return arrival.finish(number)
+
+
+class _Line(NamedTuple):
+    """A line of the file: its number, what it said, and for a movement what that means."""
+
+    number: int
+    row: Any
+    reading: Reading = NOTHING_READ
+
+
+@attrs.define
+class _Arrival:
+    """One import under way: the chunk being read, and what was written before it."""
+
+    begin: Begin
+    progress: Progress | None
+    chunk: int
+    total: int = 0
+    counts: Counts = attrs.field(factory=Counts)
+    checksum: Checksum = attrs.field(factory=Checksum)
+    #: Movements the target had before, and whether the others have begun.
+    known: int = 0
+    writes: bool = False
+    section: str = "movement"
+    pending: list[_Line] = attrs.field(factory=list)
+
+    def take(self, number: int, section: str, fields: dict[str, Any]) -> None:
+        """Take in one line; write the chunk it completes."""
+        if self.section == "end" or SECTIONS.index(section) < SECTIONS.index(self.section):
+            raise bad_line(number, f"{section} after the {self.section} section")
+        if section != self.section:
+            self.flush()
+        while self.section != section:
+            self._close_section(number)
+        _TAKE[section](self, number, fields)
+        if len(self.pending) >= self.chunk:
+            self.flush()
+
+    def _close_section(self, number: int) -> None:
+        if self.section == "movement":
+            with self.begin() as unit:
+                self._check_no_others(unit, number)
+        self.section = SECTIONS[SECTIONS.index(self.section) + 1]
+
+    def take_movement(self, number: int, fields: dict[str, Any]) -> None:
+        """Check that a movement is what was exported, and the next one."""
+        position = fields.pop("position")
+        row = MovementRow(**fields | {"body": encode(fields["body"])})
+        if position != self.counts.position + 1:
+            raise bad_line(number, f"position {position}, expected {self.counts.position + 1}")
+        digest = digest_of(row)
+        if digest != row.digest:
+            problem = f"movement {row.id!r} has digest {row.digest}, its words have {digest}"
+            raise bad_line(number, problem)
+        reading = reading_of(row)
+        if reading.problem is not None:
+            raise bad_line(number, f"movement {row.id!r}: {reading.problem}")
+        self.counts.add_movement(position, row)
+        self.pending.append(_Line(number, row, reading))
+
+    def take_record(self, number: int, fields: dict[str, Any]) -> None:
+        """Take in a document."""
+        self.counts.records += 1
+        record = Record(fields["space"], fields["id"], 1, encode(fields["body"]))
+        self.pending.append(_Line(number, record))
+
+    def take_outcome(self, number: int, fields: dict[str, Any]) -> None:
+        """Take in an outcome."""
+        self.counts.outcomes += 1
+        row = OutcomeRow(**fields | {"body": encode(fields["body"])})
+        self.pending.append(_Line(number, row))
+
+    def take_end(self, number: int, fields: dict[str, Any]) -> None:
+        """Compare the footer with what came before it."""
+        found = attrs.asdict(self.counts) | {"checksum": self.checksum.hexdigest()}
+        for field, value in fields.items():
+            if value != found[field]:
+                raise bad_line(
+                    number, f"it ends with {field} {value}, before it came {found[field]}"
+                )
+
+    def finish(self, number: int) -> Import:
+        """Write what is left, and refuse a file that does not end."""
+        self.flush()
+        if self.section != "end":
+            raise InvalidData(
+                "the export",
+                f"it ends after line {number} without its footer; the {self.counts.movements} "
+                "movements before that are imported, run it again with the whole file",
+            )
+        return Import(known=self.known, **attrs.asdict(self.counts))
+
+    def flush(self) -> None:
+        """Write the chunk, in one transaction."""
+        if self.pending:
+            with self.begin() as unit:
+                changes = _WRITE[self.section](self, unit, self.pending)
+                if any(changes):
+                    unit.write(changes)
+            self.pending = []
+            if self.progress is not None:
+                self.progress(self.counts.movements, self.total)
+
+    # --- what each section writes ---------------------------------------------------------
+
+    def movement_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
+        """Return the movements that are not there yet, and all that they make."""
+        wants = Wants()
+        for _, row, reading in lines:
+            wants.movements.add(row.id)
+            wants.keys.update(reading.said)
+            if row.reference is not None and any(leg.line for leg in reading.body.legs):
+                wants.orders.add(row.reference)
+        locked = unit.lock(wants)
+        rebuilt = Rebuilt(locked)
+        for number, row, reading in lines:
+            if self._is_known(unit, locked, number, row):
+                self.known += 1
+            else:
+                self.writes = True
+                try:
+                    rebuilt.add(row, reading)
+                except (InternalError, InvalidQuantity) as error:
+                    raise bad_line(number, f"movement {row.id!r}: {error}") from error
+        return rebuilt.changes()
+
+    def _is_known(self, unit: Unit, locked: Locked, number: int, row: MovementRow) -> bool:
+        """Return whether an earlier run imported *row*; refuse a target that is not its prefix."""
+        stored = locked.movements.get(row.id)
+        if stored is None:
+            if not self.writes:
+                self._check_no_others(unit, number)
+            return False
+        if stored != row:
+            problem = (
+                f"movement {row.id!r} is there already with other words "
+                f"(digest {stored.digest}, here {row.digest})"
+            )
+            raise bad_line(number, problem)
+        if self.writes:
+            raise bad_line(number, f"movement {row.id!r} is there already, but not those before it")
+        return True
+
+    def _check_no_others(self, unit: Unit, number: int) -> None:
+        """Refuse a target that has movements the file does not begin with."""
+        before = self.counts.movements if self.writes else self.known
+        others = unit.feed(before, 1)
+        if others:
+            raise bad_line(
+                number,
+                f"the target has movement {others[0][1].id!r} at position {others[0][0]}, which "
+                "is not in the export; import into an empty tenant",
+            )
+
+    def record_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
+        """Return the documents that are not there as they are here."""
+        names = {(row.space, row.id) for _, row, _ in lines} | {GENERATION}
+        known = unit.lock(Wants(records=names)).records
+        changed: dict[tuple[str, str], Record] = {}
+        for number, row, _ in lines:
+            name = (row.space, row.id)
+            if name in changed:
+                raise bad_line(number, f"record {row.space} {row.id!r} came before")
+            if name == GENERATION:
+                continue  # Of files written before it was left out.
+            if name not in known or known[name].body != row.body:
+                changed[name] = row
+        rules = [row for row in changed.values() if row.space in RULE_SPACES]
+        if rules:
+            before = known.get(GENERATION)
+            made = generation_after(
+                None if before is None else json.loads(before.body),
+                [(row.space, row.id, json.loads(row.body)) for row in rules],
+            )
+            changed[GENERATION] = Record(*GENERATION, 1, encode(made))
+        stepped = [
+            record._replace(version=known[name].version + 1 if name in known else 1)
+            for name, record in changed.items()
+        ]
+        return Changes([], [], [], {}, [], stepped)
+
+    def outcome_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
+        """Return the outcomes that are not there yet."""
+        known = unit.lock(Wants(keys_of_requests=[row.key for _, row, _ in lines])).outcomes
+        new = []
+        for number, row, _ in lines:
+            stored = known.setdefault(row.key, row)
+            if stored is row:
+                new.append(row)
+            elif stored != row:
+                raise bad_line(number, f"key {row.key!r} already names another request")
+        return Changes(new, [], [], {}, [], [])
+
+
+_TAKE: Final[dict[str, Callable[[_Arrival, int, dict[str, Any]], None]]] = {
+    "movement": _Arrival.take_movement,
+    "record": _Arrival.take_record,
+    "outcome": _Arrival.take_outcome,
+    "end": _Arrival.take_end,
+}
+_WRITE: Final[dict[str, Callable[[_Arrival, Unit, list[_Line]], Changes]]] = {
+    "movement": _Arrival.movement_changes,
+    "record": _Arrival.record_changes,
+    "outcome": _Arrival.outcome_changes,
+}
