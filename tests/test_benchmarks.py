@@ -10,10 +10,12 @@ from benchmarks import (
     bench_bundles,
     bench_explain,
     bench_memory,
+    bench_postgres,
     bench_reconcile,
     bench_sqlite,
     bench_start,
     bench_time,
+    by_hand_postgres,
 )
 from benchmarks.by_hand_sqlite import ByHand, connect, stocked
 from benchmarks.harness import Case, Sizes, document, run_case, table
@@ -37,6 +39,35 @@ def test_benchmark_runs(case: Case, tmp_path: Path) -> None:
     assert result.ratio > 0
     assert case.name in table([result])
     assert document([result], operations)["results"]
+
+
+@pytest.fixture
+def postgres_server(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the benchmarks use the server of the tests."""
+    monkeypatch.setattr(by_hand_postgres, "server", lambda: postgres_dsn)
+    return postgres_dsn
+
+
+@pytest.mark.parametrize("case", bench_postgres.CASES, ids=lambda case: case.name)
+@pytest.mark.usefixtures("postgres_server")
+def test_benchmark_of_postgres_runs(case: Case, tmp_path: Path) -> None:
+    """Both contenders finish and are compared."""
+    assert run_case(case, Sizes(10, 1, tmp_path)).ratio > 0
+
+
+@pytest.mark.usefixtures("postgres_server")
+def test_rows_written_by_hand_on_postgres_are_the_rows_truecount_writes() -> None:
+    """The raw limit is honest: verify accepts what was written by hand."""
+    with by_hand_postgres.stocked(3) as storage, by_hand_postgres.connect() as connection:
+        hand = by_hand_postgres.ByHand(connection, storage.schema)
+        assert hand.reserve("SKU-0", 2, "cart-1", "key-1")
+        assert hand.reserve("SKU-1", 1, "cart-2", "key-2")
+        assert hand.reserve("SKU-0", 1, "cart-3", "key-3")
+        assert not hand.reserve("SKU-0", by_hand_postgres.PLENTY, "cart-4", "key-4")
+        inventory = Inventory(storage)
+        verification = inventory.verify()
+        assert verification.ok, verification.problems
+        assert inventory.figures("SKU-0").held == 3
 
 
 def test_every_way_of_joining_finds_the_same() -> None:

@@ -9,6 +9,7 @@ Each page is one story: its examples share a namespace and an empty folder.
   A command that is meant to fail says so at its end: `# exits 1`.
 - The first two `sh` fences of the README are left out: installing, and the tests themselves.
 - `<!-- skip: reason -->` on the line above a fence leaves it out.
+- A page that reads `SHOP_DSN` from the environment is given an empty PostgreSQL database.
 - `<!-- file: name -->` on the line above a fence only puts its text into a file of the folder.
 """
 
@@ -23,6 +24,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import attrs
 import pytest
@@ -229,13 +231,32 @@ def broken_links(page: Path, root: Path) -> list[str]:
     ]
 
 
+@pytest.fixture
+def shop_dsn(postgres_dsn: str) -> Iterator[str]:
+    """Name an empty database on a real server, and drop it in the end."""
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    name = f"docs_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield make_conninfo(postgres_dsn, dbname=name, options="-c synchronous_commit=on")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 class TestPages:
     def test_examples_run(
-        self, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        page: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        request: pytest.FixtureRequest,
     ) -> None:
         """What a page shows is what happens, and what it leaves out it gives a reason for."""
         monkeypatch.chdir(tmp_path)
+        if "SHOP_DSN" in page.read_text(encoding="utf-8"):
+            monkeypatch.setenv("SHOP_DSN", request.getfixturevalue("shop_dsn"))
         result = Runner(page, tmp_path).run(is_readme=page == README)
         assert not result.problems, "\n".join(result.problems)
         assert all(len(reason.split()) > 1 for reason in result.skips), "a skip gives no reason"

@@ -50,6 +50,8 @@ from truecount.reconciliation import (
     tries,
 )
 from truecount.reservations import manager, sourcing
+from truecount.storage import health
+from truecount.storage.postgres import connections as postgres
 from truecount.testing import reaching
 from truecount.write import apply, engine, group
 
@@ -336,6 +338,16 @@ def limits() -> str:
         ("tries in a row after which what moves is a provisional match", str(tries.TRIES),
          "it stays undecided"),
         ("restarts of one write", str(apply.ATTEMPTS_MAX), "`Retryable`"),
+        (
+            "repetitions of a write on PostgreSQL after deadlocks and lost connections",
+            str(postgres.ATTEMPTS_MAX),
+            "`Retryable`, or `OutcomeUnknown` once a reply was lost",
+        ),
+        (
+            "how far the clocks of program and server may differ",
+            f"{health.CLOCK_DIFFERENCE_MAX.seconds} seconds",
+            "the doctor calls it unsafe",
+        ),
     )  # fmt: skip
     return table(("limit", "value", "beyond it"), rows)
 
@@ -443,8 +455,9 @@ def test_every_method_is_listed_once() -> None:
 
 
 def test_every_protocol_method_is_listed() -> None:
-    """Whoever writes a storage finds all of its three protocols."""
-    assert list(marked("storage-protocol.md", "protocol")) == [["Storage"], ["Unit"], ["Reader"]]
+    """Whoever writes a storage finds all of its protocols, the optional one last."""
+    wanted = [["Storage"], ["Unit"], ["Reader"], ["Patient"]]
+    assert list(marked("storage-protocol.md", "protocol")) == wanted
 
 
 def words_in(page: str) -> set[str]:

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from tests.postgres.adapter import PostgresStorage
+from tests.postgres.waiting import connect
 from truecount.model.places import STATES
 from truecount.model.stock import StockKey
+from truecount.storage.postgres import PostgresStorage
 from truecount.storage.sqlite import SQLiteStorage
 from truecount.testing import Capabilities, Stored
 
@@ -113,19 +114,17 @@ SQLITE = Capabilities(
 
 def behind_postgres(storage: Any, tenant: str) -> Stored:
     """Read the tables on a connection of our own."""
-    with storage.connect() as connection:
+    figures, afters = ", ".join(FIGURES), ", ".join(f"after_{name}" for name in FIGURES)
+    with connect(storage) as connection:
 
         def rows(columns: str, table: str, more: str = "") -> Rows:
             found = f"SELECT {columns} FROM {storage.schema}.{table} WHERE tenant = %s {more}"  # noqa: S608 -- our own names
-            return connection.execute(found.encode(), (tenant,)).fetchall()  # type: ignore[no-any-return]  # storages differ
-
-        def flat(found: Rows) -> Rows:
-            return [(*row[:-1], *row[-1]) for row in found]
+            return connection.execute(found.encode(), (tenant,)).fetchall()
 
         return stored_of(
             rows("id", "movement"),
-            flat(rows("sku, location, lot, version, after", "entry")),
-            flat(rows("sku, location, lot, amounts", "stock", "AND version > 0")),
+            rows(f"sku, location, lot, version, {afters}", "entry"),
+            rows(f"sku, location, lot, {figures}", "stock", "AND version > 0"),
             (
                 rows(f"reference, number, {COUNTERS}", "line"),
                 rows("space, id, version", "record", "AND version > 0"),
@@ -169,15 +168,20 @@ class PostgresHost:
 @contextmanager
 def postgres_host(storage: Any) -> Iterator[PostgresHost]:
     """Open a connection of the host's own."""
-    with storage.connect() as connection:
+    with connect(storage) as connection:
         connection.execute(f"CREATE TABLE {storage.schema}.host_row (number int)".encode())
         host = PostgresHost(connection, storage.schema)
         host.begin()
         yield host
 
 
+def reopened(storage: Any) -> PostgresStorage:
+    """Open the same schema anew, with connections of its own."""
+    return PostgresStorage(storage._connections.dsn, schema=storage.schema)
+
+
 POSTGRES = Capabilities(
-    reopen=lambda storage: PostgresStorage(storage.dsn, storage.schema),  # type: ignore[attr-defined]  # ours has both
+    reopen=reopened,
     many_openings=True,
     open_host=postgres_host,
     look_behind=behind_postgres,

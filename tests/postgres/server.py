@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
-from tests.postgres.adapter import PostgresStorage
+from truecount.storage.postgres import PostgresStorage
 
 
 #: Settings of our own server, all of which a reload applies.
@@ -61,20 +62,30 @@ class Factory:
     """Makes empty storages and remembers them."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self.dsn = dsn
         self._made: list[PostgresStorage] = []
 
     def __call__(self) -> PostgresStorage:
         """Return a new storage in a new schema."""
-        storage = PostgresStorage(self._dsn, f"t{uuid4().hex[:12]}")
+        schema = f"t{uuid4().hex[:12]}"
+        storage = PostgresStorage(self.dsn_of(schema), schema=schema)
+        storage.migrate()
         self._made.append(storage)
         return storage
+
+    def dsn_of(self, schema: str) -> str:
+        """Return how to connect for *schema*: connections are told apart by its name."""
+        return make_conninfo(
+            self.dsn,
+            application_name=schema,
+            options="-c lock_timeout=20s -c deadlock_timeout=200ms -c client_min_messages=warning",
+        )
 
     def drop(self) -> None:
         """Close every storage and drop its schema."""
         if not self._made:
             return
-        with psycopg.connect(self._dsn, autocommit=True) as connection:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("SET client_min_messages = warning")
             connection.execute("SET lock_timeout = '5s'")
             for storage in self._made:

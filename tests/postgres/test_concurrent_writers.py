@@ -8,19 +8,20 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from tests.postgres.adapter import PostgresStorage
 from tests.postgres.server import Factory
-from tests.postgres.waiting import DEADLINE, Crew, crew, hosted
+from tests.postgres.waiting import DEADLINE, Crew, connect, crew, hosted
 from truecount import Inventory, Operation, Policy, Received, Reserve, errors
 from truecount.model.movements import Movement
 from truecount.protocols.storage import Record, Wants
+from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.session import Session
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.claims import at_once
-from truecount.testing.samples import MUG, Sheet, outcome
+from truecount.testing.samples import MUG, Sheet
 
 
 #: Inventories of a shop: one for each thread, so that no two share a transaction.
@@ -122,6 +123,24 @@ class TestFeed:
             pages = at_once(*(partial(each.feed, 20 * turn, 100) for each in shop.each))
             assert all(page == pages[0] for page in pages)
             assert len(pages[0]) == 20
+
+    def test_second_numbering_pass_goes_on_where_the_first_ends(
+        self, shop: Shop, threads: Crew
+    ) -> None:
+        """A reader that meets another one numbering waits, and then numbers only what is new."""
+        shop.first.receive("TEA", 1, at="berlin")
+        assert len(shop.feed()) == 1
+        first = shop.first.receive("MUG", 1, at="berlin").movement_id
+        with hosted(shop.storage) as other:
+            session = Session(other, shop.storage._connections.texts, "other")
+            session.run(sql.MAKE_HEAD, "main")
+            session.run(sql.LOCK_HEAD, "main")
+            session.run(sql.NUMBER, "main", "main", "main")
+            second = shop.first.receive("MUG", 1, at="berlin").movement_id
+            reading = threads.start_blocked(partial(shop.each[1].feed, 1))
+            other.commit()
+        told = reading.result(DEADLINE)
+        assert [(each.position, each.id) for each in told] == [(2, first), (3, second)]
 
     def test_readers_that_number_beside_writers_agree(self, shop: Shop) -> None:
         """Feed readers that race with writers and each other are told one history."""
@@ -431,7 +450,7 @@ class TestHost:
 
     def test_connection_without_transaction_is_refused(self, shop: Shop) -> None:
         """Joining would commit by itself, so it is refused with what to do."""
-        with shop.storage.connect() as host:
+        with connect(shop.storage) as host:
             joined = shop.each[1].within(host)
             with pytest.raises(errors.NotInTransaction, match=r"connection\.transaction"):
                 joined.receive("MUG", 1, at="berlin")
@@ -454,44 +473,3 @@ class TestHost:
             host.commit()
         assert shop.feed() == []
         assert shop.first.stock() == {}
-
-
-class TestLostConnections:
-    """The server ends a connection."""
-
-    def test_connection_lost_before_writing_is_unavailable(self, shop: Shop) -> None:
-        """Nothing was written, and the next call gets a new connection."""
-
-        def lock_after_the_end() -> None:
-            with shop.storage.begin("main") as unit:
-                end(shop.storage)
-                unit.lock(Wants(keys={MUG}))
-
-        with pytest.raises(errors.StorageUnavailable):
-            lock_after_the_end()
-        assert shop.first.receive("MUG", 1, at="berlin").granted
-
-    def test_connection_lost_at_the_commit_leaves_the_outcome_unknown(self, shop: Shop) -> None:
-        """The error names the key under which to ask again."""
-
-        def commit_after_the_end() -> None:
-            with shop.storage.begin("main") as unit:
-                sheet = Sheet(unit.lock(Wants(keys={MUG})))
-                sheet.move("m1", MUG, sellable=5)
-                sheet.outcomes.append(outcome("asn-1"))
-                unit.write(sheet.changes())
-                end(shop.storage)
-
-        with pytest.raises(errors.OutcomeUnknown) as caught:
-            commit_after_the_end()
-        assert caught.value.key == "asn-1"
-
-
-def end(storage: PostgresStorage) -> None:
-    """End the connections of *storage* that are in a transaction."""
-    with psycopg.connect(storage.dsn, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-            " WHERE application_name = %s AND xact_start IS NOT NULL",
-            (storage.schema,),
-        )

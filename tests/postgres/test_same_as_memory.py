@@ -12,7 +12,6 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.postgres.adapter import PostgresStorage
 from tests.postgres.server import storages
 from truecount import (
     Adjusted,
@@ -37,6 +36,7 @@ from truecount import (
 )
 from truecount.errors import TrueCountError
 from truecount.protocols.storage import Storage
+from truecount.storage.postgres import PostgresStorage
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.samples import dump
 

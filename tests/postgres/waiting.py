@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from tests.postgres.adapter import PostgresStorage
+from truecount.storage.postgres import PostgresStorage
 
 
 #: Seconds after which a test that waits has failed.
@@ -47,13 +47,18 @@ class Crew:
 
     def blocked(self) -> int:
         """Return how many connections of the storage wait for a lock."""
-        with psycopg.connect(self._storage.dsn, autocommit=True) as connection:
+        with connect(self._storage) as connection:
             found = connection.execute(
                 "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
                 " WHERE NOT granted AND application_name = %s",
                 (self._storage.schema,),
             ).fetchone()
         return int(found[0]) if found else 0
+
+
+def connect(storage: PostgresStorage) -> psycopg.Connection[Any]:
+    """Open a connection beside those of *storage*, in autocommit mode."""
+    return psycopg.connect(storage._connections.dsn, autocommit=True)
 
 
 @contextmanager
@@ -66,7 +71,7 @@ def crew(storage: PostgresStorage, size: int = 8) -> Iterator[Crew]:
 @contextmanager
 def hosted(storage: PostgresStorage) -> Iterator[psycopg.Connection[Any]]:
     """Yield a host's connection with an open transaction; roll it back if it still is."""
-    with storage.connect() as host:
+    with connect(storage) as host:
         host.execute("BEGIN")
         try:
             yield host

@@ -181,6 +181,14 @@ class TestFailures:
         assert keys_of(crowd.first) == ["first"]
         assert crowd.group.submit(requests("later"))[0].key == "later"
 
+    def test_lost_reply_is_told_by_each_callers_own_key(self, crowd: Crowd) -> None:
+        """Whoever asks again must ask for what it asked."""
+        crowd.writer.errors = [None, OutcomeUnknown("a", "the reply was lost")]
+        waiting = crowd.queue(["a"], ["b1", "b2"])
+        crowd.writer.gate.set()
+        errors = [future.exception(PATIENCE) for future in waiting]
+        assert [getattr(error, "key", None) for error in errors] == ["a", "b1"]
+
     def test_lone_failure_is_raised_as_it_is(self) -> None:
         """There is nobody to share it with."""
         writer = Writer()

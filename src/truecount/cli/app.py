@@ -10,6 +10,7 @@ from truecount.cli.bundles import bundles_app
 from truecount.cli.checking import findings, verify
 from truecount.cli.counting import counts_app
 from truecount.cli.demo import demo
+from truecount.cli.doctor import doctor
 from truecount.cli.importing import import_csv
 from truecount.cli.moving import export, restore
 from truecount.cli.options import Code, fail
@@ -63,6 +64,7 @@ app.add_typer(counts_app, name="counts")
 app.add_typer(locations_app, name="locations")
 for _name, _command in (
     ("demo", demo),
+    ("doctor", doctor),
     ("export", export),
     ("findings", findings),
     ("history", history),

@@ -7,7 +7,16 @@ Import from here to write an adapter; adapters need nothing else but public fact
 
 from __future__ import annotations
 
-from truecount.protocols.storage import Changes, Locked, Reader, Record, Storage, Unit, Wants
+from truecount.protocols.storage import (
+    Changes,
+    Locked,
+    Patient,
+    Reader,
+    Record,
+    Storage,
+    Unit,
+    Wants,
+)
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 
 
@@ -18,6 +27,7 @@ __all__ = [
     "IdFactory",
     "Locked",
     "Observer",
+    "Patient",
     "Reader",
     "Record",
     "Storage",

@@ -55,12 +55,13 @@ been numbered by the instant of that read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import attrs
 
+from truecount.errors import TrueCountError
 from truecount.model.instants import Instant
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
@@ -248,4 +249,22 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Let go of connections and files; using the storage afterwards is an error."""
+        ...
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """
+    A storage that knows when a failed write may be tried again; no other's ever is.
+
+    Optional. Only a write whose transaction the library began is tried again, and under the
+    same keys, so that one which was committed after all is replayed.
+    """
+
+    def patience(self) -> Callable[[TrueCountError], bool]:
+        """
+        Return what to ask after each failed attempt of one write.
+
+        It pauses and returns True to try again; it is bounded in number and in time.
+        """
         ...

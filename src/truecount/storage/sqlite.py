@@ -19,7 +19,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -30,6 +30,7 @@ from truecount.errors import (
     NotInTransaction,
     StorageUnavailable,
 )
+from truecount.model.diagnosis import Diagnosis
 from truecount.model.instants import Instant, duration
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
@@ -47,6 +48,7 @@ from truecount.model.stock import (
 from truecount.protocols.storage import Changes, Locked, Reader, Record, Unit, Wants
 from truecount.storage import sqlite_statements as sql
 from truecount.storage.sqlite_connections import Connections, Source
+from truecount.storage.sqlite_doctor import diagnosis
 from truecount.storage.sqlite_schema import APPLICATION, SCHEMA
 from truecount.storage.sqlite_session import Row, Session, translated
 
@@ -135,6 +137,15 @@ class SQLiteStorage:
         if host is not None:
             return _Reader(_joined(host, self._connections), tenant)
         return _Reader(self._connections.reads, tenant)
+
+    def doctor(self, *, now: datetime | None = None) -> Diagnosis:
+        """
+        Return what is unsafe about the file and how it is written, and why; write nothing.
+
+        Args:
+            now: The time of this program's clock; by default the system's.
+        """
+        return diagnosis(self._connections, now)
 
     def close(self) -> None:
         """Close the file; closing again does nothing."""

@@ -73,7 +73,7 @@ class Connections:
         self.target = path
         self.read_only = read_only
         self._timeout = timeout.total_seconds()
-        self._synchronous = synchronous
+        self.synchronous = synchronous
         self._lock = threading.RLock()
         self._writer: Session | None = None
         self._writing = False
@@ -169,7 +169,7 @@ class Connections:
         session = self._writer
         if session is None:
             session = self._writer = self._connect("rw", timeout=0)
-            session.rows(f"PRAGMA synchronous = {self._synchronous}")
+            session.rows(f"PRAGMA synchronous = {self.synchronous}")
         self._patiently(lambda: session.rows("BEGIN IMMEDIATE"))
         session.key = ""
         self._writing = True

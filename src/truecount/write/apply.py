@@ -9,6 +9,8 @@ Rules:
    second answer is final. Nothing was written by then, and deciding is pure.
 4. A key that another transaction stores in the meantime restarts the write as well; the
    outcome is then there to be replayed.
+5. What fails in a transaction of our own may be tried again (``repeating``); what fails in
+   a host's never is.
 
 Who calls whom: ``Engine`` or ``GroupCommit`` call :func:`apply`; it calls the storage's
 ``begin``, ``lock``, ``due``, ``write``, and each intent's ``decide``.
@@ -17,6 +19,7 @@ Who calls whom: ``Engine`` or ``GroupCommit`` call :func:`apply`; it calls the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -43,6 +46,7 @@ from truecount.protocols.storage import Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import PAGE, Book, Stage, snapshot
 from truecount.write.intents import Decision, Granted, Intent, Look, Widen
+from truecount.write.repeating import repeated
 from truecount.write.rules import mark_of, read_settings
 
 
@@ -85,14 +89,28 @@ def apply(
 
     With *together* the first member that is not granted stops all of them: its error is
     raised and nothing is written. With *preview* nothing is written at all and each outcome
-    carries the rows before and after.
+    carries the rows before and after. A transaction of our own that fails is tried again
+    where the storage says so.
 
     Raises:
         Retryable: The database was busy or lost a race; nothing was written.
+        OutcomeUnknown: A reply was lost; repeating the call under the same key tells.
         StorageError: The database failed; nothing was written.
 
     Complexity: O(rows locked + legs written), whatever the length of the history.
     """
+    attempt = partial(_applied, desk, intents, host, together=together, preview=preview)
+    return attempt() if host is not None else repeated(desk.storage, attempt)
+
+
+def _applied(
+    desk: Desk,
+    intents: Sequence[Intent],
+    host: object | None,
+    *,
+    together: bool,
+    preview: bool,
+) -> list[Outcome]:
     extra: Wants | None = None
     for _ in range(ATTEMPTS_MAX):
         try:

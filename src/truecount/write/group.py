@@ -141,7 +141,7 @@ class GroupCommit:
             outcomes = iter(self._run([intent for ticket in batch for intent in ticket.intents]))
         except TrueCountError as error:
             for ticket in batch:
-                ticket.problem = copy(error)
+                ticket.problem = _told(error, ticket)
                 ticket.problem.__cause__ = error
             return
         for ticket in batch:
@@ -155,6 +155,13 @@ class GroupCommit:
             successor = self._queue.popleft()
             successor.leads = True
         successor.latch.release()
+
+
+def _told(error: TrueCountError, ticket: _Ticket) -> TrueCountError:
+    """Return a batch's error as one member's: what is unknown is asked for by its own key."""
+    if isinstance(error, OutcomeUnknown):
+        return OutcomeUnknown(ticket.intents[0].key, error.problem)
+    return copy(error)
 
 
 _GROUPS: Final[WeakSet[GroupCommit]] = WeakSet()

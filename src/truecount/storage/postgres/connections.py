@@ -1,0 +1,253 @@
+"""
+Connections to one PostgreSQL database: a pool, what a new one is told, and when to try again.
+
+Rules:
+1. Connections are made when somebody needs one, and kept for the next; a process that was
+   forked makes its own and never touches its parent's.
+2. Every connection waits for a lock as long as the storage's ``timeout``, no longer, and
+   plans a prepared statement once.
+3. A write of our own is tried again after a deadlock, a serialization failure or a lost
+   connection: at most ``ATTEMPTS_MAX`` times, for at most ``timeout``, after a random pause
+   that grows. Randomness, sleeping and the clock for it are arguments, so that tests need
+   neither luck nor time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg import conninfo
+from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from truecount.errors import (
+    InvalidArgument,
+    OutcomeUnknown,
+    Retryable,
+    StorageUnavailable,
+    TrueCountError,
+)
+from truecount.storage.postgres.session import (
+    PASSING,
+    Connection,
+    Session,
+    Texts,
+    is_lost,
+    translated,
+)
+
+
+#: How often a write is tried again.
+ATTEMPTS_MAX: Final = 8
+#: Seconds of the longest pause after the first failure, and after any.
+_PAUSE_FIRST: Final = 0.01
+_PAUSE_MAX: Final = 1.0
+
+#: Pools of a parent process: kept for ever, because closing them would close its connections.
+_INHERITED: Final[list[object]] = []
+
+
+class Connections:
+    """The way to one database, for all threads of this process."""
+
+    def __init__(
+        self,
+        dsn: str,
+        texts: Texts,
+        *,
+        timeout: float,
+        size: int,
+        prepared: bool,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        try:
+            told = conninfo.conninfo_to_dict(dsn)
+        except psycopg.ProgrammingError as error:
+            raise InvalidArgument(
+                "dsn", "that cannot be read", f"a connection string ({error})"
+            ) from error
+        told.setdefault("fallback_application_name", "truecount")
+        told.setdefault("connect_timeout", max(2, round(timeout)))
+        #: What the database is called in messages: never with a password.
+        self.target = _shown(told)
+        self.texts = texts
+        self.timeout = timeout
+        self.dsn = conninfo.make_conninfo("", **told)
+        self._size = size
+        self._prepared = prepared
+        self._sleep = sleep
+        self._draw = draw
+        self._mutex = threading.Lock()
+        self._pool: ConnectionPool[Connection] | None = None
+        self._process = os.getpid()
+        self._closed = False
+
+    # --- one transaction ---------------------------------------------------------------
+
+    def session(self, begin: str) -> Session:
+        """Return a connection of ours on which *begin* will be the first statement."""
+        return Session(self.take(), self.texts, self.target, begin=begin, renewed=self._renewed)
+
+    @contextmanager
+    def alone(self, begin: str) -> Iterator[Session]:
+        """Yield a session on a connection outside the pool, which says at once why it cannot be."""
+        self.check()
+        try:
+            connection = psycopg.connect(self.dsn, autocommit=True)
+        except psycopg.Error as error:
+            raise translated(error, self.target) from error
+        with closing(connection):
+            session = Session(
+                connection, self.texts, self.target, begin=begin, renewed=lambda same: same
+            )
+            self._configure(connection)
+            yield session
+
+    def take(self) -> Connection:
+        """Take a connection out of the pool, waiting for one if all are in use."""
+        pool = self._opened()
+        try:
+            return pool.getconn()
+        except PoolClosed as error:
+            raise StorageUnavailable(self.target, "it was closed") from error
+        except PoolTimeout as error:
+            stats = pool.get_stats()
+            if stats["pool_size"] >= self._size and not stats.get("connections_errors"):
+                raise Retryable(
+                    f"all {self._size} connections were in use for {self.timeout:g} seconds"
+                ) from error
+            raise StorageUnavailable(self.target, str(error)) from error
+
+    def give_back(self, connection: Connection) -> None:
+        """Put a connection back; one that is in an unknown state is closed."""
+        if connection.info.transaction_status != TransactionStatus.IDLE:
+            connection.close()
+        pool = self._pool
+        if pool is None or self._process != os.getpid():
+            return
+        with suppress(ValueError):  # It is another pool's: somebody closed the storage meanwhile.
+            pool.putconn(connection)
+
+    def _renewed(self, dead: Connection) -> Connection:
+        """Return another connection for one that died idle; its neighbours may have, too."""
+        self.give_back(dead)
+        self._opened().check()
+        return self.take()
+
+    def _configure(self, connection: Connection) -> None:
+        """Tell a new connection how long to wait for a lock, and to plan each statement once."""
+        # The planner would rather plan anew for every list, seeing how short it is; but what
+        # finds rows here is the primary key, however long a list is, and planning costs more
+        # than running.
+        connection.execute(
+            "SELECT set_config('lock_timeout', %s, false),"
+            " set_config('plan_cache_mode', 'force_generic_plan', false)",
+            (f"{self.timeout * 1000:.0f}ms",),
+        )
+
+    # --- the pool ----------------------------------------------------------------------
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        if self._pool is not None and self._process == os.getpid():
+            return self._pool
+        with self._mutex:
+            if self._process != os.getpid():
+                _INHERITED.append(self._pool)
+                self._pool = None
+                self._process = os.getpid()
+            if self._closed:
+                raise StorageUnavailable(self.target, "it was closed")
+            if self._pool is None:
+                self._pool = self._made()
+            return self._pool
+
+    def _made(self) -> ConnectionPool[Connection]:
+        pool: ConnectionPool[Connection] = ConnectionPool(
+            self.dsn,
+            kwargs={"autocommit": True, "prepare_threshold": 5 if self._prepared else None},
+            min_size=0,
+            max_size=self._size,
+            open=False,
+            configure=self._configure,
+            timeout=self.timeout,
+            num_workers=1,
+            name="truecount",
+        )
+        pool.open()
+        return pool
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed when they come back."""
+        with self._mutex:
+            self._closed = True
+            if self._pool is not None and self._process == os.getpid():
+                self._pool.close()
+
+    def check(self) -> None:
+        """Refuse to go on after ``close``."""
+        if self._closed:
+            raise StorageUnavailable(self.target, "it was closed")
+
+    def patience(self) -> Patience:
+        """Return how long the failures of one write are borne."""
+        return Patience(self.timeout, self._sleep, self._draw)
+
+
+class Patience:
+    """
+    Asked after each failed attempt of one write: pauses and returns True to try again.
+
+    >>> pauses = []
+    >>> patience = Patience(30.0, pauses.append, lambda: 1.0)
+    >>> deadlock = Retryable("deadlock detected")
+    >>> deadlock.__cause__ = psycopg.errors.DeadlockDetected()
+    >>> [patience(deadlock) for _ in range(9)].count(True), pauses[:3], max(pauses)
+    (8, [0.01, 0.02, 0.04], 1.0)
+    >>> patience(Retryable("not locked in time"))
+    False
+    """
+
+    def __init__(
+        self, seconds: float, sleep: Callable[[float], None], draw: Callable[[], float]
+    ) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._sleep = sleep
+        self._draw = draw
+        self._attempts = 0
+
+    def __call__(self, problem: TrueCountError) -> bool:
+        """Return whether to try again, after a pause."""
+        left = self._deadline - time.monotonic()
+        if not passes(problem) or self._attempts >= ATTEMPTS_MAX or left <= 0:
+            return False
+        pause = min(_PAUSE_FIRST * 2**self._attempts, _PAUSE_MAX, left)
+        self._attempts += 1
+        self._sleep(pause * self._draw())
+        return True
+
+
+def passes(problem: TrueCountError) -> bool:
+    """Return whether the same write may succeed when it is tried again."""
+    cause = problem.__cause__
+    if isinstance(problem, Retryable):
+        return isinstance(cause, psycopg.Error) and cause.sqlstate in PASSING
+    return isinstance(problem, (OutcomeUnknown, StorageUnavailable)) and is_lost(cause)
+
+
+def _shown(told: dict[str, Any]) -> str:
+    """
+    Name a database without saying its password.
+
+    >>> _shown({"host": "db", "dbname": "shop", "user": "app", "password": "secret"})
+    'dbname=shop host=db user=app'
+    """
+    parts = [f"{name}={told[name]}" for name in ("dbname", "host", "port", "user") if name in told]
+    return " ".join(parts) or "the default PostgreSQL database"

@@ -1,0 +1,226 @@
+"""
+One PostgreSQL database: writers beside each other, in their own transactions or a host's.
+
+Rules:
+1. A write locks rows, in one sorted order, and waits only for writers of the same rows.
+   READ COMMITTED suffices: everything decided on is read after the locks.
+2. A read is one snapshot (REPEATABLE READ, read only) and waits for nobody.
+3. Movements are numbered after they were committed, by whoever reads the feed: neither
+   sequence numbers nor transaction ids nor times are the order of commits.
+4. Joined: every statement runs on the host's connection, in its transaction, which is
+   never ended, and no savepoint is made.
+5. Only a transaction of our own is ever tried again.
+
+``schema`` has the tables, ``statements`` the words, ``unit`` and ``reader`` what is done
+with them, ``connections`` the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from truecount.errors import InvalidArgument, NotInTransaction
+from truecount.model.diagnosis import Diagnosis
+from truecount.model.instants import duration
+from truecount.protocols import storage as protocol
+from truecount.storage.postgres import doctor, migrating
+from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.connections import Connections, Patience
+from truecount.storage.postgres.reader import Reader
+from truecount.storage.postgres.schema import quoted
+from truecount.storage.postgres.session import Connection, Session, Texts
+from truecount.storage.postgres.unit import Unit
+
+
+_CONNECTIONS_MAX: Final = 1000
+_Kind = TypeVar("_Kind", bound=Reader)
+
+
+class PostgresStorage:
+    """
+    Keep ledgers in the PostgreSQL database *dsn*, in a schema of their own.
+
+    Safe to share between threads; other processes may use the same database. After a fork
+    the child uses connections of its own. ``migrate()`` makes the tables, once::
+
+        storage = PostgresStorage("postgresql:///shop")
+        storage.migrate()
+        inventory = Inventory(storage)
+
+    >>> PostgresStorage("host=db dbname=shop password=secret").target
+    'dbname=shop host=db'
+
+    Args:
+        dsn: A connection string or URI of libpq. Nothing is opened before it is needed.
+        schema: Where the tables are; never ``public``, whose tables are the host's.
+        timeout: How long a call waits for a lock or a free connection, and how long a write
+            is tried again after deadlocks and lost connections.
+        connections: How many connections this storage uses at most.
+        prepared: Prepare statements; False behind a proxy that cannot keep them.
+
+    Raises:
+        InvalidArgument: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "truecount",
+        timeout: timedelta = timedelta(seconds=30),
+        connections: int = 10,
+        prepared: bool = True,
+    ) -> None:
+        if type(connections) is not int or not 1 <= connections <= _CONNECTIONS_MAX:
+            raise InvalidArgument("connections", repr(connections), f"1 to {_CONNECTIONS_MAX}")
+        self._schema = schema
+        self._connections = Connections(
+            dsn,
+            Texts(quoted(schema)),
+            timeout=duration(timeout, "timeout").total_seconds(),
+            size=connections,
+            prepared=prepared,
+        )
+        self._is_checked = False
+
+    @property
+    def target(self) -> str:
+        """What the database is called in messages, without a password."""
+        return self._connections.target
+
+    @property
+    def schema(self) -> str:
+        """The schema the tables are in."""
+        return self._schema
+
+    def migrate(self) -> bool:
+        """
+        Make the tables, or bring them to this version; return whether there was work to do.
+
+        May be called at every start, by many programs at once: one does it, the others wait.
+        The user needs the right to create the schema, or to create tables in it.
+
+        Raises:
+            ForeignDatabase: The schema is another program's, or of a newer truecount; it was
+                left as it was.
+            StorageUnavailable: The database cannot be reached, or a right is missing.
+        """
+        with self._connections.alone(sql.BEGIN_WRITE) as session:
+            return migrating.migrate(session)
+
+    def begin(
+        self, tenant: str, host: object | None = None
+    ) -> AbstractContextManager[protocol.Unit]:
+        """
+        Open a write transaction, or join the one open on *host*, a ``psycopg.Connection``.
+
+        If anything but a refusal is raised while joined, the host must roll back.
+
+        Raises:
+            NotInTransaction: The host has not begun a transaction.
+            ForeignDatabase: The tables are not there, or not of this version.
+        """
+        return self._own_unit(tenant) if host is None else self._joined(Unit, tenant, host)
+
+    def read(
+        self, tenant: str, host: object | None = None
+    ) -> AbstractContextManager[protocol.Reader]:
+        """Open a read at one instant, or read within the transaction open on *host*."""
+        return self._own_read(tenant) if host is None else self._joined(Reader, tenant, host)
+
+    def patience(self) -> Patience:
+        """Return how long the failures of one write of our own are borne."""
+        return self._connections.patience()
+
+    def doctor(self, *, now: datetime | None = None) -> Diagnosis:
+        """
+        Return what is unsafe about the server and the tables, and why; write nothing.
+
+        Args:
+            now: The time of this program's clock; by default the system's.
+
+        Raises:
+            StorageUnavailable: The database cannot be reached.
+        """
+        with self._connections.alone("") as session:
+            return doctor.diagnosis(session, now)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed when they come back."""
+        self._connections.close()
+
+    @contextmanager
+    def _session(self, begin: str) -> Iterator[Session]:
+        self._connections.check()
+        if not self._is_checked:
+            with self._connections.alone("") as session:
+                self._check(session)
+        session = self._connections.session(begin)
+        try:
+            yield session
+        finally:
+            session.roll_back()
+            self._connections.give_back(session.connection)
+
+    @contextmanager
+    def _own_unit(self, tenant: str) -> Iterator[Unit]:
+        with self._session(sql.BEGIN_WRITE) as session:
+            unit = Unit(session, tenant)
+            yield unit
+            session.commit(unit.first_key)
+
+    @contextmanager
+    def _own_read(self, tenant: str) -> Iterator[Reader]:
+        with self._session(sql.BEGIN_READ) as session:
+            try:
+                yield Reader(session, tenant)
+            finally:
+                session.leave()
+
+    @contextmanager
+    def _joined(self, kind: type[_Kind], tenant: str, host: object) -> Iterator[_Kind]:
+        self._connections.check()
+        session = Session(_usable(host), self._connections.texts, self.target)
+        self._check(session)
+        try:
+            yield kind(session, tenant)
+        finally:
+            session.leave()
+
+    def _check(self, session: Session) -> None:
+        """Look at the version of the tables, the first time they are used."""
+        if not self._is_checked:
+            migrating.check(session)
+            self._is_checked = True
+
+
+def _usable(host: object) -> Connection:
+    """Return *host* if a transaction is open on it, and still good."""
+    if not isinstance(host, psycopg.Connection):
+        raise InvalidArgument("host", f"of type {type(host).__name__}", "a psycopg.Connection")
+    if host.closed:
+        raise InvalidArgument("host", "that is closed", "an open psycopg.Connection")
+    status = host.info.transaction_status
+    if status == TransactionStatus.IDLE:
+        raise NotInTransaction("write `with connection.transaction():` around the call")
+    if status != TransactionStatus.INTRANS:
+        raise InvalidArgument(
+            "host", _STATES[status], "one that is free to run a statement of its transaction"
+        )
+    return host
+
+
+_STATES: Final = {
+    TransactionStatus.ACTIVE: "in the middle of a statement or a pipeline",
+    TransactionStatus.INERROR: "whose transaction has failed; roll back and repeat it",
+    TransactionStatus.UNKNOWN: "in an unknown state",
+}
+
+if TYPE_CHECKING:
+    _conforms: protocol.Storage = PostgresStorage("")

@@ -1,0 +1,49 @@
+"""What is unsafe about an SQLite file, and about how this program writes it: read only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from truecount.model.diagnosis import Diagnosis, HealthCheck, told
+from truecount.model.instants import to_instant
+from truecount.storage.health import clock_check, holds_check
+from truecount.storage.sqlite_connections import Connections
+from truecount.storage.sqlite_schema import SCHEMA
+from truecount.storage.sqlite_session import Session
+
+
+_LOST: Final = {
+    "NORMAL": "a power cut may lose the last writes that were acknowledged; use FULL",
+    "OFF": "a power cut may destroy the whole file; use FULL",
+}
+_OLDEST_HOLD: Final = "SELECT min(expires_at) FROM truecount_line WHERE held > 0"
+_WATERMARK: Final = "SELECT max(recorded_at) FROM truecount_stock"
+
+
+def diagnosis(connections: Connections, now: datetime | None) -> Diagnosis:
+    """Look at the file through a reader of its own."""
+    session = connections.begin_read()
+    try:
+        own = to_instant(now or datetime.now(UTC))
+        checks = tuple(_checks(session, connections.synchronous, own))
+    finally:
+        connections.end_read(session)
+    return Diagnosis(target=connections.target, checks=checks)
+
+
+def _checks(session: Session, synchronous: str, now: int) -> Iterator[HealthCheck]:
+    yield told("SQLite version", sqlite3.sqlite_version)
+    why = _LOST.get(synchronous, "")
+    yield told("synchronous of this program", synchronous, why, unsafe=bool(why))
+    [(mode,)] = session.rows("PRAGMA journal_mode")
+    why = "" if mode == "wal" else "readers and writers wait for each other; open it to write once"
+    yield told("journal mode", mode, why)
+    yield told("schema version", str(SCHEMA))  # Another one was refused when it was opened.
+    [(latest,)] = session.rows(_WATERMARK)
+    yield clock_check("latest write ahead of this clock", max(0, (latest or 0) - now))
+    [(oldest,)] = session.rows(_OLDEST_HOLD)
+    yield holds_check(oldest, now)
+    yield told("movements without a position", "none")  # Each is numbered as it is written.

@@ -1,0 +1,98 @@
+"""The same histories on memory and on PostgreSQL: bundles, much counted, and trade of all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.bundle_histories import SKUS, bundle_histories, bundle_shop
+from tests.postgres.server import Factory, storages
+from tests.strategies import ORDERS, START, Shop, Step, counted_histories, histories, new_shop, play
+from truecount import MemoryStorage, Outcome
+from truecount.errors import InvalidRequest
+from truecount.model.instants import to_instant
+from truecount.protocols.storage import Reader, Storage
+from truecount.testing.samples import dump
+
+
+#: Instants asked about: before, in and after what histories tell.
+MOMENTS = [to_instant(START + timedelta(hours=hours)) for hours in (-80, -36, -3, 0, 1, 40)]
+#: Shrinking through a database takes minutes; the failing history is printed as it is.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+MakeShop = Callable[[Storage], Shop]
+
+
+@pytest.fixture(scope="module")
+def make_one(postgres_dsn: str) -> Iterator[Factory]:
+    """Return a factory of storages for all examples."""
+    with storages(postgres_dsn) as make:
+        yield make
+
+
+def told(make_shop: MakeShop, storage: Storage, history: list[Step]) -> Iterator[object]:
+    """Yield what every step was answered, and in the end all that can be read."""
+    shop = make_shop(storage)
+    for step in history:
+        yield from map(_comparable, play(shop, [step]))
+        # Only memory numbers as it writes. Movements numbered together are ordered by time,
+        # and the clock of a history may go back.
+        shop.inventory.feed(0, 1)
+    yield shop.inventory.sweep()
+    shop.inventory.feed(0, 1)
+    yield shop.inventory.stock()
+    yield [shop.inventory.history(sku, last=None) for sku in SKUS]
+    yield [shop.inventory.history(reference=order) for order in ORDERS]
+    with storage.read("main") as reader:
+        yield list(_figures_of_the_past(reader))
+    yield from dump(storage, ORDERS).items()
+
+
+def _comparable(answer: Outcome | InvalidRequest) -> object:
+    if isinstance(answer, InvalidRequest):
+        return answer.to_dict()
+    problem = answer.error and answer.error.to_dict()
+    return answer.key, answer.replayed, answer.movements, answer.result, problem
+
+
+def _figures_of_the_past(reader: Reader) -> Iterator[object]:
+    for key, row in reader.stock():
+        for moment in MOMENTS:
+            for version in (None, 0, 1, row.version // 2, row.version, row.version + 1):
+                yield key, moment, version, reader.as_of(key, moment, version)
+
+
+def check(make_shop: MakeShop, make_one: Factory, history: list[Step]) -> None:
+    """Compare what is told, one answer after the other."""
+    with closing(MemoryStorage()) as memory, closing(make_one()) as postgres:
+        wanted = list(told(make_shop, memory, history))
+        for seen, expected in zip(told(make_shop, postgres, history), wanted, strict=True):
+            assert seen == expected
+
+
+some = settings(max_examples=8, phases=PHASES, suppress_health_check=[HealthCheck.data_too_large])
+
+
+@given(bundle_histories(4))
+@some
+def test_bundles_are_told_the_same(make_one: Factory, history: list[Step]) -> None:
+    """Nested bundles, recipes that change under open orders, kits in stock."""
+    check(bundle_shop, make_one, history)
+
+
+@given(histories(5))
+@some
+def test_trade_is_told_the_same(make_one: Factory, history: list[Step]) -> None:
+    """Orders, transfers, deliveries, corrections, repeated requests."""
+    check(new_shop, make_one, history)
+
+
+@given(counted_histories)
+@some
+def test_counts_and_late_facts_are_told_the_same(make_one: Factory, history: list[Step]) -> None:
+    """Figures of the past, too, are the same as of every moment and version."""
+    check(new_shop, make_one, history)
