@@ -10,7 +10,9 @@ from pathlib import Path
 
 def run(folder: Path, *, measured: bool = True, **files: str) -> str:
     """Run pytest over some files in a folder; return what it shows."""
-    environment = dict(os.environ)
+    environment = {
+        k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"
+    }  # Ours, not theirs.
     if not measured:  # Measuring coverage loads a database of its own.
         environment = {k: v for k, v in environment.items() if not k.startswith("COV")}
     for name, text in files.items():

@@ -142,8 +142,6 @@ def _disorder(side: str, key: str, lower: str) -> InvalidData:
 
 # --- in any order -----------------------------------------------------------------------
 
-#: In place of a quantity of the book that was compared: a repetition meets it.
-_COMPARED: Final = None
 #: Equal to no quantity a list can have.
 _MISSING: Final = -(2**64)
 
@@ -157,31 +155,30 @@ def unordered(book: Iterable[Pair], seen: Iterable[Pair]) -> Iterator[Difference
     >>> [each.key for each in unordered([("TEA", 1), ("MUG", 3)], [("MUG", 4), ("CUP", 2)])]
     ['MUG', 'CUP', 'TEA']
 
-    Complexity: O(rows) in time; in memory one dictionary of the book's keys, and what
-    neither is in the book nor unique.
+    Complexity: O(rows) in time; in memory two dictionaries of the book's keys, and the keys
+    that are not in the book.
     """
-    left: dict[str, int | None] = {}
+    left: dict[str, int] = {}
     for key, quantity in book:
         if key in left:
             yield Difference(key, quantity, None, Side.BOOK)
         else:
             left[key] = quantity
-    strangers: set[str] = set()
+    unseen, strangers = left.copy(), set[str]()
+    pop = unseen.pop  # One look-up instead of two, which is most of the time.
     for key, quantity in seen:
-        known = left.get(key, _MISSING)
+        known = pop(key, _MISSING)
         if known == quantity:
-            left[key] = _COMPARED
-        elif known is _COMPARED or key in strangers:
+            continue
+        if known != _MISSING:
+            yield Difference(key, known, quantity)
+        elif key in left or key in strangers:
             yield Difference(key, None, quantity, Side.SEEN)
-        elif known == _MISSING:
+        else:
             strangers.add(key)
             yield Difference(key, None, quantity)
-        else:
-            left[key] = _COMPARED
-            yield Difference(key, known, quantity)
-    for key, left_over in left.items():
-        if left_over is not _COMPARED:
-            yield Difference(key, left_over, None)
+    for key, missed in unseen.items():
+        yield Difference(key, missed, None)
 
 
 def dirty(
