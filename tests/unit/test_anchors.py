@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import attrs
 import pytest
 
 from tests.shops import DAY, MINUTE, START, Shop
@@ -25,6 +26,7 @@ from truecount import (
 )
 from truecount.errors import (
     AlreadyReversed,
+    InsufficientStock,
     InvalidArgument,
     NotCorrectable,
     UnknownMovement,
@@ -200,6 +202,44 @@ class TestLateFacts:
         shop.inventory.relocate("MUG", 4, source="berlin", target="hamburg", occurred_at=TEN)
         assert (on_hand(shop), shop.inventory.figures("MUG", at="hamburg").on_hand) == (6, 4)
         shop.check()
+
+    def test_a_late_command_is_refused_what_the_count_says_is_not_there(self, shop: Shop) -> None:
+        """A unit put aside before a count of none would leave less than nothing to sell."""
+        count(shop, 0)
+        aside = Adjusted(
+            "MUG",
+            1,
+            at="berlin",
+            state=State.QUARANTINE,
+            reason="found",
+            refuse_below=0,
+            occurred_at=TEN,
+        )
+        [outcome] = shop.inventory.submit([aside])
+        assert isinstance(outcome.error, InsufficientStock)
+        assert outcome.error.short == (("MUG", 1, 0, "at 'berlin'", "a later count stands"),)
+        assert shop.inventory.figures("MUG", at="berlin").quarantine == 0
+        late(shop, attrs.evolve(aside, refuse_below=None))  # As a fact it is recorded, and found.
+        assert shop.inventory.figures("MUG", at="berlin").sellable == -1
+        assert shop.inventory.verify().ok
+
+    def test_a_late_command_takes_units_back_from_carts_that_ran_out(self, shop: Shop) -> None:
+        """Nobody swept: the units of a hold past its time are there for the count to take."""
+        count(shop, 1)
+        shop.inventory.reserve({"MUG": 1}, reference="cart", ttl=MINUTE)
+        shop.clock.tick(DAY)
+        shop.inventory.adjust(
+            "MUG",
+            1,
+            at="berlin",
+            state=State.QUARANTINE,
+            reason="found",
+            refuse_below=0,
+            occurred_at=TEN,
+        )
+        found = shop.inventory.figures("MUG", at="berlin")
+        assert (found.sellable, found.held, found.quarantine) == (0, 0, 1)
+        assert shop.inventory.verify().ok
 
     def test_a_count_from_a_fast_clock_takes_nothing_back(self, shop: Shop) -> None:
         """Dated ahead of its recording it vouches for that moment, not for sales after it."""

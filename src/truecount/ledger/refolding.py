@@ -18,7 +18,9 @@ Rules:
    noted, which makes it a finding, and is not refolded at that count, only at a later one.
    The interval is wider, to both sides, by what the clock of who reported it may be off.
    With ``Policy(late="report")`` every late fact is only noted.
-5. Undoing a count takes its refolds back with it and frees the anchor; what that changes
+5. A command dated before a count is refused where the count would take SELLABLE below its
+   floor for it: what a count says there is not, no command can have put aside.
+6. Undoing a count takes its refolds back with it and frees the anchor; what that changes
    before a later count is refolded there. A late correction or undo is a late fact.
 
 Invariants:
@@ -33,9 +35,11 @@ anchor is only written by whoever holds the stock row of its key.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from truecount.errors import InsufficientStock
 from truecount.ledger.anchors import (
     ANCHOR,
     DURING,
@@ -50,6 +54,7 @@ from truecount.ledger.anchors import (
     prefix_of,
     refold,
 )
+from truecount.ledger.supply import Part, reclaim
 from truecount.model.commands import Correct, Undo
 from truecount.model.facts import Adjusted, Counted, Damaged, Inspected, Received, Returned, Sold
 from truecount.model.instants import Instant, to_instant
@@ -166,16 +171,41 @@ class _Refolding:
         except _NotLooked as missing:
             return Look(frozenset({(ANCHOR, missing.after)}))
         refolds = [*back, *self._refolds()]
+        given_back = self._given_back(refolds, drafts)
+        if isinstance(given_back, InsufficientStock):
+            return given_back
         if isinstance(self.operation, Counted):
             self._anchor(self.operation, drafts[-1], refolds)
         result = dict(self.decision.result or {})
         if self.units and not isinstance(self.operation, Counted):
             result["refolded"] = [[*self.anchors[id_][0].key, n] for id_, n in self.units.items()]
         return self.decision._replace(
-            drafts=(*refolds, *drafts),
+            drafts=(*given_back, *refolds, *drafts),
             documents=(*self.decision.documents, *self.documents),
             result=result or None,
         )
+
+    # --- a command ------------------------------------------------------------------------
+
+    def _given_back(
+        self, refolds: list[Draft], drafts: list[Draft]
+    ) -> list[Draft] | InsufficientStock:
+        """Return expired holds a command needs the units of, or why it would break a floor."""
+        if not refolds or not any(draft.guarded for draft in drafts):
+            return []
+        lost = _lost(draft for draft in (*refolds, *drafts) if draft.kind is not Kind.EXPIRE)
+        settled = [key for draft in refolds for key in changes_of(draft.kind, draft.legs)]
+        for key in dict.fromkeys(settled):
+            floor = 0 if key.lot else min(0, self.book.settings.floor(key.sku, key.location))
+            free = self.book.row(key).sellable - floor
+            free += sum(line.held for line in self.book.due(key))
+            if lost[key] > max(0, free):
+                where = f"at {key.location!r}" + (f" lot {key.lot!r}" if key.lot else "")
+                short = (key.sku, lost[key], max(0, free), where, "a later count stands")
+                return InsufficientStock(drafts[-1].kind.value, (short,))
+        known = {draft.id for draft in drafts}
+        parts = (Part(key, units) for key, units in lost.items() if units > 0)
+        return [each for each in reclaim(self.book, self.now, parts) if each.id not in known]
 
     # --- a count that is undone -----------------------------------------------------------
 
@@ -313,3 +343,12 @@ class _Refolding:
             for id_, (anchor, draft) in self.anchors.items()
             if self.units[id_]
         ]
+
+
+def _lost(drafts: Iterable[Draft]) -> Counter[StockKey]:
+    """Return by how much *drafts* together lower SELLABLE of each key."""
+    lost: Counter[StockKey] = Counter()
+    for draft in drafts:
+        for key, change in changes_of(draft.kind, draft.legs).items():
+            lost[key] -= change[INDEX[State.SELLABLE]]
+    return lost
