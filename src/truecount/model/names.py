@@ -13,7 +13,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from truecount.errors import InvalidText
+from truecount.errors import InvalidRequest, InvalidText
 
 
 NAME_LENGTH_MAX: Final = 200
@@ -96,6 +96,18 @@ def shown(value: object) -> str:
     if len(text) <= _SHOWN:
         return text
     return f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+def problem_in(error: Exception) -> str:
+    """
+    Return what *error*, raised while stored or sent data was read, says of the data.
+
+    >>> problem_in(KeyError("compared"))
+    "it has no 'compared'"
+    """
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    return str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__} {error}"
 
 
 def sku(text: str) -> str:
