@@ -264,11 +264,11 @@ class DuplicateObservation(InvalidRequest):
     what: str
     first: int
     second: int
+    advice: str
 
     def __str__(self) -> str:
         return (
-            f"cannot compare a second {self.what}: {self.second}, after {self.first}; leave one, "
-            "or name another counter for a recount"
+            f"cannot compare a second {self.what}: {self.second}, after {self.first}; {self.advice}"
         )
 
 
@@ -454,8 +454,8 @@ class SheetUnfinished(Refused):
             for sku, lot, missing in self.open
         )
         return (
-            f"cannot close count sheet {self.sheet!r}: {lines}; count them, "
-            "or close it with partial=True"
+            f"cannot close count sheet {self.sheet!r}: {lines}; count them, give "
+            "reasons={...}, or close it with partial=True"
         )
 
 

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime
 from typing import Final
 
 from truecount.errors import InvalidRequest, InvalidText
@@ -92,7 +93,7 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         rest = f"... ({len(value)} characters)" if len(value) > _SHOWN else ""
         return f"{value[:_SHOWN]!r}{rest}"
-    text = repr(value)
+    text = str(value) if isinstance(value, datetime) else repr(value)
     if len(text) <= _SHOWN:
         return text
     return f"{text[:_SHOWN]}... ({len(text)} characters)"
