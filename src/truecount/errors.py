@@ -454,8 +454,8 @@ class SheetUnfinished(Refused):
             for sku, lot, missing in self.open
         )
         return (
-            f"cannot close count sheet {self.sheet!r}: {lines}; count them, give "
-            "reasons={...}, or close it with partial=True"
+            f"cannot close count sheet {self.sheet!r}: {lines}; count them, "
+            "give reasons={...}, or close it with partial=True"
         )
 
 
