@@ -264,11 +264,11 @@ class DuplicateObservation(InvalidRequest):
     what: str
     first: int
     second: int
+    advice: str
 
     def __str__(self) -> str:
         return (
-            f"cannot compare a second {self.what}: {self.second}, after {self.first}; leave one, "
-            "or name another counter for a recount"
+            f"cannot compare a second {self.what}: {self.second}, after {self.first}; {self.advice}"
         )
 
 
@@ -455,7 +455,7 @@ class SheetUnfinished(Refused):
         )
         return (
             f"cannot close count sheet {self.sheet!r}: {lines}; count them, "
-            "or close it with partial=True"
+            "give reasons={...}, or close it with partial=True"
         )
 
 

@@ -57,7 +57,7 @@ def test_list_and_availability(line: Line) -> None:
     [
         (("define", "GIFT", "MUG"), "cannot use COMPONENT 'MUG': expected SKU=QUANTITY"),
         (("define", "GIFT", "MUG=1.5"), "cannot use COMPONENT 'MUG=1.5'"),
-        (("define", "GIFT", "MUG=0"), "cannot use quantity 0"),
+        (("define", "GIFT", "MUG=0"), "cannot use quantity 0 of 'MUG': only whole"),
         (("define", "GIFT", "MUGG=1"), "did you mean 'MUG'?"),
         (("define", "GIFT", "GIFT=1"), "'GIFT' -> 'GIFT'"),
         (("show", "GIFT"), "define it with `truecount bundles define`"),

@@ -107,7 +107,7 @@ class TestPost:
         assert refused.code == 1
         assert refused.err == (
             "truecount: cannot close count sheet 'aisle-1': 'MUG' needs a reason; count them, "
-            "or pass --partial\n"
+            "say why with --reason SKU=WORDS, or pass --partial\n"
         )
         for _ in range(2):
             closed = sheet("counts", "close", "aisle-1", "--reason", "MUG=broken", "--json")
@@ -122,8 +122,8 @@ class TestPost:
     @pytest.mark.parametrize(
         ("cell", "said"),
         [
-            ("nine", "line 2: cannot read counted 'nine': expected a whole number"),
-            ("-1", "line 2: cannot read counted '-1': expected a whole number"),
+            ("nine", "line 2, counted 'nine': expected a whole number"),
+            ("-1", "line 2, counted '-1': expected a whole number"),
             ("1.000", "without separators"),
             ("", "no line of it has a count"),
         ],

@@ -215,7 +215,7 @@ class TestBadRows:
     def test_column_a_kind_needs_may_be_missing(self) -> None:
         """A file without quantities is fine until a row of it needs one."""
         header = ("kind", "sku", "location", "reference")
-        places = places_of(header, {}, (), extra=False)
+        places = places_of(header, {}, {}, extra=False)
         layout = Layout(
             header=header, places=places, key_prefix="in", locations=frozenset({"berlin"})
         )
@@ -274,7 +274,7 @@ class TestTimes:
 class TestHeader:
     def test_case_and_padding_do_not_matter(self) -> None:
         """A header written by a spreadsheet is understood."""
-        assert places_of(["Kind ", "SKU", "quantity", "Location"], {}, (), extra=False) == {
+        assert places_of(["Kind ", "SKU", "quantity", "Location"], {}, {}, extra=False) == {
             "kind": 0,
             "sku": 1,
             "quantity": 2,
@@ -284,11 +284,13 @@ class TestHeader:
     def test_mapped_column_leaves_its_name_free(self) -> None:
         """What is mapped is taken by the name the file gives it."""
         header = ["kind", "sku", "Menge", "location"]
-        assert places_of(header, {"quantity": "menge"}, (), extra=False)["quantity"] == 2
+        assert places_of(header, {"quantity": "menge"}, {}, extra=False)["quantity"] == 2
 
     def test_constant_stands_for_a_missing_column(self) -> None:
         """A file of one kind at one location needs neither column."""
-        assert places_of(["sku", "quantity"], {}, {"kind", "location"}, extra=False) == {
+        assert places_of(
+            ["sku", "quantity"], {}, {"kind": "open", "location": "berlin"}, extra=False
+        ) == {
             "sku": 0,
             "quantity": 1,
         }
@@ -301,27 +303,40 @@ class TestHeader:
             (["kind", "sku", "location", " "], "column 4 has no name (seen: 'kind', 'sku', "),
             (["kind", "sku", "location", "refrence"], "did you mean 'reference'?"),
             (["kind", "sku", "location", "\x1b[2J"], "'\\x1b[2J' is unknown"),
+            (
+                ["kind", "sku", "place", "Artikel"],
+                "'place' is unknown, column 'Artikel' is unknown; ",
+            ),
         ],
     )
     def test_wrong_header_is_named(self, header: list[str], problem: str) -> None:
         """A column is never guessed at, nor passed over in silence."""
         with pytest.raises(InvalidData) as caught:
-            places_of(header, {}, (), extra=False)
+            places_of(header, {}, {}, extra=False)
         assert problem in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("kind", "problem"),
+        [("count", "no column quantity"), ("adjust", "no column quantity and no column reason")],
+    )
+    def test_column_that_every_row_needs_is_missed_once(self, kind: str, problem: str) -> None:
+        """A file of one kind without a column of it is refused by its header, not row by row."""
+        with pytest.raises(InvalidData, match=problem):
+            places_of(["sku", "location"], {}, {"kind": kind}, extra=False)
 
     def test_mapped_column_must_be_there(self) -> None:
         """A mapping to nothing is a mistake, not an empty column."""
         with pytest.raises(InvalidData, match="no column 'Menge' for quantity"):
-            places_of(["kind", "sku", "location"], {"quantity": "Menge"}, (), extra=False)
+            places_of(["kind", "sku", "location"], {"quantity": "Menge"}, {}, extra=False)
 
     def test_column_both_mapped_and_there_is_named(self) -> None:
         """Which of the two is meant is a question for whoever called."""
         header = ["kind", "sku", "quantity", "Pieces", "location"]
         with pytest.raises(InvalidData, match="--map takes quantity from 'Pieces'; drop one"):
-            places_of(header, {"quantity": "Pieces"}, (), extra=False)
-        assert places_of(header, {"quantity": "Pieces"}, (), extra=True)["quantity"] == 3
+            places_of(header, {"quantity": "Pieces"}, {}, extra=False)
+        assert places_of(header, {"quantity": "Pieces"}, {}, extra=True)["quantity"] == 3
 
     def test_extra_columns_are_passed_over_on_request(self) -> None:
         """A file may say more than the ledger wants to know."""
         header = ["kind", "sku", "location", "Description"]
-        assert "Description" not in places_of(header, {}, (), extra=True)
+        assert "Description" not in places_of(header, {}, {}, extra=True)

@@ -25,7 +25,7 @@ def layout_of(sheet: Sheet) -> Layout:
     """Read a sheet as the command line does without options."""
     return Layout(
         header=sheet.header,
-        places=places_of(sheet.header, {}, (), extra=False),
+        places=places_of(sheet.header, {}, {}, extra=False),
         key_prefix="may.csv",
         locations=frozenset({"berlin"}),
     )

@@ -273,8 +273,13 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "folder": (["."], "cannot read .: Is a directory"),
     "no JSON": (["counts.csv"], "cannot read counts.csv: it is not JSON"),
     "no plan": (["list.json"], "it is no plan, as `truecount reconcile --plan` writes it"),
-    "other JSON": (["report.json"], "has no schema 1; it is in report.json"),
-    "half a plan": (["half.json"], "cannot read a plan: KeyError 'compared'; it is in half.json"),
+    "other JSON": (
+        ["report.json"],
+        "its schema is None, this version reads 1; it is in report.json",
+    ),
+    "half a plan": (["half.json"], "cannot read a plan: it has no 'compared'; it is in half.json"),
+    "line without its SKU": (["line.json"], "cannot read a plan: a line of it has no 'sku'; it is"),
+    "line twice": (["twice.json"], "cannot read a plan: cannot use lines with one line twice"),
     "changed by hand": (["changed.json"], "was changed: by its content"),
 }
 
@@ -291,7 +296,11 @@ class TestBadInput:
         line.file("list.json", "[]")
         line.file("report.json", "{}")
         line.file("half.json", json.dumps({k: v for k, v in data.items() if k != "compared"}))
-        data["lines"][0]["observed"] = 0
+        first: dict[str, Any] = data["lines"][0]
+        without = {name: value for name, value in first.items() if name != "sku"}
+        line.file("line.json", json.dumps(data | {"lines": [without]}))
+        line.file("twice.json", json.dumps(data | {"lines": [first, first]}))
+        first["observed"] = 0
         line.file("changed.json", json.dumps(data))
         before = line.figures()
         words, says = BAD_CALLS[name]

@@ -639,11 +639,17 @@ class TestBadInput:
     def test_two_levels_of_one_key_outside_a_list_are_refused(self) -> None:
         """One source shows one level of a SKU."""
         error = self.refused(Level("etsy", "MUG", 5), Level("etsy", "MUG", 4))
-        assert isinstance(error, DuplicateObservation)
+        assert str(error) == (
+            "cannot compare a second level of 'MUG' by etsy: 4, after 5; leave one; in a Snapshot, "
+            "a SKU listed twice is a mismatch"
+        )
 
     def test_what_is_no_observation_is_refused(self) -> None:
         """A pair or an operation is not taken for something else."""
         assert "a Count, a Level or a Snapshot" in str(self.refused(("MUG", 5)))
+        alone: Any = Count("MUG", 5, at="berlin")
+        with pytest.raises(InvalidArgument, match="several of them: put it into a list"):
+            stocked(MUG=5).inventory.reconcile(alone)
 
     def test_source_described_twice_is_refused(self) -> None:
         """Nobody knows which bounds would hold."""

@@ -24,6 +24,7 @@ from truecount import (
     Formula,
     Inventory,
     Level,
+    MemoryStorage,
     Operation,
     Plan,
     PlanAction,
@@ -43,11 +44,13 @@ from truecount.errors import (
     InvalidQuantity,
     InvalidText,
     MassRepair,
+    StorageUnavailable,
     UnknownReference,
 )
 from truecount.reconciliation.observations import Observation
 from truecount.reconciliation.repairing import Approve, repair_of
-from truecount.testing import CountingIds, ManualClock
+from truecount.testing import CountingIds, FailAt, FaultyStorage, ManualClock, Moment
+from truecount.testing.faults import failure_of, no_fault
 
 
 def stocked(**units: int) -> Shop:
@@ -586,6 +589,26 @@ class TestRepair:
         assert shop.inventory.repair(report.plan(), approved_by="sam", breaker=None).replayed
         shop.inventory.undo_repair(done.plan.id, reason="a drill")
         assert shop.inventory.figures("SKU-3").on_hand == 5
+
+    def test_error_half_way_says_that_the_lines_before_it_stand(self, monkeypatch: Any) -> None:
+        """That nothing was written is only so of one transaction; the next call goes on."""
+        monkeypatch.setattr("truecount.reconciliation.repairs.BATCH_MAX", 4)
+        storage = FaultyStorage(MemoryStorage())
+        inventory = Inventory(storage, clock=ManualClock(START))
+        inventory.locations.add("berlin")
+        skus = [f"SKU-{number}" for number in range(6)]
+        for sku in skus:
+            inventory.receive(sku, 5, at="berlin")
+        plan = inventory.reconcile([Count(sku, 4, at="berlin") for sku in skus]).plan()
+        for number, notes in ((1, []), (2, ["the lines before these stand; call it again, it "])):
+            storage.plan = FailAt(number, Moment.BEFORE, "write", failure_of)
+            with pytest.raises(StorageUnavailable) as caught:
+                inventory.repair(plan, approved_by="sam", breaker=None)
+            said = getattr(caught.value, "__notes__", [])
+            assert [note[: len(notes[0])] for note in said] == notes
+        storage.plan = no_fault
+        assert len(inventory.repaired(plan.id).applied) == 3
+        assert len(inventory.repair(plan, approved_by="sam", breaker=None).applied) == 6
 
     def test_eight_threads_write_one_plan_once(self, tmp_path: Path) -> None:
         """Whoever comes second finds each line decided."""

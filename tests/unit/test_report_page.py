@@ -480,6 +480,18 @@ class TestTimelinePage:
         assert table.text.index("counted by sam") < table.text.index("receive")
         assert drawn.one("h1").text == "MUG at berlin"
 
+    def test_parting_within_a_minute_is_told_to_the_second(self) -> None:
+        """Between 09:01 and 09:01 nobody finds anything."""
+        shop = Shop({"berlin": {"MUG": 5}})
+        counts = [
+            Count("MUG", units, at="berlin", counted_at=shop.clock.tick(timedelta(seconds=20)))
+            for units in (5, 4)
+        ]
+        drawn = timeline_html(
+            timeline_of(shop.inventory.history("MUG", at="berlin"), counts=counts)
+        )
+        assert "2 Mar 2026, 09:00:20 UTC and 2 Mar 2026, 09:00:40 UTC, by" in drawn
+
     def test_refold_is_drawn_with_the_count_it_belongs_to(self) -> None:
         """A late sale stands where it happened; after the count the line is what was counted."""
         drawn = parsed(timeline_html(refolded()))

@@ -268,6 +268,15 @@ class TestForeignFiles:
             SQLiteStorage(path)
         assert isinstance(caught.value.__cause__, sqlite3.DatabaseError)
 
+    def test_damaged_pages_are_told_with_what_may_have_happened(self, path: Path) -> None:
+        """Most files like that were copied without what was written last."""
+        SQLiteStorage(path).close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
+        self.before = path.read_bytes()
+        with pytest.raises(StorageUnavailable, match="malformed; it is .* without its -wal file"):
+            Inventory(SQLiteStorage(path)).verify()
+
 
 class TestBeside:
     def test_tables_live_beside_those_of_a_host(self, path: Path) -> None:

@@ -140,7 +140,7 @@ def _known(inventory: Inventory, reference: str) -> CountSheet | None:
 
 
 def _show(screen: Screen, found: CountSheet) -> None:
-    closed = f", closed {iso(found.closed_at)}" if found.closed_at else ""
+    closed = f", closed at {found.closed_at:%Y-%m-%d %H:%M:%S} UTC" if found.closed_at else ""
     screen.table(
         text("sku", "lot", "counted by", "still to count"),
         [
@@ -217,13 +217,17 @@ def _read(path: Path, form: CsvForm) -> list[ShelfCount]:
     places = {name.strip().casefold(): place for place, name in enumerate(file.header)}
     missing = [name for name in _NEEDED if name not in places]
     if missing:
-        raise InvalidData(str(path), f"it has no column {missing[0]!r}; a sheet has {COLUMNS}")
+        raise InvalidData(
+            str(path), f"it has no column {missing[0]!r}; a sheet has {', '.join(COLUMNS)}"
+        )
     counts: list[ShelfCount] = []
     bad: list[str] = []
     for line, cells in rows_of(file):
         row = {name: cells[place] for name, place in places.items() if place < len(cells)}
         try:
             counts += _count(row)
+        except InvalidData as error:
+            bad.append(f"line {line}, {error.where}: {error.problem}")
         except TrueCountError as error:
             bad.append(f"line {line}: {error}")
     if bad:

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
@@ -198,15 +198,16 @@ class Layout:
 
 
 def places_of(
-    header: Sequence[str], mapping: Mapping[str, str], constants: Collection[str], *, extra: bool
+    header: Sequence[str], mapping: Mapping[str, str], constants: Mapping[str, str], *, extra: bool
 ) -> dict[str, int]:
     """
     Return which place of a row holds which column.
 
     Upper and lower case and surrounding white space of a header do not matter. *mapping*
-    gives columns the file names otherwise; *extra* passes over columns nobody knows.
+    gives columns the file names otherwise, *constants* what cells of a missing one mean;
+    *extra* passes over columns nobody knows.
 
-    >>> places_of(["Kind", "sku", "Qty", "location"], {"quantity": "Qty"}, (), extra=False)
+    >>> places_of(["Kind", "sku", "Qty", "location"], {"quantity": "Qty"}, {}, extra=False)
     {'quantity': 2, 'kind': 0, 'sku': 1, 'location': 3}
 
     Raises:
@@ -216,14 +217,18 @@ def places_of(
     _check_header(header, seen)
     places = {column: _mapped(column, name, header, seen) for column, name in mapping.items()}
     used = set(places.values())
+    unknown = []
     for place, name in enumerate(seen):
         if place in used or name in BAD_COLUMNS:
             continue
         if name in COLUMNS and name not in places:
             places[name] = place
         elif not extra:
-            raise InvalidData("the header", _unknown(header[place], mapping))
-    missing = [name for name in ("kind", "sku", "location") if name not in {*places, *constants}]
+            unknown.append(header[place])
+    if unknown:
+        raise InvalidData("the header", _unknown(unknown, mapping))
+    needed = _needed(None if "kind" in places else constants.get("kind"))
+    missing = [name for name in COLUMNS if name in needed - {*places, *constants}]
     if missing:
         raise InvalidData(
             "the header",
@@ -231,6 +236,12 @@ def places_of(
             "name it with --map, or give all rows one value with --set",
         )
     return places
+
+
+def _needed(kind: str | None) -> frozenset[str]:
+    """Return the columns a file must have, if all of its rows are of one *kind*."""
+    spec = KINDS.get(kind or "")
+    return frozenset({"kind", "sku", "location"}) | (spec.needs if spec else frozenset())
 
 
 def _check_header(header: Sequence[str], seen: Sequence[str]) -> None:
@@ -257,19 +268,20 @@ def _shown(header: Sequence[str]) -> str:
     return ", ".join(names.shown(name) for name in header)
 
 
-def _unknown(name: str, mapping: Mapping[str, str]) -> str:
-    column = name.strip().casefold()
-    if column in mapping:
-        return (
-            f"it has a column {names.shown(name)}, but --map takes {column} from "
-            f"{names.shown(mapping[column])}; drop one, or pass over the other with --extra"
-        )
-    near = get_close_matches(column, COLUMNS, n=1)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
-    return (
-        f"column {names.shown(name)} is unknown{meant}; say what it holds with --map, or pass "
-        "over unknown columns with --extra"
-    )
+def _unknown(columns: Sequence[str], mapping: Mapping[str, str]) -> str:
+    """Say which *columns* nobody knows: all of them, so that one more call is enough."""
+    said = []
+    for name in columns:
+        column = name.strip().casefold()
+        if column in mapping:
+            return (
+                f"it has a column {names.shown(name)}, but --map takes {column} from "
+                f"{names.shown(mapping[column])}; drop one, or pass over the other with --extra"
+            )
+        near = get_close_matches(column, COLUMNS, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        said.append(f"column {names.shown(name)} is unknown{meant}")
+    return f"{', '.join(said)}; say what it holds with --map, or pass over it with --extra"
 
 
 # --- rows -------------------------------------------------------------------------------

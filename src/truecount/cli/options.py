@@ -110,7 +110,9 @@ ADVICE: Final = {
     "to keep stock in it pass beside=True": "name another file with --db",
     "to read it pass read_only=True": "make it writable, or work on a copy",
     "a location (at=) or a reference": "--at or --reference",
-    "or close it with partial=True": "or pass --partial",
+    "give reasons={...}, or close it with partial=True": (
+        "say why with --reason SKU=WORDS, or pass --partial"
+    ),
     "one location for a sheet: name at=": "one location for a sheet: pass --at",
     "(plan.only) or pass a wider breaker": "(--only-sku, ...) or pass --breaker LIMIT=N",
 }

@@ -160,9 +160,7 @@ def reconcile(
         with screen.progress("reading") as progress:
             rows = rows_of(sheet, progress)
             seen = seen_in(rows, layout, known, times, source=source if levels else None)
-        if seen.bad:
-            _tell_bad(screen, file, seen)
-            raise typer.Exit(Code.USAGE)
+        _check_rows(screen, file, seen)
         asked = (bounds, source if levels else None)
         report = _compared(inventory, seen, *asked, complete=complete, no_kits=no_kits)
         if _is_explained(report, asked=explain):
@@ -281,7 +279,10 @@ def _figures_in(report: Reconciliation) -> int:
 # --- telling ----------------------------------------------------------------------------
 
 
-def _tell_bad(screen: Screen, file: Path, seen: Seen) -> None:
+def _check_rows(screen: Screen, file: Path, seen: Seen) -> None:
+    """Say which rows are bad, and leave if there are any."""
+    if not seen.bad:
+        return
     tell_problems(screen, seen.problems, seen.bad)
     screen.say(f"{bad_rows(seen.bad, seen.rows)}; nothing was compared")
     screen.data(
@@ -292,3 +293,4 @@ def _tell_bad(screen: Screen, file: Path, seen: Seen) -> None:
             "problems": as_data(seen.problems),
         }
     )
+    raise typer.Exit(Code.USAGE)

@@ -181,7 +181,7 @@ def _check_past(said: Said, now: Instant) -> None:
     when = said[3]
     if when is not None and when > now + SKEW_MAX:
         raise InvalidTime(
-            "counted_at",
+            f"counted_at of {names.shown(said[0])}",
             iso(when),
             f"it is more than 5 minutes after now ({iso(now)}); check the clocks",
         )

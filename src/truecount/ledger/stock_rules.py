@@ -188,7 +188,7 @@ def _count(operation: Counted, book: Book, now: Instant) -> Decision:
     _check_lot(operation, book, key)
     when = _counted_at(operation)
     if operation.counted_from is not None and to_instant(operation.counted_from) > (when or now):
-        seen = repr(operation.counted_from)
+        seen = str(operation.counted_from)
         raise InvalidArgument("counted_from", seen, "a moment before now, or counted_at= as well")
     amounts = book.row(key).amounts if when is None else _as_of(book, key, when)
     expected = sum(amounts[INDEX[state]] for state in STATES if state in operation.covers)

@@ -53,8 +53,16 @@ def lines(value: Lines) -> tuple[tuple[str, int], ...]:
     total: dict[str, int] = {}
     for sku, quantity in _pairs(value, "lines", "a mapping of SKU to quantity"):
         known = total.get(names.sku(sku), 0)
-        total[sku] = quantities.positive(known + quantities.positive(quantity))
+        try:
+            total[sku] = quantities.positive(known + quantities.positive(quantity))
+        except InvalidQuantity as error:
+            raise _of(sku, error) from None
     return tuple(total.items()) if len(total) == 1 else tuple(sorted(total.items()))
+
+
+def _of(sku: str, error: InvalidQuantity) -> InvalidQuantity:
+    """Return *error* naming the line of many it is about."""
+    return InvalidQuantity(error.name, f"{error.seen} of {names.shown(sku)}", error.allowed)
 
 
 def optional_lines(value: Lines | None) -> tuple[tuple[str, int], ...] | None:
@@ -68,7 +76,10 @@ def targets(value: Lines) -> tuple[tuple[str, int], ...]:
     for sku, quantity in _pairs(value, "lines", "a mapping of SKU to quantity"):
         if names.sku(sku) in wanted:
             raise InvalidArgument("lines", names.shown(sku), "each SKU once")
-        wanted[sku] = quantities.natural(quantity)
+        try:
+            wanted[sku] = quantities.natural(quantity)
+        except InvalidQuantity as error:
+            raise _of(sku, error) from None
     return tuple(sorted(wanted.items()))
 
 

@@ -11,9 +11,10 @@ Rules:
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime
 from typing import Final
 
-from truecount.errors import InvalidText
+from truecount.errors import InvalidRequest, InvalidText
 
 
 NAME_LENGTH_MAX: Final = 200
@@ -92,10 +93,22 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         rest = f"... ({len(value)} characters)" if len(value) > _SHOWN else ""
         return f"{value[:_SHOWN]!r}{rest}"
-    text = repr(value)
+    text = str(value) if isinstance(value, datetime) else repr(value)
     if len(text) <= _SHOWN:
         return text
     return f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+def problem_in(error: Exception) -> str:
+    """
+    Return what *error*, raised while stored or sent data was read, says of the data.
+
+    >>> problem_in(KeyError("compared"))
+    "it has no 'compared'"
+    """
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    return str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__} {error}"
 
 
 def sku(text: str) -> str:

@@ -4,7 +4,9 @@ Where the book and the world disagree, or the book with itself.
 The book alone:
 
 ``findings``      what a finding is: kinds, urgency, advice, identity (pure)
-``conditions``    what a reader shows that somebody should look at, one rule each (pure)
+``view``          one reading of the book, as the rules of findings see it (pure)
+``conditions``    what figures and promises show that somebody should look at (pure)
+``documents``     what transfers, deliveries and contradicting facts show (pure)
 ``register``      which findings are open, since when, and who was told (pure, and its shell)
 
 The book and the world:
@@ -15,6 +17,7 @@ The book and the world:
 ``verdicts``      match, mismatch, undecided until a named time (pure)
 ``windows``       the book's side: what was seen for certain, and what perhaps (pure)
 ``mismatches``    what kind a difference is, decided by one table (pure)
+``kits``          what kits were made of while somebody looked at them
 ``published``     what was last published to each channel: a record (pure)
 ``differ``        two lists joined: in order, by hash, or only what moved (pure)
 ``comparing``     observations against one reading of the book (pure; ``intake`` before it,

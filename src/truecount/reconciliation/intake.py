@@ -82,6 +82,9 @@ class Intake:
         Raises:
             InvalidRequest: One is wrong; a note tells which.
         """
+        if isinstance(observations, (Count, Level, Snapshot)):
+            seen = names.shown(observations)
+            raise InvalidArgument("observations", seen, "several of them: put it into a list")
         for number, each in enumerate(observations, 1):
             try:
                 self._add(each)
@@ -151,10 +154,13 @@ def _once(known: dict[tuple[object, ...], Item], item: Item) -> None:
         lot = "" if seen.lot is None else f" lot {seen.lot}"
         who = seen.counter or seen.source
         key: tuple[object, ...] = ("count", seen.sku, seen.at, seen.lot, who, seen.covers)
-        what = f"count of {names.shown(seen.sku)}{lot} at {names.shown(seen.at)} by {who}"
+        by = seen.counter or "an unnamed counter"
+        what = f"count of {names.shown(seen.sku)}{lot} at {names.shown(seen.at)} by {by}"
+        advice = "leave one, or name another counter for a recount"
     else:
         key = ("level", seen.sku, seen.at, seen.source)
         what = f"level of {names.shown(seen.sku)} by {seen.source}"
+        advice = "leave one; in a Snapshot, a SKU listed twice is a mismatch"
     before = known.setdefault(key, item)
     if before is not item:
-        raise DuplicateObservation(what, before.seen.quantity, seen.quantity)
+        raise DuplicateObservation(what, before.seen.quantity, seen.quantity, advice)

@@ -124,6 +124,10 @@ def _surplus(case: Case) -> str:
     return _units(counted - case.reach.highest, counted - case.reach.lowest)
 
 
+def _be(units: str) -> str:
+    return "is" if units in {"1", "up to 1"} else "are"
+
+
 def _is_counted(case: Case) -> bool:
     return isinstance(case.seen, Count) and case.is_plain
 
@@ -248,12 +252,12 @@ KINDS: Final[Mapping[MismatchKind, KindRule]] = {
     ),
     MismatchKind.PHANTOM: KindRule(
         _phantom,
-        lambda case: f"{_missing(case)} in the book are not on the shelf",
+        lambda case: f"{_missing(case)} in the book {_be(_missing(case))} not on the shelf",
         "Look in the places next to it, count again, then let the book follow the count.",
     ),
     MismatchKind.UNRECORDED: KindRule(
         _unrecorded,
-        lambda case: f"{_surplus(case)} on the shelf are not in the book",
+        lambda case: f"{_surplus(case)} on the shelf {_be(_surplus(case))} not in the book",
         "Look for the receipt or return that was not recorded; else let the book follow.",
     ),
     MismatchKind.RESERVED_AS_AVAILABLE: KindRule(

@@ -179,7 +179,8 @@ class Plan:
             InvalidData: It is not what ``to_dict`` writes, or was changed since.
         """
         if data.get("schema") != SCHEMA:
-            raise InvalidData("a plan", f"{names.shown(data)} has no schema {SCHEMA}")
+            seen = names.shown(data.get("schema"))
+            raise InvalidData("a plan", f"its schema is {seen}, this version reads {SCHEMA}")
         try:
             plan = cls(
                 at=datetime.fromisoformat(data["at"]),
@@ -191,7 +192,7 @@ class Plan:
         except InvalidData:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise InvalidData("a plan", f"{type(error).__name__} {error}") from error
+            raise InvalidData("a plan", names.problem_in(error)) from error
         if plan.id != stored:
             problem = f"{names.shown(stored)} was changed: by its content it is {plan.id!r}"
             raise InvalidData("a plan", problem)
@@ -222,5 +223,5 @@ def _members(
     chosen = _several(value, several or f"{name}s")
     for each in chosen or ():
         if each not in list(enum):
-            raise InvalidArgument(name, names.shown(each), f"one of {[m.value for m in enum]}")
+            raise InvalidArgument(name, names.shown(each), f"one of {', '.join(enum)}")
     return chosen

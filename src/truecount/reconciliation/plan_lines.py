@@ -173,6 +173,9 @@ class PlanLine:
             InvalidData: It is not what ``to_dict`` writes, or was changed since.
         """
         try:
+            lacking = _NEEDED - data.keys()
+            if lacking:
+                raise InvalidData("a plan", f"a line of it has no {min(lacking)!r}")
             words = {name: value for name, value in data.items() if name != "id"}
             words["seen_at"] = [datetime.fromisoformat(each) for each in words["seen_at"]]
             words["basis"] = words["basis"] and Basis.from_dict(words["basis"])
@@ -183,8 +186,14 @@ class PlanLine:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, InvalidData):
                 raise
-            raise InvalidData("a plan", f"{type(error).__name__} {error}") from error
+            raise InvalidData("a plan", names.problem_in(error)) from error
         return line
+
+
+#: What every line has; the other fields came later, or have a default.
+_NEEDED: Final = frozenset(
+    field.name for field in attrs.fields(PlanLine) if field.default is attrs.NOTHING
+)
 
 
 def _plain(line: PlanLine) -> dict[str, Any]:

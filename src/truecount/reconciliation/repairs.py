@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from truecount.errors import AlreadyReversed, UnknownReference
+from truecount.errors import AlreadyReversed, TrueCountError, UnknownReference
 from truecount.ledger.correction_rules import REVERSAL, reversed_by
 from truecount.model import names
 from truecount.model.commands import Undo
@@ -190,7 +190,12 @@ class Repairs:
         """Run operations in order, in transactions of a thousand."""
         outcomes: list[Outcome] = []
         for start in range(0, len(operations), BATCH_MAX):
-            outcomes += self._engine.run(operations[start : start + BATCH_MAX])
+            try:
+                outcomes += self._engine.run(operations[start : start + BATCH_MAX])
+            except TrueCountError as error:
+                if start:  # What the error says of itself is only so of its own transaction.
+                    error.add_note("the lines before these stand; call it again, it goes on")
+                raise
         return outcomes
 
 

@@ -22,7 +22,7 @@ from truecount.rendering.chart import chart, mark
 from truecount.rendering.markup import Child, Html, element, joined
 from truecount.rendering.tables import Cell, Column, Row, number, own, table
 from truecount.rendering.timeline import SHELF, Sighting, Step, Timeline
-from truecount.rendering.words import clock, document, figure, several, signed, span, time_of
+from truecount.rendering.words import clocks, document, figure, several, signed, span, time_of
 
 
 ROWS_MAX: Final = 200
@@ -79,8 +79,9 @@ def story(timeline: Timeline, zone: tzinfo) -> str:
         between = sum(
             one.after < step.at <= one.by and bool(step.change) for step in timeline.steps
         )
+        after, by = clocks(one.after, one.by, zone)
         told.append(
-            f"Book and shelf parted between {clock(one.after, zone)} and {clock(one.by, zone)}, by"
+            f"Book and shelf parted between {after} and {by}, by"
             f" {span(one.delta, is_signed=True)};"
             f" {several(between, 'movement lies', 'movements lie')} between."
         )

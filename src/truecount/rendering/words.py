@@ -129,6 +129,25 @@ def clock(moment: datetime, zone: tzinfo = UTC) -> str:
     return f"{there.day} {there:%b %Y, %H:%M} {there.tzname()}"
 
 
+def clocks(first: datetime, last: datetime, zone: tzinfo = UTC) -> tuple[str, str]:
+    """
+    Return two times in words, to the second where minutes do not tell them apart.
+
+    >>> moment = datetime(2026, 3, 1, 9, 5, 7, tzinfo=UTC)
+    >>> clocks(moment, moment.replace(second=40))
+    ('1 Mar 2026, 09:05:07 UTC', '1 Mar 2026, 09:05:40 UTC')
+    """
+    told = clock(first, zone), clock(last, zone)
+    if told[0] != told[1]:
+        return told
+    there, then = first.astimezone(zone), last.astimezone(zone)
+    return _to_the_second(there), _to_the_second(then)
+
+
+def _to_the_second(there: datetime) -> str:
+    return f"{there.day} {there:%b %Y, %H:%M:%S} {there.tzname()}"
+
+
 def time_of(moment: datetime, zone: tzinfo = UTC) -> Html:
     """Return a time as an element that carries the exact one."""
     exact = moment.astimezone(UTC).isoformat()

@@ -34,6 +34,14 @@ _KINDS: Final[dict[int, Callable[[str], TrueCountError]]] = {
 }
 
 
+#: What to do about what the driver says of a file; its own words tell nobody.
+_ADVICE: Final[dict[int, str]] = {
+    sqlite3.SQLITE_CORRUPT: (
+        "; it is damaged, or was copied without its -wal file: take both files, or restore an "
+        "export or a backup"
+    ),
+}
+
 #: What the driver raises; a damaged file also has texts, and names of tables, that are none.
 _RAISED: Final = (sqlite3.Error, OverflowError, UnicodeError)
 
@@ -46,7 +54,9 @@ def translated(error: Exception, target: str) -> TrueCountError:
     if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
         return Retryable(_BUSY_SNAPSHOT)
     kind = _KINDS.get(code & 0xFF)
-    return StorageUnavailable(target, str(error)) if kind is None else kind(str(error))
+    if kind is not None:
+        return kind(str(error))
+    return StorageUnavailable(target, f"{error}{_ADVICE.get(code & 0xFF, '')}")
 
 
 def _keep_for_ever(*mine: object) -> None:

@@ -37,7 +37,7 @@ class Moment(StrEnum):
 
 
 class Call(NamedTuple):
-    """One call to the storage: the how-manieth, and its name (``commit`` ends a unit)."""
+    """One call to the storage: its number, from 1 on, and its name (``commit`` ends a unit)."""
 
     number: int
     name: str

@@ -108,7 +108,10 @@ def _role(*, is_replica: bool, settings: Settings) -> HealthCheck:
 
 def _schema(version: int | None) -> HealthCheck:
     if version is None:
-        why = "the tables are not there; call storage.migrate(), or run what schema_sql() returns"
+        why = (
+            "this schema has no tables of truecount; name the right schema, call "
+            "storage.migrate(), or run what schema_sql() returns"
+        )
         return told("schema version", "missing", why, unsafe=True)
     why = (
         ""
