@@ -40,15 +40,16 @@ def dsn_of(storage: PostgresStorage) -> str:
     return make_conninfo(dsn, options=options)
 
 
-def engine_of(storage: Storage) -> Engine:
+def engine_of(storage: Storage, *, explicitly: bool = True, **more: Any) -> Engine:
     """Return an engine on the database of a storage."""
     if isinstance(storage, SQLiteStorage):
-        engine = create_engine(f"sqlite:///{storage.path}")
-        begin_explicitly(engine)
+        engine = create_engine(f"sqlite:///{storage.path}", **more)
+        if explicitly:
+            begin_explicitly(engine)
         return engine
     assert isinstance(storage, PostgresStorage)
     dsn = dsn_of(storage)
-    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), **more)
 
 
 class Shop(ABC):

@@ -87,10 +87,9 @@ def test_savepoint_takes_back_only_its_own(shop: Shop, outer: str) -> None:
 
 def test_released_savepoint_is_not_committed(shop: Shop) -> None:
     """What an inner block kept goes when the outer one does."""
-    with taken_back(shop.begun()) as host:
-        with shop.savepoint(host):
-            shop.order(host, "A-1")
-            shop.inventory.within(host).reserve({"MUG": 2}, reference="A-1")
+    with taken_back(shop.begun()) as host, shop.savepoint(host):
+        shop.order(host, "A-1")
+        shop.inventory.within(host).reserve({"MUG": 2}, reference="A-1")
     assert (shop.orders(), shop.inventory.available("MUG")) == ([], 5)
 
 

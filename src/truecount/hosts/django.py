@@ -22,6 +22,7 @@ from truecount.hosts.drivers import Doubts, opened
 _ALLOWED: Final = "django.db.connection, or connections[alias]"
 _DRIVER: Final = "psycopg 3 (pip install psycopg, without psycopg2), or an SQLite file"
 _SAVEPOINT: Final = "transaction.atomic() around everything, with autocommit left on"
+#: Or whose connection was closed in its block, which Django tells by the same mark.
 _FAILED: Final = "whose transaction has failed; leave its atomic() block and repeat it"
 
 
@@ -46,8 +47,6 @@ def driver_connection(host: object) -> object:
     if wrapper.needs_rollback:
         raise InvalidArgument("host", _FAILED, "one whose transaction is good")
     driver: Any = wrapper.connection
-    if driver is None:
-        raise InvalidArgument("host", "that was closed in its transaction", "an open one")
     opened(driver, _doubts(wrapper, driver, advice), lambda found: found)
     return driver
 
