@@ -62,7 +62,9 @@ def remove(alias: str) -> None:
 
 
 def create_tables(alias: str) -> None:
-    """Create the site's tables."""
+    """Create the site's tables, unless they are there."""
+    if Order._meta.db_table in connections[alias].introspection.table_names():
+        return
     with connections[alias].schema_editor() as editor:
         editor.create_model(Order)
 

@@ -151,7 +151,7 @@ def test_anything_may_happen_in_a_framework(framework: str, tmp_path: Path) -> N
         finally:
             shop.close()
 
-    run(inventory_machine(make, join=join), examples=10, steps=20)
+    run(inventory_machine(make, join=join), examples=8, steps=20)
 
 
 def buy(shop: Shop, name: str) -> str:
