@@ -184,9 +184,8 @@ def _joined(host: object, connections: Connections) -> Source:
 
 def _host_connection(host: object) -> sqlite3.Connection:
     if not isinstance(host, sqlite3.Connection):
-        kind = type(host)
-        name = f"of type {kind.__module__}.{kind.__name__}"
-        raise InvalidArgument("host", name, "an sqlite3.Connection")
+        seen = f"of type {type(host).__module__}.{type(host).__qualname__}"
+        raise InvalidArgument("host", seen, "an sqlite3.Connection")
     try:
         if not host.in_transaction:
             raise NotInTransaction("execute BEGIN IMMEDIATE first, and commit or roll back after")

@@ -203,9 +203,8 @@ class PostgresStorage:
 def _usable(host: object) -> Connection:
     """Return *host* if a transaction is open on it, and still good."""
     if not isinstance(host, psycopg.Connection):
-        kind = type(host)
-        name = f"of type {kind.__module__}.{kind.__name__}"
-        raise InvalidArgument("host", name, "a psycopg.Connection")
+        seen = f"of type {type(host).__module__}.{type(host).__qualname__}"
+        raise InvalidArgument("host", seen, "a psycopg.Connection")
     if host.closed:
         raise InvalidArgument("host", "that is closed", "an open psycopg.Connection")
     status = host.info.transaction_status
