@@ -199,6 +199,19 @@ class TestSQLite:
             with pytest.raises(Retryable, match="locked"):
                 joined.available("MUG")
 
+    def test_session_that_cannot_begin_is_retryable(
+        self, file_shop: SessionShop, plain: Engine
+    ) -> None:
+        """Also where it has something to flush: BEGIN is sent before that."""
+        begin_explicitly(plain)
+        with file_shop.begun() as other:
+            other.connection()
+            with Session(plain) as session:
+                session.add(Order(id="A-1"))
+                with pytest.raises(Retryable, match="locked"):
+                    file_shop.inventory.within(session).reserve({"MUG": 1}, reference="A-1")
+        assert file_shop.orders() == []
+
     def test_deferred_transaction_that_has_read_must_be_repeated(
         self, file_shop: SessionShop, plain: Engine
     ) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from truecount.errors import InvalidArgument, NotInTransaction
+from truecount.errors import InvalidArgument, NotInTransaction, TrueCountError
 
 
 if TYPE_CHECKING:
@@ -55,12 +55,17 @@ def opened(connection: object, doubts: Doubts, wait: Callable[[Any], object]) ->
     begin(connection, doubts, wait)
 
 
+def busy(error: Exception) -> TrueCountError:
+    """Return why SQLite could not begin, in our words."""
+    from truecount.storage.sqlite_session import translated
+
+    return translated(error, _TARGET)
+
+
 def _open_sqlite(
     connection: sqlite3.Connection, doubts: Doubts, _wait: Callable[[Any], object]
 ) -> None:
     import sqlite3
-
-    from truecount.storage.sqlite_session import translated
 
     try:
         # Since Python 3.12 a connection may say that it is always in a transaction.
@@ -78,7 +83,7 @@ def _open_sqlite(
     except sqlite3.ProgrammingError:
         return  # Closed, or another thread's: the storage says so.
     except sqlite3.Error as error:
-        raise translated(error, _TARGET) from error
+        raise busy(error) from error
 
 
 def _open_psycopg(connection: Any, doubts: Doubts, wait: Callable[[Any], object]) -> None:

@@ -17,12 +17,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import OperationalError, UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.util import await_only
 
 from truecount.errors import InvalidArgument, NotInTransaction
-from truecount.hosts.drivers import Doubts, opened
+from truecount.hosts.drivers import Doubts, busy, opened
 
 
 #: What ``begin_explicitly`` leaves in a connection's own notes.
@@ -137,10 +137,21 @@ def _of_session(session: Session) -> Connection:
         raise NotInTransaction("write `with session.begin():` around the call")
     if not session.is_active:
         raise InvalidArgument("host", _FAILED, "one whose transaction is good")
+    connection = _begun(session)
     if session.autoflush:
         session.flush()
+    return connection
+
+
+def _begun(session: Session) -> Connection:
+    """Return the session's connection, which begins now if nothing was sent yet."""
     try:
         return session.connection()
     except UnboundExecutionError as error:
         allowed = "the one of the stock: session.connection(bind_arguments={...})"
         raise InvalidArgument("host", "of several databases", allowed) from error
+    except OperationalError as error:
+        if session.get_bind().dialect.name != "sqlite" or error.orig is None:
+            raise
+        # What begin_explicitly sends: the file is being written by others.
+        raise busy(error.orig) from error
