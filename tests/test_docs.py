@@ -5,7 +5,7 @@ Each page is one story: its examples share a namespace and an empty folder.
 
 - `pycon` is a doctest, `python` is executed.
 - `sh` and `console` are shell sessions: lines after `$ ` are run, `truecount` being this
-  project's command line, and the lines below must be what it prints (`...` stands for anything).
+  project's command line and `python` this interpreter, and the lines below must be what it prints (`...` stands for anything).
   A command that is meant to fail says so at its end: `# exits 1`.
 - The first two `sh` fences of the README are left out: installing, and the tests themselves.
 - `<!-- skip: reason -->` on the line above a fence leaves it out.
@@ -47,6 +47,8 @@ FENCE = re.compile(
 ORDER = re.compile(r"^ *<!-- *(?:skip|file)\b.*$", re.MULTILINE)
 EXITS = re.compile(r"# exits (\d+)\s*$")
 LINK = re.compile(r"(?:\]\(|^\[[^\]]+\]: *)<?(?P<target>[^)\s>]+)", re.MULTILINE)
+#: What a shell session calls by name, wherever they are installed.
+_COMMANDS = 'truecount() { "$PYTHON" -m truecount "$@"; }\npython() { "$PYTHON" "$@"; }'
 HEADING = re.compile(r"^#{1,6} +(.+?) *#* *$", re.MULTILINE)
 
 
@@ -147,7 +149,7 @@ class Runner:
 
     def _session_problems(self, fence: Fence) -> Iterator[str]:
         steps = list(session_steps(fence))
-        if not any(command.startswith("truecount") for _, command, _ in steps):
+        if not any(command.startswith(("truecount", "python ")) for _, command, _ in steps):
             yield f"{self.page.name}:{fence.line}: no `$ truecount` to run, and no skip"
         for line, command, expected in steps:
             status, printed = self._shell(command)
@@ -161,7 +163,7 @@ class Runner:
 
     def _shell(self, command: str) -> tuple[int, str]:
         answer = subprocess.run(
-            ["sh", "-c", f'truecount() {{ "$PYTHON" -m truecount "$@"; }}\n{command}'],
+            ["sh", "-c", f"{_COMMANDS}\n{command}"],
             cwd=self.folder,
             env=os.environ
             | {"PYTHON": sys.executable, "PYTHONUTF8": "1", "NO_COLOR": "1", "TERM": "dumb"}

@@ -8,6 +8,7 @@ joining of hosts; what it can do is what its parts can do.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from truecount.bundles.resolver import BundleResolver
 from truecount.counting.counts import Counts
 from truecount.counting.sheet_rules import sheet_rules
 from truecount.errors import InvalidArgument
+from truecount.hosts.finding import driver_connection
 from truecount.ledger.stock_ledger import StockLedger, ledger_rules
 from truecount.model.names import shown
 from truecount.protocols.storage import Storage
@@ -124,11 +126,18 @@ class Inventory(StockLedger, ReservationManager, BookFindings, Reconciler, Repai
         The host commits or rolls back; a refusal leaves its transaction usable and lasts
         only if it commits. ``Retryable`` means: roll back and repeat your transaction.
 
+        Args:
+            host: A ``psycopg.Connection`` or ``sqlite3.Connection``, a ``Session`` or
+                ``Connection`` of SQLAlchemy, or a connection of Django. It is asked for its
+                transaction at each call, not here.
+
         Raises:
-            NotInTransaction: The connection has no open transaction.
+            NotInTransaction: By the calls: the connection has no open transaction.
+            InvalidArgument: By the calls: it cannot be joined.
         """
         other = Inventory.__new__(Inventory)
-        return other._over(self._engine.joined(host))  # noqa: SLF001 -- another of its own kind
+        engine = self._engine.joined(partial(driver_connection, host))
+        return other._over(engine)  # noqa: SLF001 -- another of its own kind
 
     def close(self) -> None:
         """Close the storage."""

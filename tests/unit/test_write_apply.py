@@ -444,5 +444,5 @@ def test_joined_inventory_starts_with_the_rules_last_read(bench: Bench) -> None:
     """Each host's transaction checks the rules' generation; only a new one is read in full."""
     bench.inventory.receive("MUG", 1, at="berlin")
     engine = bench.inventory._engine
-    assert engine.joined(object())._desk.settings is engine._desk.settings
+    assert engine.joined(object)._desk.settings is engine._desk.settings
     assert engine._desk.settings.locations

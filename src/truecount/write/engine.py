@@ -13,7 +13,7 @@ transaction will stand.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from itertools import groupby, islice
@@ -53,7 +53,7 @@ class Engine:
         tenant: str = "main",
         observer: Observer | None = None,
         catalog: Container[str] | None = None,
-        host: object | None = None,
+        host: Callable[[], object] | None = None,
     ) -> None:
         self._desk = Desk(storage, names.tenant(tenant), clock, new_id)
         self._rules = rules
@@ -65,8 +65,13 @@ class Engine:
     def _apply(self, intents: Sequence[Intent]) -> list[Outcome]:
         return apply(self._desk, intents)
 
-    def joined(self, host: object) -> Engine:
-        """Return this engine writing inside the open transaction of the *host*'s connection."""
+    def joined(self, host: Callable[[], object]) -> Engine:
+        """
+        Return this engine writing inside the open transaction of a host's connection.
+
+        Args:
+            host: Returns the connection; asked at each call, because a host may lend another.
+        """
         other = Engine(
             self.storage,
             self._rules,
@@ -100,11 +105,14 @@ class Engine:
 
     def read(self) -> AbstractContextManager[Reader]:
         """Open a consistent read."""
-        return self._desk.storage.read(self._desk.tenant, self._host)
+        return self._desk.storage.read(self._desk.tenant, self._lent())
 
     def begin(self) -> AbstractContextManager[Unit]:
         """Open a write transaction: for an import, whose rows were decided elsewhere."""
-        return self._desk.storage.begin(self._desk.tenant, self._host)
+        return self._desk.storage.begin(self._desk.tenant, self._lent())
+
+    def _lent(self) -> object | None:
+        return None if self._host is None else self._host()
 
     def settings(self) -> Settings:
         """Return the shop rules as they are stored now."""
@@ -155,7 +163,7 @@ class Engine:
         started = self.now() if self._observer else 0
         if together or preview or self._group is None:
             outcomes = apply(
-                self._desk, intents, host=self._host, together=together, preview=preview
+                self._desk, intents, host=self._lent(), together=together, preview=preview
             )
         else:
             outcomes = self._group.submit(intents)
