@@ -21,11 +21,14 @@ from hypothesis.stateful import RuleBasedStateMachine
 from truecount.errors import InvalidArgument
 from truecount.testing.claims import MakeStorage
 from truecount.testing.machine.base import Join, Reopen, ShopMachine
+from truecount.testing.machine.findings import Findings
 from truecount.testing.machine.goods import Goods, Trade
 from truecount.testing.machine.keys import Crashes, Hosts, Keys
 from truecount.testing.machine.mending import Counting, Mistakes
 from truecount.testing.machine.orders import Orders
 from truecount.testing.machine.others import Others
+from truecount.testing.machine.rules import ShopRules
+from truecount.testing.machine.sheets import Sheets
 
 
 #: What a machine may be about; deliveries, sales and time that passes are always part of it.
@@ -35,6 +38,9 @@ SUBJECTS: Final[Mapping[str, type[ShopMachine]]] = {
     "others": Others,
     "mistakes": Mistakes,
     "counting": Counting,
+    "sheets": Sheets,
+    "findings": Findings,
+    "rules": ShopRules,
     "keys": Keys,
 }
 
