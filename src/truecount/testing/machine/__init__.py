@@ -57,8 +57,9 @@ def inventory_machine(
 
     Its rules are every fact and command, batches, old keys again and with other requests,
     clocks set forward and back, sweeps, undoing and correcting, recipes redefined under open
-    orders, counts during trade with late facts, repairs and taking them back. After every
-    step the inventory is compared with :class:`NaiveInventory` and by ``assert_invariants``.
+    orders, counts during trade with late facts, count sheets, repairs and taking them back,
+    findings dismissed, policies and sources changed. After every step the inventory is
+    compared with :class:`NaiveInventory` and by ``assert_invariants``.
 
     With pytest, ``TestShop = inventory_machine(make_storage).TestCase`` is a test; set its
     ``settings``, or run it with ``run_state_machine_as_test``.
