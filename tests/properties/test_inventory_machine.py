@@ -100,7 +100,7 @@ def found(machine: type[RuleBasedStateMachine]) -> list[str]:
     with pytest.raises(BaseException) as caught:
         run(
             machine,
-            examples=300,
+            examples=500,
             steps=25,
             derandomize=True,
             database=None,

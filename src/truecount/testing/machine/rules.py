@@ -1,4 +1,4 @@
-"""What the shop says of itself meanwhile: policies, sources, what was published, recipes gone."""
+"""What the shop says of itself meanwhile: policies, sources, what was published."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from truecount.errors import UnknownBundle
 from truecount.model.policy import BUILT_IN, Policy
 from truecount.model.sources import Formula, Shown, Source
 from truecount.reconciliation.findings import FindingKind
 from truecount.reconciliation.observations import Level
-from truecount.testing.claims import expect, expect_raises
+from truecount.testing.claims import expect
 from truecount.testing.machine.base import ANY, PLACES, PLAIN, ShopMachine
 
 
@@ -40,6 +39,19 @@ _FORMULAS: Final = st.builds(
     safety=st.integers(0, 2),
     pack=st.integers(1, 3),
     cap=st.none() | st.integers(1, 6),
+)
+#: What is said of whom: channels have formulas, clocks only bounds.
+_SAID: Final[st.SearchStrategy[tuple[str, Source | None]]] = st.one_of(
+    st.tuples(_names | _clocks, st.none()),
+    st.builds(Source, _clocks, skew=_spans, late=_spans).map(lambda each: (each.name, each)),
+    st.builds(
+        Source,
+        _names,
+        skew=_spans,
+        late=_spans,
+        formula=_FORMULAS,
+        at=st.none() | _places.map(lambda place: frozenset({place})),
+    ).map(lambda each: (each.name, each)),
 )
 _scopes: Final[st.SearchStrategy[dict[str, str]]] = st.one_of(
     st.just({}),
@@ -69,6 +81,7 @@ class ShopRules(ShopMachine):
             seen = self.inventory.policies.of(sku, location=place).to_dict()
             wanted = BUILT_IN.to_dict() | self.in_force(sku, place)
             expect(seen, wanted, f"the policy of {sku} at {place}")
+        self.check_low()
 
     def in_force(self, sku: str, place: str) -> dict[str, Any]:
         """Return what is said for everything, for a place and for a SKU, the nearest last."""
@@ -77,9 +90,8 @@ class ShopRules(ShopMachine):
             found |= self.policies[scope].to_dict() if scope in self.policies else {}
         return found
 
-    @rule()
-    def order_more(self) -> None:
-        """Whatever has fallen to its reorder point is found, and nothing else is."""
+    def check_low(self) -> None:
+        """Check that whatever has fallen to its reorder point is found, and nothing else is."""
         opened = self.inventory.findings().open
         self.catch_up()
         low = {(each.sku, each.at) for each in opened if each.kind is FindingKind.LOW_STOCK}
@@ -93,23 +105,10 @@ class ShopRules(ShopMachine):
 
     # --- sources ---------------------------------------------------------------------------
 
-    @rule(name=_names, formula=_FORMULAS, skew=_spans, late=_spans, at=st.none() | _places)
-    def describe(
-        self, name: str, formula: Formula, skew: timedelta, late: timedelta, at: str | None
-    ) -> None:
-        """A channel is described: its clock, its lateness, what it shows and from where."""
-        places = None if at is None else frozenset({at})
-        self.say_of(name, Source(name, skew=skew, late=late, formula=formula, at=places))
-
-    @rule(name=_clocks, skew=_spans, late=_spans)
-    def doubt(self, name: str, skew: timedelta, late: timedelta) -> None:
-        """Clocks are trusted less: what was no mismatch is none for that."""
-        self.say_of(name, Source(name, skew=skew, late=late))
-
-    @rule(name=_names | _clocks)
-    def forget(self, name: str) -> None:
-        """A source is described no more, whether it was or not."""
-        self.say_of(name, None)
+    @rule(said=_SAID)
+    def describe(self, said: tuple[str, Source | None]) -> None:
+        """A channel is described, a clock trusted less, or nothing said of one any more."""
+        self.say_of(*said)
 
     def say_of(self, name: str, source: Source | None) -> None:
         """Say *source* of a name, twice; the second time nothing changes."""
@@ -165,22 +164,4 @@ class ShopRules(ShopMachine):
         before = self.contents()
         self.inventory.published(name, levels, at=moment)
         expect(self.contents(), before, f"everything after {levels} was published again")
-
-    # --- recipes ---------------------------------------------------------------------------
-
-    @rule(sku=st.sampled_from(("SET", "BOX")))
-    def drop_bundle(self, sku: str) -> None:
-        """A bundle goes out of the range; open orders keep what they were made of."""
-        kept = {name: self.inventory.kits(name) for name in self.ordered()}
-        if sku in self.model.recipes:
-            self.inventory.bundles.remove(sku)
-            self.model.recipes.pop(sku)
-        before = self.contents()
-        expect_raises(UnknownBundle, lambda: self.inventory.bundles.remove(sku), f"remove {sku}")
-        expect(self.contents(), before, f"everything after {sku} was not removed")
-        left = {name: self.inventory.kits(name) for name in kept}
-        expect(left, kept, f"kits of orders after {sku} was removed")
-
-    def ordered(self) -> set[str]:
-        """Return the references that have lines."""
-        return {line.reference for line in self.lines()}
+        self.check_low()

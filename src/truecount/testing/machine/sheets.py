@@ -79,9 +79,8 @@ class Sheets(ShopMachine):
         chosen = opened or [*self.sheets]
         return chosen[which % len(chosen)]
 
-    @rule(at=st.sampled_from(PLACES), items=st.sets(_items, min_size=1))
-    def open_sheet(self, at: str, items: set[tuple[str, str]]) -> None:
-        """An aisle is to be counted; one reference, one sheet, and no counts before there is."""
+    def open_sheet(self, at: str, items: set[tuple[str, str]]) -> str:
+        """Open a sheet: one to a reference, and no counts before there is."""
         name = f"sheet-{len(self.sheets)}"
         error = self.posted(name, [ShelfCount("MUG", 1)], "kim")
         expect(type(error), UnknownReference, f"counts of {name}, which was never opened")
@@ -95,6 +94,7 @@ class Sheets(ShopMachine):
             f"{name} opened again",
         )
         expect(self.contents(), before, "everything after a sheet was opened twice")
+        return name
 
     @rule(
         at=st.sampled_from(PLACES),
@@ -103,6 +103,7 @@ class Sheets(ShopMachine):
         hours=_hours,
         came=st.integers(0, 2),
         reasons=st.booleans(),
+        closes=st.booleans(),
     )
     def walk(
         self,
@@ -113,17 +114,18 @@ class Sheets(ShopMachine):
         came: int,
         *,
         reasons: bool,
+        closes: bool,
     ) -> None:
-        """Somebody counts a whole sheet, somebody else again; mugs come before it is closed."""
-        self.open_sheet(at, {item for item, _ in found})
-        name = [*self.sheets][-1]
+        """An aisle is counted, counted again by somebody else, and mugs come meanwhile."""
+        name = self.open_sheet(at, {item for item, _ in found})
         self.count_on(name, "kim", found, self.past(hours))
         again = [(item, off.get(item, units)) for item, units in found]
         self.count_on(name, "sam", again, None)
         if came:
             self.clock.tick()
             self.do(Received("MUG", came, at=at))
-        self.close_one(name, reasons=reasons, partial=False)
+        if closes:
+            self.close_one(name, reasons=reasons, partial=False)
 
     @precondition(lambda self: bool(self.sheets))
     @rule(
