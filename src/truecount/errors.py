@@ -210,6 +210,19 @@ class UnknownMovement(InvalidRequest):
 
 
 @attrs.frozen
+class NoMovement(InvalidRequest):
+    """The request was granted and wrote no movement, so it has none to be corrected or undone."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot name the movement of request {self.key!r}: it wrote none; nothing of the "
+            "stock had to change, so there is nothing to correct or undo"
+        )
+
+
+@attrs.frozen
 class KeyRequired(InvalidRequest):
     """This call is not safe to repeat without an idempotency key of the caller's."""
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -17,7 +18,11 @@ import truecount.inventory
 from tests.contracts.test_broken_storages import Broken, Instead
 from tests.machines import MACHINES, failing_steps, run
 from truecount import Damaged, MemoryStorage, Operation, Release, SQLiteStorage, TransferOut, Undo
+from truecount.counting import sheet_rules, sheets
 from truecount.errors import InvalidArgument
+from truecount.model import policy
+from truecount.reconciliation import conditions, published, register, sources
+from truecount.reconciliation.findings import FindingKind
 from truecount.testing import inventory_machine
 from truecount.write.intents import Granted, Rule, Rules
 
@@ -95,7 +100,7 @@ def found(machine: type[RuleBasedStateMachine]) -> list[str]:
     with pytest.raises(BaseException) as caught:
         run(
             machine,
-            examples=300,
+            examples=500,
             steps=25,
             derandomize=True,
             database=None,
@@ -197,3 +202,74 @@ def test_strange_subject_is_named() -> None:
     """A subject nobody knows is refused, with those there are."""
     with pytest.raises(InvalidArgument, match="'weather': expected some of goods, orders"):
         inventory_machine(MemoryStorage, subjects=("weather",))
+
+
+# --- what the office does -----------------------------------------------------------------
+
+
+class Slip(NamedTuple):
+    """A function that is wrong, in a subject of the machine, and what is said of it."""
+
+    module: ModuleType | type
+    name: str
+    instead: Callable[[Any], Any]
+    subjects: tuple[str, ...]
+    said: str
+
+
+def as_of_now(right: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply what was counted as if it had been counted when the sheet is closed."""
+
+    def count(said: Any, at: str, **words: Any) -> Any:
+        moment = None if words else said[3]
+        return right((*said[:3], moment, said[4]), at, **words)
+
+    return count
+
+
+SLIPS: Final[Mapping[str, Slip]] = {
+    "one_count_settles_a_line": Slip(
+        sheets,
+        "settled_by",
+        lambda _: lambda line, _tolerance: next(reversed(sheets.counts_of(line)), None),
+        ("sheets",),
+        "what is left",
+    ),
+    "another_count_is_a_repetition": Slip(
+        sheet_rules, "_repeats", lambda _: lambda *_: True, ("sheets",), "again"
+    ),
+    "sheets_are_applied_as_of_now": Slip(
+        sheet_rules, "_count", as_of_now, ("sheets",), "as counted"
+    ),
+    "anything_may_be_dismissed": Slip(
+        register, "DISMISSIBLE", lambda _: frozenset(FindingKind), ("findings",), "dismiss"
+    ),
+    "low_stock_is_not_looked_for": Slip(
+        conditions,
+        "BOOK_RULES",
+        lambda rules: [rule for rule in rules if rule is not conditions.low_stock],
+        ("rules",),
+        "is low",
+    ),
+    "wider_rules_win": Slip(
+        policy.Policy,
+        "over",
+        lambda right: lambda near, wide: right(wide, near),
+        ("rules",),
+        "policy",
+    ),
+    "sources_have_no_history": Slip(
+        sources, "past_source", lambda _: lambda name, _: name, ("rules",), "versions"
+    ),
+    "levels_are_kept_twice": Slip(published, "sorted", lambda _: list, ("rules",), "published"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLIPS)
+def test_slip_of_the_office_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sheets, findings, rules, sources and levels that are wrong in one way are found."""
+    slip = SLIPS[name]
+    right = getattr(slip.module, slip.name, None)
+    monkeypatch.setattr(slip.module, slip.name, slip.instead(right), raising=False)
+    assert slip.said in said_of(inventory_machine(MemoryStorage, subjects=slip.subjects))

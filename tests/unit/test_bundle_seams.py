@@ -98,6 +98,35 @@ class TestPoliciesThatLeaveUnits:
         assert [kit.open for kit in shop.inventory.kits("o")] == [1]
         shop.check()
 
+    def test_bundle_a_policy_gives_nothing_of_names_the_policy(self) -> None:
+        """Hamburg has all of it and may not give: no component is short, the policy is named."""
+        shop = Shop(
+            {"berlin": {"MUG": 1}, "hamburg": {"TEA": 4, "MUG": 8}}, sourcing={"here": only_berlin}
+        )
+        shop.inventory.bundles.define("GIFT", GIFT)
+        shop.inventory.policies.set(Policy(sourcing="here"))
+        with pytest.raises(InsufficientStock) as caught:
+            shop.inventory.reserve({"GIFT": 1, "MUG": 2}, reference="o")
+        where = "in 2 locations together"
+        assert caught.value.short == (
+            ("GIFT", 1, 0, where, "sourcing=here"),
+            ("MUG", 2, 1, where, "sourcing=here"),
+        )
+        assert shop.inventory.figures("MUG").held == 0
+
+    def test_bundle_that_is_nowhere_names_its_components_whatever_the_policy(self) -> None:
+        """Where the stock would not do either, what is missing of it is what is said."""
+        shop = Shop(
+            {"berlin": {"MUG": 4}, "hamburg": {"TEA": 1, "MUG": 2}}, sourcing={"here": only_berlin}
+        )
+        shop.inventory.bundles.define("GIFT", GIFT)
+        shop.inventory.policies.set(Policy(sourcing="here"))
+        with pytest.raises(InsufficientStock) as caught:
+            shop.inventory.reserve({"GIFT": 2}, reference="o")
+        rules = [(sku, rule) for sku, *_, rule in caught.value.short]
+        assert [sku for sku, _ in rules] == ["GIFT", "MUG", "TEA"]
+        assert rules[0][1] == "bundle: MUG, TEA"
+
 
 class TestAmending:
     def test_what_an_order_gives_back_it_may_take_again(self) -> None:

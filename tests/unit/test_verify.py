@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 import pytest
 
+from tests.contracts.test_broken_storages import Broken
 from truecount import Inventory, MemoryStorage, Problem, Sold, SQLiteStorage, State, errors
 from truecount.ledger import scan
 from truecount.ledger.entry_checks import Step, fold
@@ -656,3 +657,9 @@ class TestSQLite:
             problem = Inventory(storage).verify().problems[0]
         assert problem.invariant == invariant, str(problem)
         assert where in problem.where
+
+
+def test_storage_that_answers_with_lists_is_verified_to_the_end() -> None:
+    """What yields its entries all at once is read as what yields them one by one."""
+    inventory = busy_shop(Broken(entries=lambda unit, key, after=0: list(unit.entries(key, after))))
+    assert inventory.verify().ok

@@ -179,7 +179,7 @@ def _check_anchor(reader: Reader, run: Run, record: Record, body: Any) -> Iterat
     except UNREADABLE as error:
         yield _of_document(record, "the key, moment and version of a count as its id", f"{error}")
         return
-    entry = next(reader.entries(anchor.key, anchor.version - 1), None)
+    entry = next(iter(reader.entries(anchor.key, anchor.version - 1)), None)
     found = [] if entry is None else [row for _, row in reader.movements([entry.movement_id])]
     told = [f"a {row.kind} of {time_of(moment_of(row))}" for row in found]
     expected = f"a {Kind.COUNT} of {time_of(anchor.at)}"

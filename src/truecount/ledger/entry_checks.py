@@ -30,7 +30,8 @@ class Step(NamedTuple):
 
 def steps_of(reader: Reader, key: StockKey) -> Iterator[Step]:
     """Yield the entries of *key* in order, each with its movement, read page by page."""
-    entries = reader.entries(key)
+    # A storage that returns a list would answer with its first page for ever.
+    entries = iter(reader.entries(key))
     while page := list(islice(entries, PAGE)):
         ids = [entry.movement_id for entry in page]
         found = {row.id: (position, row) for position, row in reader.movements(ids)}
@@ -207,7 +208,7 @@ def check_missing(reader: Reader, run: Run) -> Iterator[Problem]:
 
 
 def _find(reader: Reader, row: MovementRow, key: StockKey, version: int) -> Iterator[Problem]:
-    entry = next(reader.entries(key, version - 1), None)
+    entry = next(iter(reader.entries(key, version - 1)), None)
     if entry is None or entry.version != version:
         yield Problem(
             invariant="I1",

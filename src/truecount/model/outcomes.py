@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from truecount.errors import TrueCountError, from_dict
+from truecount.errors import NoMovement, TrueCountError, from_dict
 from truecount.model.instants import Instant, to_datetime
 from truecount.model.movements import encode
 from truecount.model.stock import StockKey, StockRow
@@ -74,7 +74,15 @@ class Outcome:
 
     @property
     def movement_id(self) -> str:
-        """The operation's own movement, the last of ``movements``: what to correct or undo."""
+        """
+        The operation's own movement, the last of ``movements``: what to correct or undo.
+
+        Raises:
+            TrueCountError: Whatever it was refused with.
+            NoMovement: It was granted and wrote none.
+        """
+        if not self.check().movements:
+            raise NoMovement(self.key)
         return self.movements[-1]
 
     def check(self) -> Outcome:

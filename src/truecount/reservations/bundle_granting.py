@@ -95,7 +95,14 @@ def _one_place_each(
         owed = _owed(cart, serve(lines, cart.bills, shelves[location]))
         needs = [Share(sku, location, units) for sku, units in _summed(owed).items()]
         granted += _taken(needs, owed, book, now)
-    return _grant(cart, granted, short, _lacks(cart, served))
+    enough = {
+        sku: sum(offer.get(sku, 0) for offer in offers.values()) >= units
+        for sku, units in wanted.items()
+    }
+    # What the stock would have served is short because a policy of the shop left it there.
+    withheld = frozenset(sku for sku, missing in short.items() if missing and enough[sku])
+    lacks = {sku: found for sku, found in _lacks(cart, served).items() if sku not in withheld}
+    return _grant(cart, granted, short, lacks)._replace(withheld=withheld)
 
 
 def _lacks(cart: Cart, served: Mapping[str, Served]) -> dict[str, tuple[Lack, ...]]:

@@ -135,10 +135,13 @@ def _lacking(
     """Yield why a line of a cart with bundles is short: itself, and the components of it."""
     wanted = cart.wanted[sku]
     had = wanted - grant.short[sku]
+    lacks = grant.lacks.get(sku, ())
+    if sku in grant.withheld and not lacks:
+        yield sku, wanted, had, where, f"sourcing={policy_of(sku, settings)}"
+        return
     if sku not in cart.bills:
         yield sku, wanted, had, where, settings.floor_rule(sku, cart.at or "")
         return
-    lacks = grant.lacks.get(sku, ())
     rule = "kits_apart=False" if grant.apart_would_do else "bundle"
     yield sku, wanted, had, where, f"{rule}: {', '.join(lack.component for lack in lacks)}"
     for lack in lacks:

@@ -61,7 +61,7 @@ class Grant(NamedTuple):
     #: Why each short bundle is, and whether only its one place stands in the way.
     lacks: Mapping[str, tuple[Lack, ...]] = _NONE
     apart_would_do: bool = False
-    #: Components of which a sourcing policy left units where they are.
+    #: What a sourcing policy left units of where they are: components, or lines of the cart.
     withheld: frozenset[str] = frozenset()
 
     @property

@@ -13,7 +13,8 @@ class ManualClock:
     """
     A clock that stands still until it is told to tick.
 
-    Pass it as ``Inventory(clock=...)``. Safe to share between threads.
+    Pass it as ``Inventory(clock=...)``. Safe to share between threads. Recorded times run
+    ahead of one that stands still: let it tick before comparing a level seen now.
 
     >>> clock = ManualClock(datetime(2026, 3, 1, 9, 0, tzinfo=UTC))
     >>> clock.tick(timedelta(minutes=15))

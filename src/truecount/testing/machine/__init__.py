@@ -21,11 +21,14 @@ from hypothesis.stateful import RuleBasedStateMachine
 from truecount.errors import InvalidArgument
 from truecount.testing.claims import MakeStorage
 from truecount.testing.machine.base import Join, Reopen, ShopMachine
+from truecount.testing.machine.findings import Findings
 from truecount.testing.machine.goods import Goods, Trade
 from truecount.testing.machine.keys import Crashes, Hosts, Keys
 from truecount.testing.machine.mending import Counting, Mistakes
 from truecount.testing.machine.orders import Orders
 from truecount.testing.machine.others import Others
+from truecount.testing.machine.rules import ShopRules
+from truecount.testing.machine.sheets import Sheets
 
 
 #: What a machine may be about; deliveries, sales and time that passes are always part of it.
@@ -35,6 +38,9 @@ SUBJECTS: Final[Mapping[str, type[ShopMachine]]] = {
     "others": Others,
     "mistakes": Mistakes,
     "counting": Counting,
+    "sheets": Sheets,
+    "findings": Findings,
+    "rules": ShopRules,
     "keys": Keys,
 }
 
@@ -51,8 +57,9 @@ def inventory_machine(
 
     Its rules are every fact and command, batches, old keys again and with other requests,
     clocks set forward and back, sweeps, undoing and correcting, recipes redefined under open
-    orders, counts during trade with late facts, repairs and taking them back. After every
-    step the inventory is compared with :class:`NaiveInventory` and by ``assert_invariants``.
+    orders, counts during trade with late facts, count sheets, repairs and taking them back,
+    findings dismissed, policies and sources changed. After every step the inventory is
+    compared with :class:`NaiveInventory` and by ``assert_invariants``.
 
     With pytest, ``TestShop = inventory_machine(make_storage).TestCase`` is a test; set its
     ``settings``, or run it with ``run_state_machine_as_test``.

@@ -133,24 +133,27 @@ class ShopMachine(RuleBasedStateMachine):
             self.check_floors(free, self.sellable(door))
         return outcome
 
-    def in_one(self, batch: Sequence[Operation], *, together: bool = False) -> None:
+    def in_one(
+        self, batch: Sequence[Operation], door: Inventory | None = None, *, together: bool = False
+    ) -> None:
         """Say several in one transaction; with *together* an error takes all of them back."""
-        before = self.contents()
+        door = self.inventory if door is None else door
+        before = self.contents(door)
         try:
-            outcomes = self.inventory.submit(batch, together=together)
+            outcomes = door.submit(batch, together=together)
         except (InvalidRequest, Refused) as error:
             if not together:
                 raise AssertionError(
                     f"a batch: expected an outcome for each, got {error!r}"
                 ) from error
-            expect(self.contents(), before, f"I8: everything after {error!r}")
+            expect(self.contents(door), before, f"I8: everything after {error!r}")
             return
-        written = [each.id for each in self.catch_up()]
+        written = [each.id for each in self.catch_up(door)]
         said = [id_ for outcome in outcomes if not outcome.replayed for id_ in outcome.movements]
         expect(sorted(written), sorted(said), "the movements of a batch")
         for operation, outcome in zip(batch, outcomes, strict=True):
             self.note(operation, outcome)
-        self.follow()
+        self.follow(door)
 
     def note(self, operation: Operation, outcome: Outcome) -> None:
         """Remember an answer, and what it made of the recipes."""
@@ -242,6 +245,19 @@ class ShopMachine(RuleBasedStateMachine):
     def follow(self, door: Inventory | None = None) -> None:
         """Let the model take over what it has no opinion about."""
         self.model.follow(self.lines(door), trusted=TRUSTED)
+
+    # --- time ------------------------------------------------------------------------------
+
+    def past(self, hours: int | None) -> datetime | None:
+        """Return a moment that is not in the future, None for now."""
+        moment = None if hours is None else START + timedelta(hours=hours)
+        return None if moment is None or moment > self.clock.now else moment
+
+    def catch_time_up(self) -> None:
+        """Let the clock tick past all that is dated: set back, it would see no more than then."""
+        told = self.model.ledger.told
+        latest = max(max(each.recorded_at, each.occurred_at) for each in told)
+        self.clock.tick(max(timedelta(0), latest - self.clock.now) + timedelta(seconds=1))
 
     # --- reading ---------------------------------------------------------------------------
 

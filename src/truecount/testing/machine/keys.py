@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from truecount.errors import IdempotencyConflict
 from truecount.inventory import Inventory
 from truecount.model.facts import Received
 from truecount.model.operation import Operation
+from truecount.model.policy import Policy
+from truecount.model.sources import Source
 from truecount.storage.memory import MemoryStorage
 from truecount.testing.claims import expect
 from truecount.testing.invariants import assert_invariants
@@ -80,16 +84,56 @@ class Hosts(ShopMachine):
     @rule(said=st.lists(st.one_of(ANYTHING, ACTS), min_size=1, max_size=4), commits=st.booleans())
     def host(self, said: list[Operation], *, commits: bool) -> None:
         """All of a host's transaction is there after a commit, nothing after a rollback."""
+        with self.joined(commits=commits) as inventory:
+            for operation in said:
+                self.do(operation, inventory)
+
+    @rule(
+        batch=st.lists(st.one_of(ANYTHING, ACTS), min_size=2, max_size=4),
+        after=ANYTHING,
+        together=st.booleans(),
+        commits=st.booleans(),
+    )
+    def host_batch(
+        self, batch: list[Operation], after: Operation, *, together: bool, commits: bool
+    ) -> None:
+        """A batch in a host's transaction: when it is refused, the transaction goes on."""
+        with self.joined(commits=commits) as inventory:
+            said = [self.keyed(each) for each in batch]
+            self.in_one(said, inventory, together=together)
+            self.do(after, inventory)
+
+    @rule(found=st.integers(0, 9), commits=st.booleans())
+    def host_office(self, found: int, *, commits: bool) -> None:
+        """Sheets, rules, channels and levels in a host's transaction go the way it goes."""
+        self.number += 1
+        name = f"host-{self.number}"
+        with self.joined(commits=commits) as inventory:
+            inventory.counts.sheet(name, ["MUG"], at="berlin")
+            inventory.counts.post(name, {"MUG": found}, counter="kim")
+            inventory.counts.close(name, reasons={"MUG": "found so"}, partial=True)
+            inventory.policies.set(Policy(safety_stock=found), sku=name)
+            inventory.sources.set(Source(name))
+            inventory.published(name, {"MUG": found})
+            seen = [source.name for source in inventory.sources if source.name == name]
+            expect(seen, [name], "what a host described, seen in its own transaction")
+            self.catch_up(inventory)
+            self.follow(inventory)
+        expect(name in self.inventory.sources, commits, f"I16: {name} is described")
+        kept = self.inventory.policies.of(name).safety_stock
+        expect(kept, found if commits else 0, f"I16: the policy of {name}")
+
+    @contextmanager
+    def joined(self, *, commits: bool) -> Iterator[Inventory]:
+        """Open a host's transaction; check what others see of it, before and afterwards."""
         join = type(self).join
         if join is None:
-            return
+            raise AssertionError("hosts: expected a way to join, got none")
         before, start = self.contents(), self.position
         kept = self.model.copy(), start, [*self.asked]
         try:
             with join(self.storages[-1]) as host:
-                inventory = self.inventory.within(host)
-                for operation in said:
-                    self.do(operation, inventory)
+                yield self.inventory.within(host)
                 expect(
                     self.contents(after=start),
                     before,

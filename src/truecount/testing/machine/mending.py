@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from hypothesis import strategies as st
@@ -92,7 +92,7 @@ class Counting(ShopMachine):
     @rule(hours=_hours)
     def audit(self, hours: int | None) -> None:
         """Whoever counts what the book says finds nothing (I18)."""
-        moment = self.counted_at(hours)
+        moment = self.past(hours)
         counts = []
         for key in self.inventory.stock():
             time = self.clock.now if moment is None else moment
@@ -128,7 +128,7 @@ class Counting(ShopMachine):
     )
     def compare(self, seen: dict[tuple[str, str], int], hours: int | None) -> None:
         """Somebody counts, and a plan is made; nothing is written."""
-        moment = self.counted_at(hours)
+        moment = self.past(hours)
         before = self.contents()
         counts = [Count(sku, n, at=at, counted_at=moment) for (sku, at), n in seen.items()]
         report = self.inventory.reconcile(counts)
@@ -177,17 +177,6 @@ class Counting(ShopMachine):
             floor = 0 if key.lot else -self.lent.get(key.sku, 0)
             if figures.available < floor and tuple(key) not in found:
                 raise AssertionError(f"I4: {key}: expected a finding, got {sorted(found)}")
-
-    def catch_time_up(self) -> None:
-        """Let the clock tick past all that is dated: set back, it would see no more than then."""
-        told = self.model.ledger.told
-        latest = max(max(each.recorded_at, each.occurred_at) for each in told)
-        self.clock.tick(max(timedelta(0), latest - self.clock.now) + timedelta(seconds=1))
-
-    def counted_at(self, hours: int | None) -> datetime | None:
-        """Return a moment that is not in the future, None for now."""
-        moment = None if hours is None else START + timedelta(hours=hours)
-        return None if moment is None or moment > self.clock.now else moment
 
     def figures(self) -> dict[StockKey, Figures]:
         """Return every figure that is not zero."""

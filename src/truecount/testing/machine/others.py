@@ -14,7 +14,7 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from truecount.errors import CyclicRecipe
+from truecount.errors import CyclicRecipe, UnknownBundle
 from truecount.model.facts import Returned, Sold
 from truecount.model.operation import Operation
 from truecount.model.policy import Policy
@@ -30,7 +30,7 @@ from truecount.model.reservation_commands import (
 )
 from truecount.model.shop_rules import DefineBundle, RemoveBundle
 from truecount.testing import strategies as shops
-from truecount.testing.claims import expect
+from truecount.testing.claims import expect, expect_raises
 from truecount.testing.machine.base import ANY, LOTTED, PLACES, ShopMachine
 
 
@@ -110,8 +110,13 @@ class Others(ShopMachine):
 
     @rule(sku=st.sampled_from(("SET", "BOX")))
     def remove(self, sku: str) -> None:
-        """A bundle goes out of the range."""
+        """A bundle goes out of the range, once; open orders keep what they were made of."""
+        references = {line.reference for line in self.lines()}
+        kept = {name: self.inventory.kits(name) for name in references}
         self.do(RemoveBundle(sku))
+        expect_raises(UnknownBundle, lambda: self.inventory.bundles.remove(sku), f"remove {sku}")
+        left = {name: self.inventory.kits(name) for name in references}
+        expect(left, kept, f"kits of orders after {sku} was removed")
 
     @rule(lent=st.integers(0, 3), late=st.sampled_from(("refold", "report")))
     def allow(self, lent: int, late: str) -> None:
