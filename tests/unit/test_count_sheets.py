@@ -295,6 +295,23 @@ class TestClosing:
         assert report.lines[0].variance == 0
         assert on_hand(shop, "MUG") == 8
 
+    @pytest.mark.parametrize("back", [timedelta(), timedelta(minutes=-3)])
+    def test_a_variance_nobody_has_seen_is_not_applied(self, shop: Shop, back: timedelta) -> None:
+        """A till whose clock is behind sold two after the count, and dates them before it."""
+        opened(shop, "MUG")
+        counts = shop.inventory.counts
+        counts.post("aisle-7", {"MUG": 10}, counter="kim")
+        shop.clock.tick(back)
+        shop.inventory.record([Sold("MUG", 2, at="berlin", key="till-1")])
+        shop.clock.tick(DAY)
+        with pytest.raises(SheetUnfinished) as caught:
+            counts.close("aisle-7")
+        changed = "a reason: what the book expected has changed"
+        assert caught.value.open == (("MUG", "", changed),)
+        report = counts.close("aisle-7", partial=True)
+        assert not report.lines[0].is_applied
+        assert on_hand(shop, "MUG") == 8
+
     def test_a_sheet_survives_an_export(self, shop: Shop) -> None:
         """It is a document like any other."""
         opened(shop, "MUG")

@@ -6,7 +6,9 @@ Rules:
 2. Posting twice is posting once: the same counter saying the same again changes nothing.
 3. Closing writes the sheet and all its counts in one transaction, or refuses and names each
    line that is not ready. Closing a closed sheet answers what it answered.
-4. Two sheets may have the same SKU at the same time: each applies what it saw, at the moment
+4. No line is applied with a variance outside its tolerance that nobody has seen or given a
+   reason for: what the book expected may have changed since it was posted.
+5. Two sheets may have the same SKU at the same time: each applies what it saw, at the moment
    it saw it, so they never add up.
 
 Who calls whom: the lines are applied by the rule of :class:`Counted` (which makes each an
@@ -15,7 +17,7 @@ anchor); nothing of it is said twice here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -235,9 +237,9 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
     body = _stored(book, operation.reference)
     if "closed_at" in body:
         return Granted(result=_summary(body))
-    unready = tuple(_unready(operation, body))
+    unready = list(_unready(operation, body))
     if unready and not operation.partial:
-        return SheetUnfinished(operation.reference, unready)
+        return SheetUnfinished(operation.reference, tuple(unready))
     ready = list(_ready(operation, body))
     wants = Wants()
     for _, count in ready:
@@ -254,6 +256,9 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
             looks |= decision.pages
         if not isinstance(decision, Granted):
             continue
+        if count.reason is None and _has_changed(lines[name], decision, body["tolerance"]):
+            unready.append((count.sku, count.lot, "a reason: what the book expected has changed"))
+            continue
         drafts += decision.drafts
         documents += decision.documents
         lines[name] = {
@@ -262,11 +267,22 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
         }
     if looks:
         return Look(frozenset(looks))
+    if unready and not operation.partial:
+        return SheetUnfinished(operation.reference, tuple(unready))
     closed = {**body, "lines": lines, "closed_at": now}
     return Granted(
         tuple(drafts),
         documents=(*documents, (SHEET, operation.reference, closed)),
         result=_summary(closed),
+    )
+
+
+def _has_changed(line: Mapping[str, Any], decision: Granted, tolerance: str) -> bool:
+    """Return whether a settled line would be applied with a variance nobody has seen."""
+    expected = (decision.result or {})["expected"]
+    settled = sheets.counts_of(line)[-1]
+    return expected != settled.expected and not sheets.within(
+        line, settled._replace(expected=expected), tolerance
     )
 
 
