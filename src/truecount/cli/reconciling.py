@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any
 
 import attrs
 import typer
@@ -28,6 +28,26 @@ from truecount.cli.csv_seen import EVERYWHERE, Seen, Times, seen_in
 from truecount.cli.csv_telling import as_data, bad_rows, tell_problems
 from truecount.cli.options import Code, Db, Json, Tenant, check_name, guarded, ledger, moment
 from truecount.cli.output import Screen
+from truecount.cli.reconcile_options import (
+    EXPLAINED_MAX,
+    AsOf,
+    ClockSkew,
+    Complete,
+    CountsFile,
+    CsvOut,
+    Explained,
+    Followed,
+    HtmlOut,
+    Lateness,
+    LevelsFile,
+    Listed,
+    NoKits,
+    PlanOut,
+    Shows,
+    SourceName,
+    Timelines,
+    Until,
+)
 from truecount.cli.report_files import TIMELINES, ReportFiles
 from truecount.cli.report_telling import tell_plan, tell_report
 from truecount.errors import InvalidArgument
@@ -44,50 +64,20 @@ from truecount.reconciliation.observations import (
 from truecount.reconciliation.report import LIMITED, Reconciliation
 
 
-#: Mismatches that are explained unless somebody asks for more: a few seconds.
-EXPLAINED_MAX: Final = 1000
-
-
 @guarded
 def reconcile(
     *,
-    counts: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.csv", help="What was counted: sku, quantity, location."),
-    ] = None,
-    levels: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.csv", help="What another system shows: sku, quantity."),
-    ] = None,
-    source: Annotated[
-        str, typer.Option(metavar="NAME", help="Which system shows the levels.")
-    ] = "other",
-    shows: Annotated[
-        str | None, typer.Option(metavar="FIGURE", help=f"What it shows: {', '.join(Shown)}.")
-    ] = None,
-    complete: Annotated[
-        bool, typer.Option("--complete", help="Its file should list everything in stock.")
-    ] = False,
-    no_kits: Annotated[
-        bool, typer.Option("--no-kits", help="It sells bundles only as far as they are packed.")
-    ] = False,
+    counts: CountsFile = None,
+    levels: LevelsFile = None,
+    source: SourceName = "other",
+    shows: Shows = None,
+    complete: Complete = False,
+    no_kits: NoKits = False,
     location: Location = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="When rows without a time were true; default: now."),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Or at some moment from --as-of until then."),
-    ] = None,
-    skew: Annotated[
-        int | None,
-        typer.Option(metavar="SECONDS", min=0, help="How far any clock may be off; default: 0."),
-    ] = None,
-    late: Annotated[
-        int | None,
-        typer.Option(metavar="SECONDS", min=0, help="How late any report may come; default: 0."),
-    ] = None,
+    as_of: AsOf = None,
+    until: Until = None,
+    skew: ClockSkew = None,
+    late: Lateness = None,
     constants: Constants = None,
     mapping: Mapped = None,
     extra: Extra = False,
@@ -95,34 +85,13 @@ def reconcile(
     timezone: Timezone = None,
     encoding: Encoding = ENCODING,
     delimiter: Delimiter = None,
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Mismatches to list; 0 for all.")
-    ] = 50,
-    explain: Annotated[
-        bool | None,
-        typer.Option(
-            "--explain/--no-explain",
-            help=f"Say what may be behind each; default: up to {EXPLAINED_MAX} mismatches.",
-            show_default=False,
-        ),
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="OUT.csv", help="Write all that is open there, too.")
-    ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option(metavar="PLAN.json", help="Write what to do about it, for repair."),
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="OUT.html", help="Write it as a page to look at.")
-    ] = None,
-    timelines: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Shelves the page draws over time.")
-    ] = TIMELINES,
-    follow: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Its levels are right: the plan follows them."),
-    ] = None,
+    limit: Listed = 50,
+    explain: Explained = None,
+    csv: CsvOut = None,
+    plan: PlanOut = None,
+    html: HtmlOut = None,
+    timelines: Timelines = TIMELINES,
+    follow: Followed = None,
     db: Db = None,
     tenant: Tenant = "main",
     as_json: Json = False,

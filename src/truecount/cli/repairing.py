@@ -5,13 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any
 
 import attrs
 import typer
 
 from truecount.cli.options import Code, Db, Json, Tenant, guarded, ledger
 from truecount.cli.output import Screen, numbers, text
+from truecount.cli.repair_options import (
+    LIMITS,
+    NO_LIMIT,
+    ApprovedBy,
+    BreakerLimits,
+    Listed,
+    OnlyAt,
+    OnlyCertainties,
+    OnlyKinds,
+    OnlyLines,
+    OnlySkus,
+    PlanFile,
+    Preview,
+    ShownPlan,
+    UndonePlan,
+    Who,
+    Why,
+)
 from truecount.errors import InvalidArgument, InvalidData, InvalidRequest, UnknownReference
 from truecount.inventory import Inventory
 from truecount.model.names import shown
@@ -22,62 +40,23 @@ from truecount.reconciliation.preview import LinePreview, PlanPreview
 from truecount.reconciliation.repairs import Repaired
 
 
-#: What a limit of the breaker is set to for none.
-_NO_LIMIT: Final = "none"
-_LIMITS: Final = tuple(field.name for field in attrs.fields(Breaker))
-
-
 @guarded
 def repair(
     *,
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="PLAN.json", help="What reconcile --plan wrote.", show_default=False
-        ),
-    ] = None,
-    approved_by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who looked at it: write it.")
-    ] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Only look, whatever else.")] = False,
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option("--only-kind", metavar="KIND", help="Only mismatches of it; repeatable."),
-    ] = None,
-    skus: Annotated[
-        list[str] | None, typer.Option("--only-sku", metavar="SKU", help="Only it; repeatable.")
-    ] = None,
-    locations: Annotated[
-        list[str] | None, typer.Option("--only-at", metavar="LOCATION", help="Only there.")
-    ] = None,
-    lines: Annotated[
-        list[str] | None, typer.Option("--only-line", metavar="ID", help="Only this line.")
-    ] = None,
-    certainties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only-certainty", metavar="WORD", help="Only what is explained so: confident, ..."
-        ),
-    ] = None,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--breaker", metavar="LIMIT=N", help=f"{', '.join(_LIMITS)}; N or {_NO_LIMIT}."
-        ),
-    ] = None,
-    show: Annotated[
-        str | None, typer.Option(metavar="PLAN-ID", help="Show what became of a plan.")
-    ] = None,
-    undo: Annotated[
-        str | None, typer.Option(metavar="PLAN-ID", help="Take every line of it back.")
-    ] = None,
-    reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="With --undo: why, for the history.")
-    ] = None,
-    actor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With --undo: who takes it back.")
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Lines to list; 0 for all.")] = 50,
+    file: PlanFile = None,
+    approved_by: ApprovedBy = None,
+    preview: Preview = False,
+    kinds: OnlyKinds = None,
+    skus: OnlySkus = None,
+    locations: OnlyAt = None,
+    lines: OnlyLines = None,
+    certainties: OnlyCertainties = None,
+    limits: BreakerLimits = None,
+    show: ShownPlan = None,
+    undo: UndonePlan = None,
+    reason: Why = None,
+    actor: Who = None,
+    limit: Listed = 50,
     db: Db = None,
     tenant: Tenant = "main",
     as_json: Json = False,
@@ -198,8 +177,8 @@ def _breaker(limits: Sequence[str] | None) -> Breaker:
     for each in limits or ():
         name, _, value = each.partition("=")
         is_number = value.isascii() and value.isdecimal()
-        if name not in _LIMITS or name in chosen or not (is_number or value == _NO_LIMIT):
-            allowed = f"LIMIT=N or LIMIT={_NO_LIMIT}, each once, with one of {', '.join(_LIMITS)}"
+        if name not in LIMITS or name in chosen or not (is_number or value == NO_LIMIT):
+            allowed = f"LIMIT=N or LIMIT={NO_LIMIT}, each once, with one of {', '.join(LIMITS)}"
             raise InvalidArgument("--breaker", shown(each), allowed)
         chosen[name] = int(value) if is_number else None
     return attrs.evolve(Breaker(), **chosen)
