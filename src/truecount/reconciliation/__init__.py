@@ -16,6 +16,7 @@ The book and the world:
 ``reach``         which values a figure may have shown meanwhile: arithmetic (pure)
 ``verdicts``      match, mismatch, undecided until a named time (pure)
 ``windows``       the book's side: what was seen for certain, and what perhaps (pure)
+``promisable``    what may have been promisable meanwhile: holds and lots run out (pure)
 ``mismatches``    what kind a difference is, decided by one table (pure)
 ``kits``          what kits were made of while somebody looked at them
 ``published``     what was last published to each channel: a record (pure)

@@ -1,7 +1,7 @@
 """
 What a comparison asks the book: figures then, and what explains a difference. A reader inside.
 
-``comparing`` judges with it; the arithmetic is in ``windows`` and ``reach``.
+``comparing`` judges with it; the arithmetic is in ``windows``, ``promisable`` and ``reach``.
 
 Complexity: of a figure as ``windows`` says; of a question as its method says.
 """
@@ -29,6 +29,7 @@ from truecount.reconciliation.conditions import oversold
 from truecount.reconciliation.kits import NO_KIT, Bills, Kits
 from truecount.reconciliation.mismatches import Case, Was
 from truecount.reconciliation.observations import Count, Formula, Level, Shown
+from truecount.reconciliation.promisable import available_reach
 from truecount.reconciliation.published import Push, published_levels
 from truecount.reconciliation.reach import Reach
 from truecount.reconciliation.view import (
@@ -45,7 +46,6 @@ from truecount.reconciliation.windows import (
     Clocks,
     Rows,
     Span,
-    available_reach,
     past_of,
     sum_reach,
     weights_of,

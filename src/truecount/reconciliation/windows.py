@@ -10,20 +10,19 @@ Rules:
    order: each such event is a source of its own.
 3. One movement is one event, whatever keys of the figure it touches; what corrects it or
    takes it back is part of that event, with the clock of whoever reported it first.
-4. ``available`` counts holds that have run out, and they run out without a write. A hold that
-   had run out before the window counts as sellable throughout; one that runs out inside it
-   may count with any number of units it held meanwhile, or with none.
-5. A recorded count is no event: its variance is what the book had not heard of, and arose
+4. A recorded count is no event: its variance is what the book had not heard of, and arose
    before. Inside the window it is in the base, so what was recorded from an observation
    agrees with that observation. What is refolded at a count is placed by the count's moment
    and the ledger's clock alone, whoever was late: in or out with it, or it would be missing.
-6. A key that has not moved since the window began is answered from its stock row alone.
+5. A key that has not moved since the window began is answered from its stock row alone.
 
 Invariants:
 I19 The reach holds every value the figure can have had, while the bounds hold.
 
+``promisable`` adds what is no plain sum: holds and lots that run out without a write.
+
 Complexity of a figure: O(1) for each quiet key; else O(entries of the key since the window
-began), and for ``available`` the movements of the holds among them.
+began).
 """
 
 from __future__ import annotations
@@ -35,18 +34,16 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 
 from truecount.ledger.anchors import moment_of
-from truecount.ledger.supply import is_expired
 from truecount.model.instants import Instant, microseconds
 from truecount.model.kinds import Kind
-from truecount.model.lines import NEVER, LineRow
-from truecount.model.movements import Body, MovementRow, decode
+from truecount.model.movements import MovementRow, decode
 from truecount.model.places import ON_HAND, RESERVED, STATES, State
 from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Reader
 from truecount.reconciliation import reach
 from truecount.reconciliation.observations import ANYBODY, LEDGER, Formula, Shown, Source
 from truecount.reconciliation.reach import Change, Reach
-from truecount.reconciliation.view import HELD, SELLABLE, newest_first
+from truecount.reconciliation.view import newest_first
 
 
 #: How each state counts towards a figure that is a plain sum.
@@ -330,118 +327,17 @@ def sum_reach(clocks: Clocks, past: Past, weights: Weights) -> Reach:
         (event, sum(_weighed(change, weights) for _, change in event.changes))
         for event in past.events
     )
-    return reach.reached(base, _by_source(clocks, changes))
+    return reach.reached(base, by_source(clocks, changes))
 
 
 def _weighed(amounts: Amounts, weights: Weights) -> int:
     return sum(amount * weight for amount, weight in zip(amounts, weights, strict=True))
 
 
-def _by_source(clocks: Clocks, changes: Iterable[tuple[Event, int]]) -> list[list[Change]]:
+def by_source(clocks: Clocks, changes: Iterable[tuple[Event, int]]) -> list[list[Change]]:
+    """Return what events changed as one list for each order there is: a source's, or its own."""
     sources: dict[tuple[str, str], list[Change]] = defaultdict(list)
     for event, change in changes:
         if change:
             sources[_line_of(clocks, event)].append((event.stamp, change))
     return list(sources.values())
-
-
-def available_reach(reader: Reader, clocks: Clocks, past: Past, rows: Rows) -> Reach:
-    """Return what may have been promisable of all keys together; nothing is netted."""
-    return reach.never_netted([_available(reader, clocks, past, key, row) for key, row in rows])
-
-
-def _available(reader: Reader, clocks: Clocks, past: Past, key: StockKey, row: StockRow) -> Reach:
-    """Return what may have been promisable of one key."""
-    later = past.later.get(key, ())
-    base = past.base[key][SELLABLE]
-    if not later and row.lot_expires_at is None and not past.base[key][HELD]:
-        return reach.point(base)
-    changes = {
-        event.row.id: (event, change[SELLABLE])
-        for event in past.events
-        for touched, change in event.changes
-        if touched == key
-    }
-    event_of = {id_: event.row.id for event, _ in changes.values() for id_ in event.ids}
-    doubtful: list[Reach] = []
-    skew = clocks.of(LEDGER).skew
-    if past.base[key][HELD] or any(entry.change[HELD] for entry in later):
-        for hold in _holds(reader, key, row, later):
-            if hold.expires_at > past.span.until + skew:
-                continue
-            held = hold.units - sum(hold.changes.values())
-            inside: dict[str, int] = defaultdict(int)
-            for id_, by in hold.changes.items():
-                if id_ in event_of:
-                    inside[event_of[id_]] += by
-            if hold.expires_at + skew <= past.span.since:
-                base += held
-                for id_, by in inside.items():
-                    event, change = changes[id_]
-                    changes[id_] = (event, change + by)
-            else:
-                parts = ((changes[id_][0], by) for id_, by in inside.items())
-                while_held = reach.reached(held, _by_source(clocks, parts))
-                doubtful.append(reach.either(reach.point(0), while_held))
-    found = reach.reached(base, _by_source(clocks, changes.values()))
-    for each in doubtful:
-        found = reach.plus(found, each)
-    spoilt = found.mapped(lambda units: min(0, units))
-    if key in past.retold:
-        return reach.either(found, spoilt)
-    if not is_expired(row, past.span.until + skew):
-        return found
-    return spoilt if is_expired(row, past.span.since - skew) else reach.either(found, spoilt)
-
-
-class Hold(NamedTuple):
-    """A reservation line that held units of a key at some time since the window began."""
-
-    expires_at: Instant
-    #: What it holds now, and what each later movement changed of that.
-    units: int
-    changes: Mapping[str, int]
-
-
-def _holds(
-    reader: Reader, key: StockKey, row: StockRow, later: Iterable[EntryRow]
-) -> Iterator[Hold]:
-    """Yield the lines that hold units of a key now, or held some before a later entry."""
-    changes: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
-    acting = [entry.movement_id for entry in later if entry.change[HELD]]
-    for _, movement in reader.movements(acting):
-        if movement.reference is not None:
-            for number, by in _held_by_line(decode(movement.body), key).items():
-                changes[movement.reference, number][movement.id] = by
-    lines = {
-        (line.reference, line.number): line
-        for line in (reader.open_lines(key) if row.held else ())
-        if line.held
-    }
-    for reference in sorted({reference for reference, _ in changes}):
-        for line in reader.lines(reference):
-            if (reference, line.number) in changes:
-                lines[reference, line.number] = line
-    for name, line in lines.items():
-        yield Hold(_expiry(reader, line), line.held, changes.get(name, {}))
-
-
-def _held_by_line(body: Body, key: StockKey) -> dict[int, int]:
-    """Return by how much a movement changed what each of its lines holds of *key*."""
-    held: dict[int, int] = defaultdict(int)
-    for leg in body.legs:
-        for place, sign in ((leg.source, -1), (leg.target, 1)):
-            if place.name == "held" and (leg.sku, place.location, leg.lot) == key and leg.line:
-                held[leg.line] += sign * leg.quantity
-    return {number: by for number, by in held.items() if by}
-
-
-def _expiry(reader: Reader, line: LineRow) -> Instant:
-    """Return when a hold ran out or will; a line that was confirmed has forgotten it."""
-    if line.expires_at != NEVER:
-        return line.expires_at
-    for _, movement in reader.movements_of(line.reference):
-        for opening in decode(movement.body).opened:
-            if opening.number == line.number:
-                return opening.expires_at
-    return NEVER
