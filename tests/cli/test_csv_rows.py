@@ -25,7 +25,8 @@ from truecount import (
     Sold,
     State,
 )
-from truecount.cli.csv_rows import COLUMNS, KINDS, Layout, Problem, fact_of, places_of
+from truecount.cli.csv_columns import COLUMNS, KINDS, places_of
+from truecount.cli.csv_rows import Layout, Problem, fact_of
 from truecount.errors import InvalidData
 
 

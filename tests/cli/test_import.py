@@ -7,9 +7,10 @@ import pytest
 from tests.cli.running import Line
 from tests.hooked import HookedStorage
 from truecount import Inventory, MemoryStorage
+from truecount.cli.csv_columns import places_of
 from truecount.cli.csv_file import Sheet, sheet_of
 from truecount.cli.csv_import import write
-from truecount.cli.csv_rows import Layout, places_of
+from truecount.cli.csv_rows import Layout
 from truecount.errors import StorageUnavailable
 
 

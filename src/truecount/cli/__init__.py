@@ -1,8 +1,8 @@
 """
 The command line: ``truecount``, or ``python -m truecount``. Needs the extra ``cli``.
 
-One module for each group of commands; ``csv_rows``, ``csv_file`` and ``csv_import`` know how
-a CSV file becomes facts and nothing of the command line.
+One module for each group of commands; ``csv_file``, ``csv_columns``, ``csv_cells``, ``csv_rows``
+and ``csv_import`` know how a CSV file becomes facts and nothing of the command line.
 """
 
 from __future__ import annotations

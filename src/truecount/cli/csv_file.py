@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
-from truecount.cli.csv_rows import BAD_COLUMNS
+from truecount.cli.csv_columns import BAD_COLUMNS
 from truecount.errors import InvalidArgument, InvalidData
 from truecount.ledger.scan import Progress
 from truecount.model.names import shown

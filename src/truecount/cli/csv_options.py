@@ -19,8 +19,9 @@ import attrs
 import typer
 from attrs.converters import optional
 
+from truecount.cli.csv_columns import COLUMNS, places_of
 from truecount.cli.csv_file import Sheet, sheet_of
-from truecount.cli.csv_rows import COLUMNS, Layout, places_of
+from truecount.cli.csv_rows import Layout
 from truecount.errors import InvalidArgument
 from truecount.model.names import shown
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import attrs
 import typer
 
+from truecount.cli.csv_columns import COLUMNS, KINDS
 from truecount.cli.csv_file import Rejects, Sheet, collecting_rarely, rejects_to
 from truecount.cli.csv_import import Checked, Written, check, write
 from truecount.cli.csv_options import (
@@ -24,7 +25,7 @@ from truecount.cli.csv_options import (
     Strip,
     Timezone,
 )
-from truecount.cli.csv_rows import COLUMNS, KINDS, Layout
+from truecount.cli.csv_rows import Layout
 from truecount.cli.csv_telling import as_data, bad_rows, rows_in, tell_problems
 from truecount.cli.options import Code, Db, Json, Tenant, guarded, is_there, ledger, named
 from truecount.cli.output import Screen
