@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from tests.mutants.judges import CORE, EXCLUDED, ROOT, judges, modules
+from tests.mutants.judges import CORE, EXCLUDED, ROOT, judges, modules, package_of
 
 
 #: What a run needs of the project.
@@ -29,7 +30,8 @@ COPIED: Final = ("src", "tests", "pyproject.toml", "README.md")
 
 #: Only the plugin that knows profiles: loading the others takes longer than most mutants live.
 PYTEST: Final = (
-    "-m pytest -q -x -p no:cacheprovider -p _hypothesis_pytestplugin --hypothesis-profile=brief"
+    f"{sys.executable} -m pytest -q -x -p no:cacheprovider"
+    " -p _hypothesis_pytestplugin --hypothesis-profile=brief"
 )
 
 #: A mutant that takes this many times as long as the code as it is will not end.
@@ -101,19 +103,26 @@ def call(copy: Path, command: Iterable[str]) -> None:
         raise RuntimeError(f"{shlex.join(line)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
 
-def configure(copy: Path, module: str, path: Path) -> None:
+def tests_pass(copy: Path, package: str) -> float:
     """
-    Write the tool's configuration for one module, after its tests passed once.
+    Return how many seconds the tests of a package take on the code as it is.
 
-    That run also says how long they take, and leaves the compiled tests behind.
+    Raises:
+        RuntimeError: They fail there, so they can judge nothing.
     """
-    source = CORE / f"{module}.py"
-    command = f"{sys.executable} {PYTEST} {source} {' '.join(judges(module))}"
+    files = {file: None for module in modules([package]) for file in judges(module)}
     started = time.monotonic()
-    call(copy, shlex.split(command))
-    timeout = 20.0 + PATIENCE * (time.monotonic() - started)
+    call(copy, [*shlex.split(PYTEST), str(CORE / package), *files])
+    return time.monotonic() - started
+
+
+def configure(module: str, path: Path, seconds: float) -> None:
+    """Write the tool's configuration: the closest tests first, and the rest if it lives on."""
+    source = CORE / f"{module}.py"
+    closest, *others = judges(module)
+    command = f"sh -c '{PYTEST} {source} {closest} && {PYTEST} {' '.join(others)}'"
     path.write_text(
-        f'[cosmic-ray]\nmodule-path = "{source}"\ntimeout = {timeout:.1f}\n'
+        f'[cosmic-ray]\nmodule-path = "{source}"\ntimeout = {20 + PATIENCE * seconds:.1f}\n'
         f'excluded-modules = []\ntest-command = "{command}"\n\n'
         '[cosmic-ray.distributor]\nname = "local"\n\n'
         f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {list(EXCLUDED)!r}\n",
@@ -168,11 +177,11 @@ def collect(module: str, session: Path) -> Run:
     return Run(module, len(made), len(run), killed, timed_out, survivors)
 
 
-def judge(copy: Path, module: str, options: argparse.Namespace) -> Run:
+def judge(copy: Path, module: str, seconds: float, options: argparse.Namespace) -> Run:
     """Make and run the mutants of one module, or only those that survived the last time."""
     name = module.replace("/", ".")
     session, config = options.into / f"{name}.sqlite", options.into / f"{name}.toml"
-    configure(copy, module, config)
+    configure(module, config, seconds)
     if options.again:
         last, session = session, session.with_suffix(".again.sqlite")
         survivors_of(last, session)
@@ -204,10 +213,12 @@ def main(arguments: list[str]) -> None:
     options.into = options.into.resolve()
     options.into.mkdir(parents=True, exist_ok=True)
     tell(HEAD)
-    for module in modules(options.modules):
-        with copy_of_project() as copy:
-            run = judge(copy, module, options)
-        tell("\n\n".join([str(run), *run.survivors]))
+    with copy_of_project() as copy:
+        for package, named in groupby(modules(options.modules), package_of):
+            seconds = tests_pass(copy, package)
+            for module in named:
+                run = judge(copy, module, seconds, options)
+                tell("\n\n".join([str(run), *run.survivors]))
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def modules(names: list[str]) -> list[str]:
     found: list[str] = []
     for name in names or list(OF_PACKAGE):
         home = ROOT / CORE / name
-        if name.partition("/")[0] not in OF_PACKAGE or not (
+        if package_of(name) not in OF_PACKAGE or not (
             home.is_dir() or home.with_suffix(".py").is_file()
         ):
             raise ValueError(f"no module of the core is called {name!r}; see {__file__}")
@@ -187,5 +187,10 @@ def modules(names: list[str]) -> list[str]:
 
 def judges(module: str) -> list[str]:
     """Return the test files that judge *module*, the closest first."""
-    names = (*OF_MODULE.get(module, ()), *OF_PACKAGE[module.partition("/")[0]])
+    names = (*OF_MODULE.get(module, ()), *OF_PACKAGE[package_of(module)])
     return [f"tests/{name}.py" for name in dict.fromkeys(names)]
+
+
+def package_of(module: str) -> str:
+    """Return the package of a module."""
+    return module.partition("/")[0]

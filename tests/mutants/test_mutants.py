@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.judges import OF_MODULE, OF_PACKAGE, judges, modules
+from tests.mutants.judges import OF_MODULE, OF_PACKAGE, judges, modules, package_of
 from tests.mutants.killers import KILLERS
 from tests.mutants.mutants import MUTANTS
 
@@ -65,7 +65,7 @@ def test_mutant_is_still_a_change_of_the_code(name: str) -> None:
 def test_judges_of_the_core_are_files() -> None:
     """A module or test file that is renamed takes its row with it, and nobody is judged by none."""
     known = modules([])
-    assert {module.partition("/")[0] for module in known} == set(OF_PACKAGE)
+    assert {package_of(module) for module in known} == set(OF_PACKAGE)
     assert set(OF_MODULE) <= set(known)
     assert not [name for module in known for name in judges(module) if not (ROOT / name).is_file()]
 
