@@ -30,8 +30,11 @@ COPIED: Final = ("src", "tests", "pyproject.toml", "README.md")
 
 #: Only the plugin that knows profiles: loading the others takes longer than most mutants live.
 PYTEST: Final = (
-    f"{sys.executable} -m pytest -q -x -p no:cacheprovider"
-    " -p _hypothesis_pytestplugin --hypothesis-profile=brief"
+    "-q",
+    "-x",
+    "-pno:cacheprovider",
+    "-p_hypothesis_pytestplugin",
+    "--hypothesis-profile=brief",
 )
 
 #: A mutant that takes this many times as long as the code as it is will not end.
@@ -103,6 +106,22 @@ def call(copy: Path, command: Iterable[str]) -> None:
         raise RuntimeError(f"{shlex.join(line)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
 
+@contextmanager
+def server(copy: Path) -> Iterator[str]:
+    """Lend a pytest that waits in *copy*, loaded; return how it is asked for a run."""
+    forking, socket = copy / "tests" / "mutants" / "forking.py", copy / "pytest.socket"
+    command = [sys.executable, "-B", str(forking), "serve", str(socket)]
+    with subprocess.Popen(command, cwd=copy, env=environment(copy)) as serving:
+        try:
+            while not socket.exists():
+                if serving.poll() is not None:
+                    raise RuntimeError(f"{shlex.join(command)} ended with {serving.returncode}")
+                time.sleep(0.05)
+            yield shlex.join((sys.executable, "-IS", str(forking), "run", str(socket)))
+        finally:
+            serving.kill()
+
+
 def tests_pass(copy: Path, package: str) -> float:
     """
     Return how many seconds the tests of a package take on the code as it is.
@@ -112,18 +131,20 @@ def tests_pass(copy: Path, package: str) -> float:
     """
     files = {file: None for module in modules([package]) for file in judges(module)}
     started = time.monotonic()
-    call(copy, [*shlex.split(PYTEST), str(CORE / package), *files])
+    call(copy, [sys.executable, "-m", "pytest", *PYTEST, str(CORE / package), *files])
     return time.monotonic() - started
 
 
-def configure(module: str, path: Path, seconds: float) -> None:
+def configure(module: str, path: Path, seconds: float, ask: str) -> None:
     """Write the tool's configuration: the closest tests first, and the rest if it lives on."""
-    source = CORE / f"{module}.py"
+    source = str(CORE / f"{module}.py")
     closest, *others = judges(module)
-    command = f"sh -c '{PYTEST} {source} {closest} && {PYTEST} {' '.join(others)}'"
+    timeout = int(20 + PATIENCE * seconds)
+    stages = ((source, closest), others)
+    asked = " && ".join(f"{ask} {timeout} {shlex.join((*PYTEST, *files))}" for files in stages)
     path.write_text(
-        f'[cosmic-ray]\nmodule-path = "{source}"\ntimeout = {20 + PATIENCE * seconds:.1f}\n'
-        f'excluded-modules = []\ntest-command = "{command}"\n\n'
+        f'[cosmic-ray]\nmodule-path = "{source}"\ntimeout = {timeout}.0\n'
+        f"excluded-modules = []\ntest-command = \"sh -c '{asked}'\"\n\n"
         '[cosmic-ray.distributor]\nname = "local"\n\n'
         f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {list(EXCLUDED)!r}\n",
         encoding="utf-8",
@@ -177,11 +198,11 @@ def collect(module: str, session: Path) -> Run:
     return Run(module, len(made), len(run), killed, timed_out, survivors)
 
 
-def judge(copy: Path, module: str, seconds: float, options: argparse.Namespace) -> Run:
+def judge(copy: Path, module: str, seconds: float, ask: str, options: argparse.Namespace) -> Run:
     """Make and run the mutants of one module, or only those that survived the last time."""
     name = module.replace("/", ".")
     session, config = options.into / f"{name}.sqlite", options.into / f"{name}.toml"
-    configure(module, config, seconds)
+    configure(module, config, seconds, ask)
     if options.again:
         last, session = session, session.with_suffix(".again.sqlite")
         survivors_of(last, session)
@@ -213,11 +234,11 @@ def main(arguments: list[str]) -> None:
     options.into = options.into.resolve()
     options.into.mkdir(parents=True, exist_ok=True)
     tell(HEAD)
-    with copy_of_project() as copy:
+    with copy_of_project() as copy, server(copy) as ask:
         for package, named in groupby(modules(options.modules), package_of):
             seconds = tests_pass(copy, package)
             for module in named:
-                run = judge(copy, module, seconds, options)
+                run = judge(copy, module, seconds, ask, options)
                 tell("\n\n".join([str(run), *run.survivors]))
 
 
