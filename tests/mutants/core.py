@@ -30,8 +30,10 @@ COPIED: Final = ("src", "tests", "pyproject.toml", "README.md")
 
 #: Only the plugin that knows profiles: loading the others takes longer than most mutants live.
 PYTEST: Final = (
-    "-q",
-    "-x",
+    sys.executable,
+    "-m",
+    "pytest",
+    "-qx",
     "-pno:cacheprovider",
     "-p_hypothesis_pytestplugin",
     "--hypothesis-profile=brief",
@@ -106,20 +108,10 @@ def call(copy: Path, command: Iterable[str]) -> None:
         raise RuntimeError(f"{shlex.join(line)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
 
-@contextmanager
-def server(copy: Path) -> Iterator[str]:
-    """Lend a pytest that waits in *copy*, loaded; return how it is asked for a run."""
-    forking, socket = copy / "tests" / "mutants" / "forking.py", copy / "pytest.socket"
-    command = [sys.executable, "-B", str(forking), "serve", str(socket)]
-    with subprocess.Popen(command, cwd=copy, env=environment(copy)) as serving:
-        try:
-            while not socket.exists():
-                if serving.poll() is not None:
-                    raise RuntimeError(f"{shlex.join(command)} ended with {serving.returncode}")
-                time.sleep(0.05)
-            yield shlex.join((sys.executable, "-IS", str(forking), "run", str(socket)))
-        finally:
-            serving.kill()
+def tests_of(package: str) -> list[str]:
+    """Return the examples and tests that judge any module of a package."""
+    files = {file: None for module in modules([package]) for file in judges(module)}
+    return [str(CORE / package), *files]
 
 
 def tests_pass(copy: Path, package: str) -> float:
@@ -129,22 +121,39 @@ def tests_pass(copy: Path, package: str) -> float:
     Raises:
         RuntimeError: They fail there, so they can judge nothing.
     """
-    files = {file: None for module in modules([package]) for file in judges(module)}
     started = time.monotonic()
-    call(copy, [sys.executable, "-m", "pytest", *PYTEST, str(CORE / package), *files])
+    call(copy, [*PYTEST, *tests_of(package)])
     return time.monotonic() - started
 
 
-def configure(module: str, path: Path, seconds: float, ask: str) -> None:
-    """Write the tool's configuration: the closest tests first, and the rest if it lives on."""
-    source = str(CORE / f"{module}.py")
-    closest, *others = judges(module)
+@contextmanager
+def server(copy: Path, package: str) -> Iterator[str]:
+    """Lend a pytest that waits in *copy* with its tests collected; return how it is asked."""
+    socket = copy / f"{package}.socket"
+    serving_it = ("-ptests.mutants.forking", f"--mutants={socket}")
+    command = [PYTEST[0], "-B", *PYTEST[1:], *serving_it, *tests_of(package)]
+    with subprocess.Popen(
+        command, cwd=copy, env=environment(copy), stdout=subprocess.DEVNULL
+    ) as serving:
+        try:
+            while not socket.exists():
+                if serving.poll() is not None:
+                    raise RuntimeError(f"{shlex.join(command)} ended with {serving.returncode}")
+                time.sleep(0.05)
+            script = copy / "tests" / "mutants" / "forking.py"
+            yield shlex.join((sys.executable, "-IS", str(script), str(socket)))
+        finally:
+            serving.kill()
+
+
+def configure(module: str, path: Path, seconds: float, ask: str | None) -> None:
+    """Write the tool's configuration; without somebody to *ask* each mutant is a new process."""
     timeout = int(20 + PATIENCE * seconds)
-    stages = ((source, closest), others)
-    asked = " && ".join(f"{ask} {timeout} {shlex.join((*PYTEST, *files))}" for files in stages)
+    source = CORE / f"{module}.py"
+    run = shlex.join(PYTEST) if ask is None else f"{ask} {timeout}"
     path.write_text(
         f'[cosmic-ray]\nmodule-path = "{source}"\ntimeout = {timeout}.0\n'
-        f"excluded-modules = []\ntest-command = \"sh -c '{asked}'\"\n\n"
+        f'excluded-modules = []\ntest-command = "{run} {source} {shlex.join(judges(module))}"\n\n'
         '[cosmic-ray.distributor]\nname = "local"\n\n'
         f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {list(EXCLUDED)!r}\n",
         encoding="utf-8",
@@ -199,15 +208,22 @@ def collect(module: str, session: Path) -> Run:
 
 
 def judge(copy: Path, module: str, seconds: float, ask: str, options: argparse.Namespace) -> Run:
-    """Make and run the mutants of one module, or only those that survived the last time."""
+    """Make and run the mutants of one module."""
     name = module.replace("/", ".")
     session, config = options.into / f"{name}.sqlite", options.into / f"{name}.toml"
     configure(module, config, seconds, ask)
-    if options.again:
-        last, session = session, session.with_suffix(".again.sqlite")
-        survivors_of(last, session)
-    elif not session.exists():
+    if not session.exists():
         prepare(copy, config, session, options.sample, options.seed)
+    call(copy, ["cosmic-ray", "exec", str(config), str(session)])
+    return collect(module, session)
+
+
+def judge_again(copy: Path, module: str, seconds: float, options: argparse.Namespace) -> Run:
+    """Run the mutants of one module that survived, each in a new process."""
+    name = module.replace("/", ".")
+    session, config = options.into / f"{name}.again.sqlite", options.into / f"{name}.again.toml"
+    configure(module, config, seconds, None)
+    survivors_of(options.into / f"{name}.sqlite", session)
     call(copy, ["cosmic-ray", "exec", str(config), str(session)])
     return collect(module, session)
 
@@ -234,12 +250,17 @@ def main(arguments: list[str]) -> None:
     options.into = options.into.resolve()
     options.into.mkdir(parents=True, exist_ok=True)
     tell(HEAD)
-    with copy_of_project() as copy, server(copy) as ask:
+    with copy_of_project() as copy:
         for package, named in groupby(modules(options.modules), package_of):
             seconds = tests_pass(copy, package)
-            for module in named:
-                run = judge(copy, module, seconds, ask, options)
-                tell("\n\n".join([str(run), *run.survivors]))
+            with server(copy, package) as ask:
+                for module in named:
+                    run = (
+                        judge_again(copy, module, seconds, options)
+                        if options.again
+                        else judge(copy, module, seconds, ask, options)
+                    )
+                    tell("\n\n".join([str(run), *run.survivors]))
 
 
 if __name__ == "__main__":
