@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -40,7 +40,7 @@ PYTEST: Final = (
 )
 
 #: A mutant that takes this many times as long as the code as it is will not end.
-PATIENCE: Final = 10
+PATIENCE: Final = 2
 
 
 class Run(NamedTuple):
@@ -207,23 +207,18 @@ def collect(module: str, session: Path) -> Run:
     return Run(module, len(made), len(run), killed, timed_out, survivors)
 
 
-def judge(copy: Path, module: str, seconds: float, ask: str, options: argparse.Namespace) -> Run:
-    """Make and run the mutants of one module."""
-    name = module.replace("/", ".")
-    session, config = options.into / f"{name}.sqlite", options.into / f"{name}.toml"
+def judge(
+    copy: Path, module: str, seconds: float, ask: str | None, options: argparse.Namespace
+) -> Run:
+    """Make and run the mutants of one module, or run those that survived the last time."""
+    home = options.into / module.replace("/", ".")
+    session = home.with_name(f"{home.name}{'.again' if options.again else ''}.sqlite")
+    config = session.with_suffix(".toml")
     configure(module, config, seconds, ask)
-    if not session.exists():
+    if options.again:
+        survivors_of(home.with_name(f"{home.name}.sqlite"), session)
+    elif not session.exists():
         prepare(copy, config, session, options.sample, options.seed)
-    call(copy, ["cosmic-ray", "exec", str(config), str(session)])
-    return collect(module, session)
-
-
-def judge_again(copy: Path, module: str, seconds: float, options: argparse.Namespace) -> Run:
-    """Run the mutants of one module that survived, each in a new process."""
-    name = module.replace("/", ".")
-    session, config = options.into / f"{name}.again.sqlite", options.into / f"{name}.again.toml"
-    configure(module, config, seconds, None)
-    survivors_of(options.into / f"{name}.sqlite", session)
     call(copy, ["cosmic-ray", "exec", str(config), str(session)])
     return collect(module, session)
 
@@ -253,13 +248,9 @@ def main(arguments: list[str]) -> None:
     with copy_of_project() as copy:
         for package, named in groupby(modules(options.modules), package_of):
             seconds = tests_pass(copy, package)
-            with server(copy, package) as ask:
+            with nullcontext() if options.again else server(copy, package) as ask:
                 for module in named:
-                    run = (
-                        judge_again(copy, module, seconds, options)
-                        if options.again
-                        else judge(copy, module, seconds, ask, options)
-                    )
+                    run = judge(copy, module, seconds, ask, options)
                     tell("\n\n".join([str(run), *run.survivors]))
 
 
