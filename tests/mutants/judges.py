@@ -37,8 +37,6 @@ OF_PACKAGE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_reservation_expiry",
         "unit/test_reservations",
         "unit/test_ledger_time",
-        "unit/test_stock_ledger",
-        "properties/test_reservation_machine",
     ),
     "bundles": (
         "unit/test_bundles",
@@ -54,7 +52,6 @@ OF_PACKAGE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_bundles",
         "unit/test_bundle_seams",
         "properties/test_sourcing_properties",
-        "properties/test_reservation_machine",
     ),
     "ledger": (
         "unit/test_stock_ledger",
