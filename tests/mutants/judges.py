@@ -135,6 +135,7 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "write/book": ("unit/test_write_book",),
     "write/figures": ("unit/test_reservation_expiry",),
     "write/group": ("unit/test_write_group",),
+    "write/rules": ("unit/test_bundles",),
     "write/repeating": ("unit/test_write_repeating",),
 }
 

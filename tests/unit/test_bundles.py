@@ -28,7 +28,7 @@ from truecount import (
 from truecount.bundles.carts import serve
 from truecount.bundles.netting import capacity, limited_by, net
 from truecount.model.recipes import bill_of, check_bill
-from truecount.model.settings import GENERATION, RECIPE, journal_after
+from truecount.model.settings import GENERATION, RECIPE, journal_after, settings_from
 from truecount.protocols.storage import Changes, Wants
 from truecount.write import rules
 
@@ -672,6 +672,22 @@ class TestGenerations:
                 )
             )
         assert inventory.bundles.recipe("SET").quantities == {"MUG": 5}
+
+    def test_reader_of_an_earlier_instant_has_the_rules_it_sees(self, tmp_path: Path) -> None:
+        """Whoever knows newer ones does not take them for those."""
+        with Inventory(SQLiteStorage(tmp_path / "shop.db")) as inventory:
+            inventory.locations.add("berlin")
+            inventory.receive("MUG", 9, at="berlin")
+            inventory.bundles.define("SET", {"MUG": 1})
+            with inventory.storage.read("main") as earlier:
+                mark = rules.mark_of(earlier.record(*GENERATION))
+                inventory.bundles.define("PAIR", {"MUG": 2})
+                with inventory.storage.read("main") as reader:
+                    newest = rules.mark_of(reader.record(*GENERATION))
+                    known = rules.read_settings(reader, newest, settings_from((-1, ""), {}))
+                assert set(known.recipes) == {"SET", "PAIR"}
+                found = rules.read_settings(earlier, mark, known)
+            assert (set(found.recipes), found.mark) == ({"SET"}, mark)
 
     def test_journal_forgets_the_oldest_generations(self) -> None:
         """It keeps sixteen, and at most a thousand names."""

@@ -18,7 +18,15 @@ from truecount.errors import (
     UnknownLocation,
 )
 from truecount.model.policy import BUILT_IN
-from truecount.model.settings import Settings, scope_of, settings_from
+from truecount.model.settings import (
+    JOURNAL_GENERATIONS,
+    JOURNAL_MAX,
+    Settings,
+    changed_since,
+    journal_after,
+    scope_of,
+    settings_from,
+)
 
 
 FIELDS = [field.name for field in attrs.fields(Policy)]
@@ -161,6 +169,48 @@ class TestSettings:
     def test_a_scope_is_of_one_kind(self) -> None:
         """A SKU named like a location has another document."""
         assert len({scope_of(), scope_of(sku="berlin"), scope_of(location="berlin")}) == 3
+
+
+#: What each generation changed, member of a batch by member; None: an import, which tells nobody.
+generations = st.lists(
+    st.none() | st.lists(st.lists(st.sampled_from("abcdef"), max_size=3), min_size=1, max_size=2),
+    max_size=30,
+)
+
+
+class TestJournal:
+    @given(generations)
+    def test_journal_tells_exactly_what_changed_or_nothing(
+        self, history: list[list[list[str]] | None]
+    ) -> None:
+        """Whoever knows one of the last sixteen generations is told, unless an import came between."""
+        journal: dict[str, Any] | None = None
+        for generation, members in enumerate(history, 1):
+            for names in members or ():
+                journal = journal_after(journal, generation, [("recipe", name) for name in names])
+        current = len(history)
+        for known in range(current):
+            since = history[known:]
+            told = changed_since(journal, known, current)
+            if None in since or len(since) > JOURNAL_GENERATIONS:
+                assert told is None
+            else:
+                changed = [
+                    ("recipe", name) for each in since for names in each or () for name in names
+                ]
+                assert told == list(dict.fromkeys(changed))
+
+    def test_generation_with_too_many_changes_is_dropped_whole(self) -> None:
+        """A part of it would be an answer that is wrong; the newest thousand names may stay."""
+        names = [("recipe", f"S{number}") for number in range(JOURNAL_MAX - 1)]
+        journal = journal_after(journal_after(None, 1, names[:1]), 2, names)
+        assert changed_since(journal, 0, 2) == names
+        journal = journal_after(journal, 3, names[:1])
+        assert changed_since(journal, 0, 3) is None
+        assert changed_since(journal, 1, 3) == names
+        journal = journal_after(journal, 3, names[:1])
+        assert changed_since(journal, 1, 3) is None
+        assert changed_since(journal, 2, 3) == names[:1]
 
 
 class TestShop:
