@@ -133,6 +133,7 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "reservations/offers": ("unit/test_sourcing", "unit/test_reservation_grants"),
     "reservations/sourcing": ("unit/test_sourcing", "properties/test_sourcing_properties"),
     "write/book": ("unit/test_write_book",),
+    "write/engine": ("unit/test_stock_ledger",),
     "write/figures": ("unit/test_reservation_expiry",),
     "write/group": ("unit/test_write_group",),
     "write/rules": ("unit/test_bundles",),
