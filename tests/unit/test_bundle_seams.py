@@ -183,6 +183,20 @@ class TestAmending:
 
 
 class TestHoldingAgain:
+    def test_bundle_that_lost_nothing_keeps_its_lines(self) -> None:
+        """The same units on the same lines, of the same bundle, though its recipe has changed."""
+        shop = gift_shop(berlin={"MUG": 9, "TEA": 4})
+        cart = shop.inventory.reserve({"GIFT": 1, "TEA": 1}, reference="o", ttl=MINUTE)
+        shop.inventory.bundles.define("GIFT", {"MUG": 1})
+        shop.clock.tick(2 * MINUTE)
+        again = shop.inventory.confirm("o", on_expired="rehold")
+        assert [(line.number, line.allocated) for line in again.lines] == [
+            (line.number, line.held) for line in cart.lines
+        ]
+        assert [movement.kind.value for movement in shop.inventory.feed()][-1] == "confirm"
+        assert [kit.sku for kit in shop.inventory.kits("o")] == ["GIFT"]
+        shop.check()
+
     def test_units_that_make_no_bundle_are_held_again_as_such(self) -> None:
         """One mug was given back; the other and the tea ran out, and are promised again."""
         shop = gift_shop()
