@@ -14,6 +14,7 @@ from truecount.errors import (
     InsufficientStock,
     InvalidArgument,
     InvalidQuantity,
+    TooMany,
     UnknownLocation,
 )
 from truecount.ledger.bundle_checks import check_kits
@@ -179,6 +180,22 @@ class TestAmending:
         shop.clock.tick(2 * MINUTE)
         more = shop.inventory.amend("o", {"GIFT": 2}, key="a-1")
         assert more.quantity("allocated") == {"MUG": 4, "TEA": 2}
+        shop.check()
+
+
+class TestGivingUp:
+    def test_rest_of_an_order_given_up_leaves_what_shipped_its_bundle(self) -> None:
+        """The order still knows its bundles and its account: what left comes back as one."""
+        shop = gift_shop()
+        ordered(shop, GIFT=2)
+        shop.inventory.ship("o", {"GIFT": 1}, key="parcel-1")
+        shop.inventory.release("o")
+        [kit] = shop.inventory.kits("o")
+        assert (kit.sku, kit.shipped) == ("GIFT", 1)
+        shop.inventory.take_back("o", {"GIFT": 1}, key="rma-1", into=State.SELLABLE)
+        assert shop.figures() == (9, 0, 0, 0)
+        with pytest.raises(TooMany):
+            shop.inventory.take_back("o", {"GIFT": 1}, key="rma-2")
         shop.check()
 
 

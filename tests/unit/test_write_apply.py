@@ -189,6 +189,17 @@ class TestRestarts:
         assert outcome.granted is granted
         assert bench.attempts() == 2
 
+    def test_one_place_is_seen_whole_at_once(self) -> None:
+        """Where there is no other place, a refusal needs no second look."""
+        hooked = HookedStorage(MemoryStorage())
+        inventory = Inventory(hooked)
+        inventory.locations.add("berlin")
+        inventory.receive("MUG", 5, at="berlin")
+        hooked.calls.clear()
+        with pytest.raises(InsufficientStock):
+            inventory.reserve({"MUG": 6}, reference="cart-1")
+        assert hooked.calls["lock"] == 1
+
     def test_one_restart_serves_the_whole_batch(self, bench: Bench) -> None:
         """Several members that need wider locks ask for them together, without an error."""
         bench.inventory.receive("TEA", 1, at="hamburg")
