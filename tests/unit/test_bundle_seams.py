@@ -150,6 +150,19 @@ class TestAmending:
         assert shop.inventory.reservation("o").quantity("held") == before
         shop.check()
 
+    @pytest.mark.parametrize("apart", [True, False])
+    def test_more_bundles_may_come_apart_where_the_cart_said_so(self, *, apart: bool) -> None:
+        """What was said of places when it was reserved holds for what is added."""
+        shop = gift_shop(berlin={"MUG": 4, "TEA": 1}, hamburg={"TEA": 9})
+        shop.inventory.reserve({"GIFT": 1}, reference="o", kits_apart=apart)
+        if apart:
+            more = shop.inventory.amend("o", {"GIFT": 2})
+            assert {line.location for line in more.lines} == {"berlin", "hamburg"}
+        else:
+            with pytest.raises(InsufficientStock):
+                shop.inventory.amend("o", {"GIFT": 2})
+        shop.check()
+
     def test_bundles_that_left_count_towards_the_number_asked_for(self) -> None:
         """Three of which one is shipped: three changes nothing, two gives one back."""
         shop = gift_shop()
@@ -422,6 +435,19 @@ class TestPlaces:
 
 
 class TestAccounts:
+    def test_next_round_from_another_place_keeps_the_account(self) -> None:
+        """Bundles and units that shipped before can still come back, and are still told."""
+        shop = gift_shop()
+        ordered(shop, GIFT=1, MUG=1)
+        shop.inventory.ship("o")
+        shop.inventory.reserve({"MUG": 1}, reference="o", at="berlin")
+        [kit] = shop.inventory.kits("o")
+        assert (kit.sku, kit.round, kit.shipped) == ("GIFT", 1, 1)
+        shop.inventory.take_back("o", {"GIFT": 1, "MUG": 1}, key="rma-1")
+        with pytest.raises(TooMany):
+            shop.inventory.take_back("o", {"MUG": 1}, key="rma-2")
+        shop.check()
+
     def test_bundles_sold_by_two_recipes_are_two_of_the_order(self) -> None:
         """Each comes back as what it was made of when it was sold."""
         shop = gift_shop(berlin={"MUG": 9, "TEA": 9})
