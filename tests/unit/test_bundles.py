@@ -229,6 +229,22 @@ class TestAvailability:
         assert (found.available, found.from_one_place, found.in_network) == (2, 1, 5)
         assert found.limited_by == "TEA"
 
+    @pytest.mark.parametrize(
+        ("shelves", "sets", "mugs"),
+        [
+            ({"berlin": {"MUG": 5, "TEA": 2}}, 2, 5),
+            ({"berlin": {"MUG": 4, "TEA": 1}, "kiel": {"MUG": 1, "TEA": 1}}, 2, 5),
+            ({"berlin": {"MUG": 1, "TEA": 1}, "kiel": {"TEA": 1}}, 0, 1),
+        ],
+    )
+    def test_network_gives_what_all_units_together_make(
+        self, shelves: dict[str, dict[str, int]], sets: int, mugs: int
+    ) -> None:
+        """Not one more; of a SKU that is no bundle it is what there is of it."""
+        found = gift_shop(**shelves).inventory.availability(["GIFT", "MUG"])
+        assert (found["GIFT"].is_bundle, found["GIFT"].in_network) == (True, sets)
+        assert (found["MUG"].is_bundle, found["MUG"].in_network) == (False, mugs)
+
     def test_component_below_zero_is_none(self, shop: Shop) -> None:
         """Oversold components make no bundle, and stocked bundles still count."""
         shop.inventory.adjust("TEA", -6, at="berlin", reason="gone")
