@@ -25,6 +25,7 @@ from truecount import (
     State,
     errors,
 )
+from truecount.bundles.availability import of_bundle
 from truecount.bundles.carts import serve
 from truecount.bundles.netting import capacity, limited_by, net
 from truecount.model.recipes import bill_of, check_bill
@@ -193,6 +194,7 @@ class TestNetting:
         stock = {"A": 10, "B": 7, "C": 4}
         assert [capacity(bills[sku], stock) for sku in made] == [7, 4]
         assert serve({"b1": 5, "b2": 3}, bills, stock).short == {"b2": {"A": (6, 5)}}
+        assert serve({"b2": 2}, bills, {"C": 1}).short == {"b2": {"A": (4, 0), "C": (2, 1)}}
         together = serve({"b1": 4, "b2": 3}, bills, stock)
         assert not together.short
         assert capacity(bills["b1"], together.left) == 0
@@ -217,7 +219,9 @@ class TestAvailability:
         found = shop.inventory.availability(["MUG", "GIFT", "CUP"])
         assert (found["MUG"].available, found["MUG"].limited_by) == (9, None)
         assert (found["GIFT"].available, found["GIFT"].limited_by) == (4, "MUG")
-        assert (found["CUP"].available, found["CUP"].at) == (0, {})
+        assert (found["CUP"].available, found["CUP"].from_one_place, found["CUP"].at) == (0, 0, {})
+        nowhere = of_bundle(bill_of("SET", {"SET": Recipe("SET", 1, (("CUP", 1),))}), {})
+        assert (nowhere.available, nowhere.from_one_place, nowhere.in_network) == (0, 0, 0)
         with pytest.raises(errors.InvalidArgument, match="a list of SKUs"):
             shop.inventory.availability("GIFT")
 
