@@ -25,9 +25,6 @@ OF_PACKAGE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_policy_settings",
         "unit/test_quantities",
         "unit/test_outcomes",
-        "unit/test_stock_ledger",
-        "unit/test_reservations",
-        "unit/test_reservation_expiry",
     ),
     "write": (
         "unit/test_write_apply",
@@ -114,7 +111,11 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/verify": ("unit/test_verify",),
     "model/instants": ("unit/test_instants",),
     "model/kinds": ("unit/test_places_kinds",),
-    "model/lines": ("unit/test_lines_model",),
+    "model/lines": (
+        "unit/test_lines_model",
+        "unit/test_reservation_expiry",
+        "unit/test_reservations",
+    ),
     "model/movements": ("unit/test_movements",),
     "model/names": ("unit/test_names",),
     "model/places": ("unit/test_places_kinds",),

@@ -199,6 +199,12 @@ class TestNetting:
         assert not together.short
         assert capacity(bills["b1"], together.left) == 0
 
+    def test_shelf_below_zero_serves_nothing_of_a_line(self) -> None:
+        """Nor less than nothing: what is missing is all that was wanted."""
+        served = serve({"A": 2, "B": 1}, {}, {"A": -3, "B": 1})
+        assert (served.lines, served.left) == ({"B": 1}, {"A": -3, "B": 0})
+        assert served.short == {"A": (2, 0)}
+
     def test_what_limits_is_named(self) -> None:
         """The component there is least of; ties go by name."""
         bill = bill_of("K", self.MADE)
