@@ -112,6 +112,8 @@ class TestDefining:
             ({"MUG": True}, errors.InvalidQuantity),
             ({"MUG ": 1}, errors.InvalidText),
             ({"MUGG": 1}, errors.UnknownSku),
+            ({"TEAA": 1}, errors.UnknownSku),
+            ({"MUG": 1, "TEAA": 1}, errors.UnknownSku),
         ],
     )
     def test_bad_recipes_are_refused(
@@ -203,7 +205,7 @@ class TestNetting:
         """Nor less than nothing: what is missing is all that was wanted."""
         served = serve({"A": 2, "B": 1}, {}, {"A": -3, "B": 1})
         assert (served.lines, served.left) == ({"B": 1}, {"A": -3, "B": 0})
-        assert served.short == {"A": (2, 0)}
+        assert served.short == {"A": {"A": (2, 0)}}
 
     def test_what_limits_is_named(self) -> None:
         """The component there is least of; ties go by name."""
