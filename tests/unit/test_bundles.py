@@ -138,6 +138,17 @@ class TestDefining:
             check_bill(bill_of("K6", made))
         assert check_bill(bill_of("K10", made)).gross(1)["K70"] == 2**60
 
+    def test_an_unknown_bundle_names_the_two_nearest(self, shop: Shop) -> None:
+        """Never a long list, whoever asks."""
+        bundles = shop.inventory.bundles
+        for number in (1, 2, 3):
+            bundles.define(f"BOX-{number}", {"MUG": 1})
+        for call in (bundles.recipe, bundles.remove, bundles.history):
+            with pytest.raises(errors.UnknownBundle) as caught:
+                call("BOX-9")
+            assert len(caught.value.nearest) == 2
+            assert set(caught.value.nearest) < {"BOX-1", "BOX-2", "BOX-3"}
+
     def test_unknown_bundles_and_versions_are_named(self, shop: Shop) -> None:
         """With the nearest one, and with the last version there is."""
         bundles = shop.inventory.bundles
