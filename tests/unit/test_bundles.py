@@ -738,8 +738,12 @@ class TestGenerations:
                     newest = rules.mark_of(reader.record(*GENERATION))
                     known = rules.read_settings(reader, newest, settings_from((-1, ""), {}))
                 assert set(known.recipes) == {"SET", "PAIR"}
-                found = rules.read_settings(earlier, mark, known)
-            assert (set(found.recipes), found.mark) == ({"SET"}, mark)
+                for found in (
+                    rules.read_settings(earlier, mark, known),
+                    inventory.bundles._engine.settings_in(earlier),
+                ):
+                    assert (set(found.recipes), found.mark) == ({"SET"}, mark)
+            assert list(inventory.bundles) == ["PAIR", "SET"]
 
     def test_journal_forgets_the_oldest_generations(self) -> None:
         """It keeps sixteen, and at most a thousand names."""

@@ -391,6 +391,15 @@ class TestRules:
         with pytest.raises(UnknownSku):
             shop.assemble("GIFT", 1, components={"MUG": 1}, at="berlin")
 
+    def test_a_catalog_refuses_nothing_but_new_names(self) -> None:
+        """What happened to a SKU it does not list is recorded; acts name what is there anyway."""
+        shop = Inventory(catalog={"MUG"})
+        shop.locations.add("berlin")
+        shop.receive("MUG", 1, at="berlin")
+        [sold] = shop.record([Sold("OLD", 1, at="berlin", key="till-1")])
+        assert sold.granted
+        assert shop.reserve({"MUG": 1}, reference="cart-1").status == "held"
+
     def test_a_sku_that_is_not_there_names_the_two_nearest(self, shop: Inventory) -> None:
         """Of the catalog where there is one, else of what has moved; never a long list."""
         known = ["MUG-1", "MUG-2", "MUG-3"]
