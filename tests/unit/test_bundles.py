@@ -28,6 +28,7 @@ from truecount import (
 from truecount.bundles.availability import of_bundle
 from truecount.bundles.carts import serve
 from truecount.bundles.netting import capacity, limited_by, net
+from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.recipes import bill_of, check_bill
 from truecount.model.settings import GENERATION, RECIPE, journal_after, settings_from
 from truecount.protocols.storage import Changes, Wants
@@ -137,6 +138,27 @@ class TestDefining:
         with pytest.raises(errors.InvalidQuantity, match=r"'K69' in 'K6'"):
             check_bill(bill_of("K6", made))
         assert check_bill(bill_of("K10", made)).gross(1)["K70"] == 2**60
+
+    def test_as_many_units_as_a_figure_holds_are_not_too_many(self) -> None:
+        """One more is."""
+        most = Recipe("K", 1, (("X", QUANTITY_MAX),))
+        assert check_bill(bill_of("K", {"K": most})).gross(1)["X"] == QUANTITY_MAX
+        more = {"K": most, "BOX": Recipe("BOX", 1, (("K", 1), ("X", 1)))}
+        with pytest.raises(errors.InvalidQuantity, match=f"{QUANTITY_MAX + 1}"):
+            check_bill(bill_of("BOX", more))
+
+    def test_part_that_is_in_many_is_taken_apart_once(self) -> None:
+        """Forty levels of two parts, each in both above it, have 2**40 ways down."""
+        made = {
+            f"{side}{level}": Recipe(
+                f"{side}{level}", 1, ((f"L{level + 1}", 1), (f"R{level + 1}", 1))
+            )
+            for level in range(40)
+            for side in "LR"
+        }
+        bill = bill_of("L0", made)
+        assert (len(bill.family), bill.depth) == (81, 40)
+        assert bill.leaves == (("L40", 2**39), ("R40", 2**39))
 
     def test_an_unknown_bundle_names_the_two_nearest(self, shop: Shop) -> None:
         """Never a long list, whoever asks."""
