@@ -122,7 +122,7 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "model/policy": ("unit/test_policy_settings",),
     "model/quantities": ("unit/test_quantities",),
     "model/recipes": ("unit/test_bundles", "unit/test_bundle_seams"),
-    "model/settings": ("unit/test_policy_settings",),
+    "model/settings": ("unit/test_policy_settings", "unit/test_bundles"),
     "model/sources": ("unit/test_sources",),
     "model/stock": ("unit/test_stock_model",),
     "reconciliation/findings": ("unit/test_findings",),
