@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truecount import Inventory, Policy
+from truecount import Inventory, Policy, Source
 from truecount.errors import (
     InvalidArgument,
     InvalidData,
@@ -55,6 +55,18 @@ class TestPolicy:
         """The widest policy answers every question but the reorder point, which has no default."""
         unsaid = [name for name in FIELDS if getattr(BUILT_IN, name) is None]
         assert unsaid == ["reorder_point"]
+
+    def test_the_built_in_one_says_what_its_documentation_says(self) -> None:
+        """Nothing kept back or promised ahead; a quarter of an hour, a week, a fortnight."""
+        assert BUILT_IN.to_dict() == {
+            "backorder_limit": 0,
+            "safety_stock": 0,
+            "hold_ttl": 15 * 60 * 1_000_000,
+            "sourcing": "fewest_locations",
+            "quarantine_after": 7 * 24 * 3600 * 1_000_000,
+            "allocated_after": 14 * 24 * 3600 * 1_000_000,
+            "late": "refold",
+        }
 
     @given(policies(), policies())
     def test_the_nearest_wins_field_by_field(self, near: Policy, wide: Policy) -> None:
@@ -147,6 +159,29 @@ class TestSettings:
         settings = self.settings()
         assert settings.floor(sku, location) == floor
         assert settings.floor_rule(sku, location) == rule
+
+    @pytest.mark.parametrize(
+        ("described", "skews"),
+        [
+            ((), (0, 0, 0)),
+            (("etsy",), (4_000_000, 0, 0)),
+            (("etsy", "*"), (4_000_000, 1_000_000, 1_000_000)),
+            (("etsy", "*", "ledger"), (4_000_000, 1_000_000, 2_000_000)),
+        ],
+    )
+    def test_clock_is_as_far_off_as_its_source_says(
+        self, described: tuple[str, ...], skews: tuple[int, int, int]
+    ) -> None:
+        """By name, else by what holds for everybody, else not at all; the ledger is one of them."""
+        seconds = {"etsy": 4, "*": 1, "ledger": 2}
+        sources = {
+            ("source", name): {
+                "said": Source(name, skew=timedelta(seconds=seconds[name])).to_dict()
+            }
+            for name in described
+        }
+        settings = settings_from((1, ""), sources)
+        assert tuple(settings.skew(name) for name in ("etsy", "till", None)) == skews
 
     def test_without_any_policy_the_floor_is_zero(self) -> None:
         """Nothing is kept back and nothing promised ahead."""
