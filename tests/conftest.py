@@ -24,6 +24,8 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile(
     "thorough", parent=settings.get_profile("ci"), max_examples=2_000, derandomize=False
 )
+# A mutant is run by hundreds: what few examples do not see, the other tests of its module must.
+settings.register_profile("brief", parent=settings.get_profile("ci"), max_examples=10)
 settings.load_profile("ci" if IN_CI else "dev")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.judges import OF_MODULE, OF_PACKAGE, judges, modules, package_of
 from tests.mutants.killers import KILLERS
 from tests.mutants.mutants import MUTANTS
 
@@ -59,3 +60,18 @@ def test_mutant_is_still_a_change_of_the_code(name: str) -> None:
         assert spec.origin is not None
         assert Path(spec.origin).read_text(encoding="utf-8").count(edit.old) == 1, edit
         assert edit.old != edit.new
+
+
+def test_judges_of_the_core_are_files() -> None:
+    """A module or test file that is renamed takes its row with it, and nobody is judged by none."""
+    known = modules([])
+    assert {package_of(module) for module in known} == set(OF_PACKAGE)
+    assert set(OF_MODULE) <= set(known)
+    assert not [name for module in known for name in judges(module) if not (ROOT / name).is_file()]
+
+
+def test_what_is_no_module_of_the_core_is_refused() -> None:
+    """A storage is judged by the kit, and a wrong name is not run as nothing."""
+    for name in ("storage/memory", "write/nothing"):
+        with pytest.raises(ValueError, match=f"no module of the core is called '{name}'"):
+            modules([name])

@@ -14,6 +14,7 @@ from truecount.errors import (
     InsufficientStock,
     InvalidArgument,
     InvalidQuantity,
+    TooMany,
     UnknownLocation,
 )
 from truecount.ledger.bundle_checks import check_kits
@@ -149,6 +150,19 @@ class TestAmending:
         assert shop.inventory.reservation("o").quantity("held") == before
         shop.check()
 
+    @pytest.mark.parametrize("apart", [True, False])
+    def test_more_bundles_may_come_apart_where_the_cart_said_so(self, *, apart: bool) -> None:
+        """What was said of places when it was reserved holds for what is added."""
+        shop = gift_shop(berlin={"MUG": 4, "TEA": 1}, hamburg={"TEA": 9})
+        shop.inventory.reserve({"GIFT": 1}, reference="o", kits_apart=apart)
+        if apart:
+            more = shop.inventory.amend("o", {"GIFT": 2})
+            assert {line.location for line in more.lines} == {"berlin", "hamburg"}
+        else:
+            with pytest.raises(InsufficientStock):
+                shop.inventory.amend("o", {"GIFT": 2})
+        shop.check()
+
     def test_bundles_that_left_count_towards_the_number_asked_for(self) -> None:
         """Three of which one is shipped: three changes nothing, two gives one back."""
         shop = gift_shop()
@@ -182,7 +196,37 @@ class TestAmending:
         shop.check()
 
 
+class TestGivingUp:
+    def test_rest_of_an_order_given_up_leaves_what_shipped_its_bundle(self) -> None:
+        """The order still knows its bundles and its account: what left comes back as one."""
+        shop = gift_shop()
+        ordered(shop, GIFT=2)
+        shop.inventory.ship("o", {"GIFT": 1}, key="parcel-1")
+        shop.inventory.release("o")
+        [kit] = shop.inventory.kits("o")
+        assert (kit.sku, kit.shipped) == ("GIFT", 1)
+        shop.inventory.take_back("o", {"GIFT": 1}, key="rma-1", into=State.SELLABLE)
+        assert shop.figures() == (9, 0, 0, 0)
+        with pytest.raises(TooMany):
+            shop.inventory.take_back("o", {"GIFT": 1}, key="rma-2")
+        shop.check()
+
+
 class TestHoldingAgain:
+    def test_bundle_that_lost_nothing_keeps_its_lines(self) -> None:
+        """The same units on the same lines, of the same bundle, though its recipe has changed."""
+        shop = gift_shop(berlin={"MUG": 9, "TEA": 4})
+        cart = shop.inventory.reserve({"GIFT": 1, "TEA": 1}, reference="o", ttl=MINUTE)
+        shop.inventory.bundles.define("GIFT", {"MUG": 1})
+        shop.clock.tick(2 * MINUTE)
+        again = shop.inventory.confirm("o", on_expired="rehold")
+        assert [(line.number, line.allocated) for line in again.lines] == [
+            (line.number, line.held) for line in cart.lines
+        ]
+        assert [movement.kind.value for movement in shop.inventory.feed()][-1] == "confirm"
+        assert [kit.sku for kit in shop.inventory.kits("o")] == ["GIFT"]
+        shop.check()
+
     def test_units_that_make_no_bundle_are_held_again_as_such(self) -> None:
         """One mug was given back; the other and the tea ran out, and are promised again."""
         shop = gift_shop()
@@ -391,6 +435,19 @@ class TestPlaces:
 
 
 class TestAccounts:
+    def test_next_round_from_another_place_keeps_the_account(self) -> None:
+        """Bundles and units that shipped before can still come back, and are still told."""
+        shop = gift_shop()
+        ordered(shop, GIFT=1, MUG=1)
+        shop.inventory.ship("o")
+        shop.inventory.reserve({"MUG": 1}, reference="o", at="berlin")
+        [kit] = shop.inventory.kits("o")
+        assert (kit.sku, kit.round, kit.shipped) == ("GIFT", 1, 1)
+        shop.inventory.take_back("o", {"GIFT": 1, "MUG": 1}, key="rma-1")
+        with pytest.raises(TooMany):
+            shop.inventory.take_back("o", {"MUG": 1}, key="rma-2")
+        shop.check()
+
     def test_bundles_sold_by_two_recipes_are_two_of_the_order(self) -> None:
         """Each comes back as what it was made of when it was sold."""
         shop = gift_shop(berlin={"MUG": 9, "TEA": 9})

@@ -25,10 +25,12 @@ from truecount import (
     State,
     errors,
 )
+from truecount.bundles.availability import of_bundle
 from truecount.bundles.carts import serve
 from truecount.bundles.netting import capacity, limited_by, net
+from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.recipes import bill_of, check_bill
-from truecount.model.settings import GENERATION, RECIPE, journal_after
+from truecount.model.settings import GENERATION, RECIPE, journal_after, settings_from
 from truecount.protocols.storage import Changes, Wants
 from truecount.write import rules
 
@@ -111,6 +113,8 @@ class TestDefining:
             ({"MUG": True}, errors.InvalidQuantity),
             ({"MUG ": 1}, errors.InvalidText),
             ({"MUGG": 1}, errors.UnknownSku),
+            ({"TEAA": 1}, errors.UnknownSku),
+            ({"MUG": 1, "TEAA": 1}, errors.UnknownSku),
         ],
     )
     def test_bad_recipes_are_refused(
@@ -134,6 +138,38 @@ class TestDefining:
         with pytest.raises(errors.InvalidQuantity, match=r"'K69' in 'K6'"):
             check_bill(bill_of("K6", made))
         assert check_bill(bill_of("K10", made)).gross(1)["K70"] == 2**60
+
+    def test_as_many_units_as_a_figure_holds_are_not_too_many(self) -> None:
+        """One more is."""
+        most = Recipe("K", 1, (("X", QUANTITY_MAX),))
+        assert check_bill(bill_of("K", {"K": most})).gross(1)["X"] == QUANTITY_MAX
+        more = {"K": most, "BOX": Recipe("BOX", 1, (("K", 1), ("X", 1)))}
+        with pytest.raises(errors.InvalidQuantity, match=f"{QUANTITY_MAX + 1}"):
+            check_bill(bill_of("BOX", more))
+
+    def test_part_that_is_in_many_is_taken_apart_once(self) -> None:
+        """Forty levels of two parts, each in both above it, have 2**40 ways down."""
+        made = {
+            f"{side}{level}": Recipe(
+                f"{side}{level}", 1, ((f"L{level + 1}", 1), (f"R{level + 1}", 1))
+            )
+            for level in range(40)
+            for side in "LR"
+        }
+        bill = bill_of("L0", made)
+        assert (len(bill.family), bill.depth) == (81, 40)
+        assert bill.leaves == (("L40", 2**39), ("R40", 2**39))
+
+    def test_an_unknown_bundle_names_the_two_nearest(self, shop: Shop) -> None:
+        """Never a long list, whoever asks."""
+        bundles = shop.inventory.bundles
+        for number in (1, 2, 3):
+            bundles.define(f"BOX-{number}", {"MUG": 1})
+        for call in (bundles.recipe, bundles.remove, bundles.history):
+            with pytest.raises(errors.UnknownBundle) as caught:
+                call("BOX-9")
+            assert len(caught.value.nearest) == 2
+            assert set(caught.value.nearest) < {"BOX-1", "BOX-2", "BOX-3"}
 
     def test_unknown_bundles_and_versions_are_named(self, shop: Shop) -> None:
         """With the nearest one, and with the last version there is."""
@@ -193,9 +229,16 @@ class TestNetting:
         stock = {"A": 10, "B": 7, "C": 4}
         assert [capacity(bills[sku], stock) for sku in made] == [7, 4]
         assert serve({"b1": 5, "b2": 3}, bills, stock).short == {"b2": {"A": (6, 5)}}
+        assert serve({"b2": 2}, bills, {"C": 1}).short == {"b2": {"A": (4, 0), "C": (2, 1)}}
         together = serve({"b1": 4, "b2": 3}, bills, stock)
         assert not together.short
         assert capacity(bills["b1"], together.left) == 0
+
+    def test_shelf_below_zero_serves_nothing_of_a_line(self) -> None:
+        """Nor less than nothing: what is missing is all that was wanted."""
+        served = serve({"A": 2, "B": 1}, {}, {"A": -3, "B": 1})
+        assert (served.lines, served.left) == ({"B": 1}, {"A": -3, "B": 0})
+        assert served.short == {"A": {"A": (2, 0)}}
 
     def test_what_limits_is_named(self) -> None:
         """The component there is least of; ties go by name."""
@@ -217,7 +260,9 @@ class TestAvailability:
         found = shop.inventory.availability(["MUG", "GIFT", "CUP"])
         assert (found["MUG"].available, found["MUG"].limited_by) == (9, None)
         assert (found["GIFT"].available, found["GIFT"].limited_by) == (4, "MUG")
-        assert (found["CUP"].available, found["CUP"].at) == (0, {})
+        assert (found["CUP"].available, found["CUP"].from_one_place, found["CUP"].at) == (0, 0, {})
+        nowhere = of_bundle(bill_of("SET", {"SET": Recipe("SET", 1, (("CUP", 1),))}), {})
+        assert (nowhere.available, nowhere.from_one_place, nowhere.in_network) == (0, 0, 0)
         with pytest.raises(errors.InvalidArgument, match="a list of SKUs"):
             shop.inventory.availability("GIFT")
 
@@ -229,12 +274,30 @@ class TestAvailability:
         assert (found.available, found.from_one_place, found.in_network) == (2, 1, 5)
         assert found.limited_by == "TEA"
 
+    @pytest.mark.parametrize(
+        ("shelves", "sets", "mugs"),
+        [
+            ({"berlin": {"MUG": 5, "TEA": 2}}, 2, 5),
+            ({"berlin": {"MUG": 4, "TEA": 1}, "kiel": {"MUG": 1, "TEA": 1}}, 2, 5),
+            ({"berlin": {"MUG": 1, "TEA": 1}, "kiel": {"TEA": 1}}, 0, 1),
+        ],
+    )
+    def test_network_gives_what_all_units_together_make(
+        self, shelves: dict[str, dict[str, int]], sets: int, mugs: int
+    ) -> None:
+        """Not one more; of a SKU that is no bundle it is what there is of it."""
+        found = gift_shop(**shelves).inventory.availability(["GIFT", "MUG"])
+        assert (found["GIFT"].is_bundle, found["GIFT"].in_network) == (True, sets)
+        assert (found["MUG"].is_bundle, found["MUG"].in_network) == (False, mugs)
+
     def test_component_below_zero_is_none(self, shop: Shop) -> None:
         """Oversold components make no bundle, and stocked bundles still count."""
         shop.inventory.adjust("TEA", -6, at="berlin", reason="gone")
-        assert shop.inventory.availability(["GIFT"])["GIFT"].available == 0
-        shop.inventory.receive("GIFT", 2, at="berlin")
-        assert shop.inventory.availability(["GIFT"])["GIFT"].available == 2
+        for packed in (0, 2):
+            if packed:
+                shop.inventory.receive("GIFT", packed, at="berlin")
+            found = shop.inventory.availability(["GIFT"])["GIFT"]
+            assert (found.available, found.from_one_place, found.in_network) == (packed,) * 3
 
     def test_expired_holds_are_available(self, shop: Shop) -> None:
         """The same figure as a component alone has."""
@@ -336,6 +399,17 @@ class TestReserving:
             "at 'berlin'",
             "safety_stock=2, needed for 'GIFT'",
         )
+
+    def test_bundles_reclaim_no_more_than_they_need(self) -> None:
+        """One is packed, so the mugs on the shelf suffice for the other and the single ones."""
+        shop = gift_shop(berlin={"MUG": 7, "TEA": 2, "GIFT": 1})
+        shop.inventory.reserve({"MUG": 4}, reference="old", ttl=MINUTE)
+        shop.clock.tick(2 * MINUTE)
+        shop.inventory.reserve({"GIFT": 2, "MUG": 1}, reference="cart-1")
+        assert shop.inventory.reservation("old").quantity("held") == {"MUG": 4}
+        shop.inventory.amend("cart-1", {"MUG": 2})
+        assert shop.inventory.reservation("old").quantity("held") == {"MUG": 0}
+        shop.check()
 
     def test_expired_holds_of_components_are_reclaimed(self, shop: Shop) -> None:
         """A bundle competes for them as a unit does."""
@@ -672,6 +746,26 @@ class TestGenerations:
                 )
             )
         assert inventory.bundles.recipe("SET").quantities == {"MUG": 5}
+
+    def test_reader_of_an_earlier_instant_has_the_rules_it_sees(self, tmp_path: Path) -> None:
+        """Whoever knows newer ones does not take them for those."""
+        with Inventory(SQLiteStorage(tmp_path / "shop.db")) as inventory:
+            inventory.locations.add("berlin")
+            inventory.receive("MUG", 9, at="berlin")
+            inventory.bundles.define("SET", {"MUG": 1})
+            with inventory.storage.read("main") as earlier:
+                mark = rules.mark_of(earlier.record(*GENERATION))
+                inventory.bundles.define("PAIR", {"MUG": 2})
+                with inventory.storage.read("main") as reader:
+                    newest = rules.mark_of(reader.record(*GENERATION))
+                    known = rules.read_settings(reader, newest, settings_from((-1, ""), {}))
+                assert set(known.recipes) == set(inventory.bundles) == {"SET", "PAIR"}
+                for found in (
+                    rules.read_settings(earlier, mark, known),
+                    inventory.bundles._engine.settings_in(earlier),
+                ):
+                    assert (set(found.recipes), found.mark) == ({"SET"}, mark)
+            assert list(inventory.bundles) == ["PAIR", "SET"]
 
     def test_journal_forgets_the_oldest_generations(self) -> None:
         """It keeps sixteen, and at most a thousand names."""

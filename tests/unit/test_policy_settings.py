@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truecount import Inventory, Policy
+from truecount import Inventory, Policy, Source
 from truecount.errors import (
     InvalidArgument,
     InvalidData,
@@ -18,7 +18,15 @@ from truecount.errors import (
     UnknownLocation,
 )
 from truecount.model.policy import BUILT_IN
-from truecount.model.settings import Settings, scope_of, settings_from
+from truecount.model.settings import (
+    JOURNAL_GENERATIONS,
+    JOURNAL_MAX,
+    Settings,
+    changed_since,
+    journal_after,
+    scope_of,
+    settings_from,
+)
 
 
 FIELDS = [field.name for field in attrs.fields(Policy)]
@@ -47,6 +55,18 @@ class TestPolicy:
         """The widest policy answers every question but the reorder point, which has no default."""
         unsaid = [name for name in FIELDS if getattr(BUILT_IN, name) is None]
         assert unsaid == ["reorder_point"]
+
+    def test_the_built_in_one_says_what_its_documentation_says(self) -> None:
+        """Nothing kept back or promised ahead; a quarter of an hour, a week, a fortnight."""
+        assert BUILT_IN.to_dict() == {
+            "backorder_limit": 0,
+            "safety_stock": 0,
+            "hold_ttl": 15 * 60 * 1_000_000,
+            "sourcing": "fewest_locations",
+            "quarantine_after": 7 * 24 * 3600 * 1_000_000,
+            "allocated_after": 14 * 24 * 3600 * 1_000_000,
+            "late": "refold",
+        }
 
     @given(policies(), policies())
     def test_the_nearest_wins_field_by_field(self, near: Policy, wide: Policy) -> None:
@@ -140,6 +160,29 @@ class TestSettings:
         assert settings.floor(sku, location) == floor
         assert settings.floor_rule(sku, location) == rule
 
+    @pytest.mark.parametrize(
+        ("described", "skews"),
+        [
+            ((), (0, 0, 0)),
+            (("etsy",), (4_000_000, 0, 0)),
+            (("etsy", "*"), (4_000_000, 1_000_000, 1_000_000)),
+            (("etsy", "*", "ledger"), (4_000_000, 1_000_000, 2_000_000)),
+        ],
+    )
+    def test_clock_is_as_far_off_as_its_source_says(
+        self, described: tuple[str, ...], skews: tuple[int, int, int]
+    ) -> None:
+        """By name, else by what holds for everybody, else not at all; the ledger is one of them."""
+        seconds = {"etsy": 4, "*": 1, "ledger": 2}
+        sources = {
+            ("source", name): {
+                "said": Source(name, skew=timedelta(seconds=seconds[name])).to_dict()
+            }
+            for name in described
+        }
+        settings = settings_from((1, ""), sources)
+        assert tuple(settings.skew(name) for name in ("etsy", "till", None)) == skews
+
     def test_without_any_policy_the_floor_is_zero(self) -> None:
         """Nothing is kept back and nothing promised ahead."""
         settings = settings_from((0, ""), {})
@@ -161,6 +204,48 @@ class TestSettings:
     def test_a_scope_is_of_one_kind(self) -> None:
         """A SKU named like a location has another document."""
         assert len({scope_of(), scope_of(sku="berlin"), scope_of(location="berlin")}) == 3
+
+
+#: What each generation changed, member of a batch by member; None: an import, which tells nobody.
+generations = st.lists(
+    st.none() | st.lists(st.lists(st.sampled_from("abcdef"), max_size=3), min_size=1, max_size=2),
+    max_size=30,
+)
+
+
+class TestJournal:
+    @given(generations)
+    def test_journal_tells_exactly_what_changed_or_nothing(
+        self, history: list[list[list[str]] | None]
+    ) -> None:
+        """Whoever knows one of the last sixteen generations is told, unless an import came between."""
+        journal: dict[str, Any] | None = None
+        for generation, members in enumerate(history, 1):
+            for names in members or ():
+                journal = journal_after(journal, generation, [("recipe", name) for name in names])
+        current = len(history)
+        for known in range(current):
+            since = history[known:]
+            told = changed_since(journal, known, current)
+            if None in since or len(since) > JOURNAL_GENERATIONS:
+                assert told is None
+            else:
+                changed = [
+                    ("recipe", name) for each in since for names in each or () for name in names
+                ]
+                assert told == list(dict.fromkeys(changed))
+
+    def test_generation_with_too_many_changes_is_dropped_whole(self) -> None:
+        """A part of it would be an answer that is wrong; the newest thousand names may stay."""
+        names = [("recipe", f"S{number}") for number in range(JOURNAL_MAX - 1)]
+        journal = journal_after(journal_after(None, 1, names[:1]), 2, names)
+        assert changed_since(journal, 0, 2) == names
+        journal = journal_after(journal, 3, names[:1])
+        assert changed_since(journal, 0, 3) is None
+        assert changed_since(journal, 1, 3) == names
+        journal = journal_after(journal, 3, names[:1])
+        assert changed_since(journal, 1, 3) is None
+        assert changed_since(journal, 2, 3) == names[:1]
 
 
 class TestShop:

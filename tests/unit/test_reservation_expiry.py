@@ -14,6 +14,7 @@ from truecount.errors import (
     InsufficientStock,
     ReservationFinished,
 )
+from truecount.model.reservation_commands import Expire
 
 
 @pytest.fixture
@@ -136,6 +137,17 @@ class TestSweep:
         assert shop.figures() == (6, 3, 1, 0)
         assert shop.inventory.sweep() == 0
         assert shop.inventory.reservation("cart-1").status == "expired"
+
+    def test_only_holds_that_are_named_are_given_back(self, shop: Shop) -> None:
+        """Not another line of the same cart, and none before its time."""
+        shop.inventory.receive("TEA", 4, at="berlin")
+        shop.inventory.reserve({"MUG": 2, "TEA": 3}, reference="cart-1", ttl=MINUTE)
+        hold(shop, "cart-2", 1, minutes=60)
+        shop.clock.tick(2 * MINUTE)
+        [outcome] = shop.inventory.submit([Expire(holds=(("cart-1", 2), ("cart-2", 1)))])
+        assert outcome.result == {"expired": 1}
+        assert expiries(shop) == ["expire/cart-1/2"]
+        assert shop.inventory.reservation("cart-1").quantity("held") == {"MUG": 2, "TEA": 0}
 
     def test_sweep_takes_as_many_as_there_are(self, shop: Shop) -> None:
         """More than one transaction's worth."""

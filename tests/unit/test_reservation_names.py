@@ -40,6 +40,17 @@ class TestRounds:
         assert [line.number for line in second.lines] == [2]
         assert shop.inventory.reservation("order-1").quantity() == {"MUG": 2}
 
+    def test_every_round_is_counted_on_from_the_last(self, shop: Shop) -> None:
+        """The third is the third, and lines are never numbered twice, amended ones included."""
+        seen = []
+        for _ in range(3):
+            placed(shop, MUG=1, TEA=1)
+            seen.append(shop.inventory.amend("order-1", {"MUG": 2}))
+            shop.inventory.ship("order-1")
+        assert [found.round for found in seen] == [1, 2, 3]
+        numbers = [line.number for found in seen for line in found.lines]
+        assert numbers == list(range(1, 10))
+
     def test_earlier_round_is_refused_before_anything_is_written(self, shop: Shop) -> None:
         """A stale object must not confirm, change, ship or release its successor."""
         inventory = shop.inventory

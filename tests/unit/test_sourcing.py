@@ -59,6 +59,14 @@ class TestFewestLocations:
         shares = fewest_locations({"A": 4, "B": 3}, offered, list(offered))
         assert {share.location for share in shares} == {"left", "right"}
 
+    @pytest.mark.parametrize(("places", "exact"), [(12, True), (13, False)])
+    def test_twelve_places_are_solved_exactly(self, places: int, *, exact: bool) -> None:
+        """As the docstring says; a thirteenth makes it a matter of large steps."""
+        best = {"greedy": {"A": 2, "B": 2}, "left": {"A": 4}, "right": {"B": 3}}
+        offered = best | {place: {"A": 1} for place in MANY[: places - len(best)]}
+        shares = fewest_locations({"A": 4, "B": 3}, offered, list(offered))
+        assert ({share.location for share in shares} == {"left", "right"}) is exact
+
     def test_large_network_is_served_greedily(self) -> None:
         """Beyond twelve offers: still complete, and the largest givers first."""
         offered = {place: {"MUG": 1} for place in MANY} | {MANY[7]: {"MUG": 4}}
@@ -68,6 +76,20 @@ class TestFewestLocations:
             Share("MUG", MANY[0], 1),
             Share("MUG", MANY[1], 1),
         ]
+
+    @pytest.mark.parametrize(
+        ("first", "second", "most"),
+        [({"A": 2}, {"A": 1, "B": 2}, 1), ({"A": 1, "B": 1}, {"A": 3}, 1), ({"A": 3}, {"B": 3}, 0)],
+        ids=["three before two", "three of one SKU before one of each", "equal ones by priority"],
+    )
+    def test_units_that_are_missing_are_what_counts(
+        self, first: dict[str, int], second: dict[str, int], most: int
+    ) -> None:
+        """What a place does not have, or nobody asked for, counts neither for nor against it."""
+        named = dict(zip(MANY, (first, second), strict=False))
+        offered = {place: {"A": 1, "B": 1, "C": 9} for place in MANY} | named
+        shares = fewest_locations({"A": 3, "B": 3}, offered, MANY)
+        assert shares[0].location == MANY[most]
 
     def test_large_network_without_enough_gives_all_it_has(self) -> None:
         """By priority, each its one unit."""

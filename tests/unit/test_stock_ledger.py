@@ -391,6 +391,31 @@ class TestRules:
         with pytest.raises(UnknownSku):
             shop.assemble("GIFT", 1, components={"MUG": 1}, at="berlin")
 
+    def test_a_catalog_refuses_nothing_but_new_names(self) -> None:
+        """What happened to a SKU it does not list is recorded; acts name what is there anyway."""
+        shop = Inventory(catalog={"MUG"})
+        shop.locations.add("berlin")
+        shop.receive("MUG", 1, at="berlin")
+        [sold] = shop.record([Sold("OLD", 1, at="berlin", key="till-1")])
+        assert sold.granted
+        assert shop.reserve({"MUG": 1}, reference="cart-1").status == "held"
+
+    def test_a_sku_that_is_not_there_names_the_two_nearest(self, shop: Inventory) -> None:
+        """Of the catalog where there is one, else of what has moved; never a long list."""
+        known = ["MUG-1", "MUG-2", "MUG-3"]
+        strict = Inventory(catalog=known)
+        strict.locations.add("berlin")
+        for sku in known:
+            shop.receive(sku, 1, at="berlin")
+        for call in (
+            lambda: strict.receive("MUG-9", 1, at="berlin"),
+            lambda: shop.reserve({"MUG-9": 1}, reference="c-1", at="berlin"),
+        ):
+            with pytest.raises(UnknownSku) as caught:
+                call()
+            assert len(caught.value.nearest) == 2
+            assert set(caught.value.nearest) < set(known)
+
 
 class TestCorrections:
     """Nothing is edited."""

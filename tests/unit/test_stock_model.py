@@ -101,6 +101,25 @@ class TestFigures:
             "reserved": 14,
         }
 
+    def test_figure_that_is_not_said_is_zero(self) -> None:
+        """Of each state, and of what is available."""
+        assert set(Figures().to_dict().values()) == {0}
+        assert repr(Figures(picked=2)) == "Figures(picked=2, available=0)"
+
+    def test_row_reads_as_its_figures_do(self) -> None:
+        """What is stored, by the words callers use."""
+        row = EMPTY_ROW._replace(amounts=(1, 2, 4, 8, 16, 32, 64, 128))
+        found = figures(row.amounts, 0)
+        assert (row.sellable, row.held, row.on_hand) == (found.sellable, found.held, found.on_hand)
+        assert row.promised == (found.held, found.allocated, found.picked)
+
+    @pytest.mark.parametrize(("expires_at", "expired"), [(None, False), (8, False), (7, True)])
+    def test_lot_is_expired_from_its_instant_on(
+        self, expires_at: int | None, *, expired: bool
+    ) -> None:
+        """One without a date never is."""
+        assert EMPTY_ROW._replace(lot_expires_at=expires_at).has_expired(7) is expired
+
     def test_each_state_is_its_figure(self) -> None:
         """Both by attribute and by state, in the stored order."""
         amounts = (1, 2, 4, 8, 16, 32, 64, 128)

@@ -41,6 +41,9 @@ from truecount.write.apply import ATTEMPTS_MAX
 from truecount.write.engine import BATCH_MAX
 
 
+INSTANT = timedelta(microseconds=1)
+
+
 class Bench:
     """An inventory over a hooked storage, and another one beside it over the same stock."""
 
@@ -120,6 +123,16 @@ class TestKeys:
         bench.clock.tick(2 * DAY)
         assert bench.submit(cart)[0].granted
 
+    @pytest.mark.parametrize(("early", "replayed"), [(INSTANT, True), (0 * INSTANT, False)])
+    def test_week_of_a_refusal_ends_to_the_microsecond(
+        self, bench: Bench, early: timedelta, *, replayed: bool
+    ) -> None:
+        """From seven days after it was decided on the request is decided anew."""
+        cart = Reserve({"MUG": 15}, reference="cart-1", key="k")
+        [refused] = bench.submit(cart)
+        bench.clock.tick(refused.decided_at + 7 * DAY - early - bench.clock.now)
+        assert bench.submit(cart)[0].replayed is replayed
+
     def test_forgotten_refusal_frees_its_key(self, bench: Bench) -> None:
         """After its week the key may even name another request."""
         bench.submit(Reserve({"MUG": 15}, reference="cart-1", key="k"))
@@ -159,12 +172,33 @@ class TestRestarts:
         bench.submit(Reserve({"MUG": 5}, reference="cart-1"))
         assert bench.attempts() == 1
 
+    def test_batch_locks_at_once_what_all_its_members_touch(self, bench: Bench) -> None:
+        """However many there are, the first transaction is enough."""
+        bench.submit(
+            Sold("MUG", 1, at="berlin"),
+            Sold("MUG", 1, at="hamburg"),
+            Received("TEA", 1, at="berlin"),
+            Reserve({"MUG": 1}, reference="cart-1", at="berlin"),
+        )
+        assert bench.attempts() == 1
+
     @pytest.mark.parametrize(("quantity", "granted"), [(6, True), (15, False)])
     def test_wider_locks_restart_once(self, bench: Bench, quantity: int, *, granted: bool) -> None:
         """The second answer, grant or refusal, is final."""
         [outcome] = bench.submit(Reserve({"MUG": quantity}, reference="cart-1"))
         assert outcome.granted is granted
         assert bench.attempts() == 2
+
+    def test_one_place_is_seen_whole_at_once(self) -> None:
+        """Where there is no other place, a refusal needs no second look."""
+        hooked = HookedStorage(MemoryStorage())
+        inventory = Inventory(hooked)
+        inventory.locations.add("berlin")
+        inventory.receive("MUG", 5, at="berlin")
+        hooked.calls.clear()
+        with pytest.raises(InsufficientStock):
+            inventory.reserve({"MUG": 6}, reference="cart-1")
+        assert hooked.calls["lock"] == 1
 
     def test_one_restart_serves_the_whole_batch(self, bench: Bench) -> None:
         """Several members that need wider locks ask for them together, without an error."""
@@ -266,6 +300,20 @@ class TestClock:
         near = bench.clock.now + 4 * MINUTE
         bench.inventory.reserve({"MUG": 1}, reference="cart-1", occurred_at=near)
 
+    def test_five_minutes_of_skew_are_five_minutes(self, bench: Bench) -> None:
+        """To the microsecond, for commands as for facts."""
+        bench.clock.tick(MINUTE)
+        limit = bench.clock.now + 5 * MINUTE
+        cart = bench.inventory.reserve({"MUG": 1}, reference="cart-1", occurred_at=limit)
+        assert cart.status == "held"
+        with pytest.raises(InvalidTime):
+            bench.inventory.reserve({"MUG": 1}, reference="cart-2", occurred_at=limit + 2 * INSTANT)
+        for at, said, kept in (("berlin", limit, True), ("hamburg", limit + INSTANT, False)):
+            done = bench.inventory.receive("TEA", 1, at=at, occurred_at=said)
+            movement = bench.inventory.movement(done.movement_id)
+            assert (movement.occurred_at == said) is kept
+            assert bool(movement.notes) is not kept
+
     def test_fact_from_the_future_is_recorded_with_the_doubt(self, bench: Bench) -> None:
         """It counts from now on, and says what it said."""
         ahead = bench.clock.now + DAY
@@ -353,6 +401,12 @@ class TestBatches:
         assert bench.inventory.submit([]) == []
         assert "begin" not in bench.hooked.calls
 
+    def test_batch_may_be_as_long_as_its_limit(self, bench: Bench) -> None:
+        """The last one that is allowed is allowed."""
+        outcomes = bench.submit(*[Sold("MUG", 1, at="berlin")] * BATCH_MAX)
+        assert len(outcomes) == BATCH_MAX
+        assert bench.inventory.figures("MUG", at="berlin").on_hand == 5 - BATCH_MAX
+
     def test_thing_that_is_no_operation_is_refused(self, bench: Bench) -> None:
         """The message lists what there is."""
         with pytest.raises(InvalidArgument, match="'Reserve'"):
@@ -388,6 +442,17 @@ class TestObserver:
         assert event.seconds >= 0
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             event.seconds = 0.0  # type: ignore[misc]  # that it cannot is the claim
+
+    @pytest.mark.parametrize(("passes", "seconds"), [(3 * MINUTE, 180.0), (-MINUTE, 0.0)])
+    def test_it_is_told_how_long_the_write_took(self, passes: timedelta, seconds: float) -> None:
+        """In seconds by the clock of the shop; a clock that went back took no time."""
+        clock, seen = ManualClock(START), list[Committed]()
+        hooked = HookedStorage(MemoryStorage())
+        inventory = Inventory(hooked, clock=clock, observer=seen.append)
+        inventory.locations.add("berlin")
+        hooked.before("write", lambda: clock.tick(passes))
+        inventory.receive("MUG", 2, at="berlin")
+        assert seen[-1].seconds == seconds
 
     def test_it_is_not_told_of_what_was_not_written(self) -> None:
         """Previews, batches taken back as a whole, and calls that never got that far."""

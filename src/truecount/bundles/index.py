@@ -113,12 +113,11 @@ class BundleIndex:
         """
         Return whether *units* of a component suffice for one bundle more than there are.
 
-        Then something else limits it, before and after. Only of a bundle none of whose
-        sub-assemblies is in stock can this be told from one component alone.
+        Then something else limits it, before and after. What a bundle needs of a component at
+        the lowest level is the most when nothing in between is in stock, and depends on no
+        other component; of a SKU that is made of others this cannot be told.
         """
         bill = self._bills[bundle]
-        if len(bill.recipes) > 1 or sku == bundle:
-            return False
         for component, each in bill.leaves:
             if component == sku:
                 stocked = max(0, self._shelf.get(bundle, 0))
