@@ -21,17 +21,9 @@ _TOO_LARGE: Final = re.compile(r"[+-]?[0-9]{20,}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}([., '_\u00a0\u2019\u202f][0-9]{3})+")
 
 
-class BadCell(Exception):
-    """A cell cannot be used."""
-
-    def __init__(self, column: str, value: str, reason: str) -> None:
-        super().__init__(column, value, reason)
-        self.found = (column, value, reason)
-
-
-def _number(column: str, cell: str, _timezone: tzinfo | None) -> int:
+def _number(cell: str, _timezone: tzinfo | None) -> int:
     if _WHOLE.fullmatch(cell) is None:
-        raise BadCell(column, cell, _why_no_number(cell))
+        raise ValueError(_why_no_number(cell))
     return int(cell)
 
 
@@ -43,10 +35,10 @@ def _why_no_number(cell: str) -> str:
     return "expected a whole number, for example 12"
 
 
-def _moment(column: str, cell: str, timezone: tzinfo | None) -> datetime:
+def _moment(cell: str, timezone: tzinfo | None) -> datetime:
     found = _read_moment(cell, timezone)
     if isinstance(found, str):
-        raise BadCell(column, cell, found)
+        raise ValueError(found)  # noqa: TRY004 -- not the type of an argument: why there is none
     return found
 
 
@@ -71,12 +63,13 @@ def _read_moment(cell: str, timezone: tzinfo | None) -> datetime | str:
     return local
 
 
-def _word(_column: str, cell: str, _timezone: tzinfo | None) -> str:
+def _word(cell: str, _timezone: tzinfo | None) -> str:
     return cell.casefold()
 
 
 #: How the text of a cell becomes the value of a field; other fields take it as it is.
-READERS: Final[Mapping[str, Callable[[str, str, tzinfo | None], Any]]] = {
+#: What cannot be read is a ValueError that says what was expected.
+READERS: Final[Mapping[str, Callable[[str, tzinfo | None], Any]]] = {
     **dict.fromkeys(_NUMBERS, _number),
     **dict.fromkeys(_TIMES, _moment),
     **dict.fromkeys(("state", "into"), _word),

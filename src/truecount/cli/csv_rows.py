@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from difflib import get_close_matches
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
-from truecount.cli.csv_cells import READERS, BadCell
+from truecount.cli.csv_cells import READERS
 from truecount.cli.csv_columns import COLUMNS, KINDS, KindSpec
 from truecount.errors import InvalidArgument, InvalidQuantity, InvalidText, InvalidTime
 from truecount.model import names
@@ -30,6 +30,18 @@ ADVICE: Final = {
     "pass unicodedata.normalize('NFC', ...)": "write each letter with its accent as one character",
     "read the file as 'utf-8-sig'": "delete it",
 }
+
+
+#: Makes the value of a field of a cell.
+_Reader: TypeAlias = Callable[[str, tzinfo | None], Any]
+
+
+class _Bad(Exception):
+    """A cell cannot be used."""
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        super().__init__(column, value, reason)
+        self.found = (column, value, reason)
 
 
 class Problem(NamedTuple):
@@ -101,7 +113,7 @@ def fact_of(layout: Layout, line: int, cells: Sequence[str]) -> Operation | Prob
     """
     try:
         return _fact(layout, line, cells)
-    except BadCell as bad:
+    except _Bad as bad:
         column, value, reason = bad.found
         if column and value != value.strip():
             reason = "it is padded with white space; take it away, or pass --strip"
@@ -112,30 +124,37 @@ def _fact(layout: Layout, line: int, cells: Sequence[str]) -> Operation:
     if len(cells) != len(layout.header):
         count = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
         reason = f"the row has {count}, the header has {len(layout.header)}"
-        raise BadCell("", ",".join(cells), reason)
+        raise _Bad("", ",".join(cells), reason)
     if layout.strip:
         cells = [cell.strip() for cell in cells]
     plan = _plan_of(layout, cells)
     for closed, column in plan.closed:
         if cells[closed]:
             reason = f"{_word_of(plan.spec)} takes no {column}; leave the cell empty"
-            raise BadCell(column, cells[closed], reason)
+            raise _Bad(column, cells[closed], reason)
     values: dict[str, Any] = {}
     for column, place, constant, field, reader, is_needed in plan.steps:
         cell = constant if place is None else cells[place] or constant
         if cell:
-            values[field] = cell if reader is None else reader(column, cell, layout.timezone)
+            values[field] = cell if reader is None else _read(reader, column, cell, layout.timezone)
         elif is_needed:
-            raise BadCell(column, "", f"it is empty, {_word_of(plan.spec)} needs it")
+            raise _Bad(column, "", f"it is empty, {_word_of(plan.spec)} needs it")
     if not layout.any_location and values["at"] not in layout.locations:
-        raise BadCell("location", values["at"], _unknown_location(layout, values["at"]))
+        raise _Bad("location", values["at"], _unknown_location(layout, values["at"]))
     if "lot_expires_at" in values and "lot" not in values:
-        raise BadCell(
+        raise _Bad(
             "lot_expires_at", _cell_of(plan, cells, "lot_expires_at"), "a lot is needed as well"
         )
     if "key" not in values and layout.key_prefix is not None:
         values["key"] = f"{layout.key_prefix}:{line}"
     return _made(plan, values, cells)
+
+
+def _read(reader: _Reader, column: str, cell: str, timezone: tzinfo | None) -> Any:
+    try:
+        return reader(cell, timezone)
+    except ValueError as error:
+        raise _Bad(column, cell, str(error)) from None
 
 
 class _Step(NamedTuple):
@@ -145,7 +164,7 @@ class _Step(NamedTuple):
     place: int | None
     constant: str
     field: str
-    reader: Callable[[str, str, tzinfo | None], Any] | None
+    reader: _Reader | None
     is_needed: bool
 
 
@@ -175,7 +194,7 @@ def _plan_for(layout: Layout, spec: KindSpec) -> _Plan:
     ]
     missing = next((name for name in COLUMNS if name in spec.needs - {s.column for s in steps}), "")
     if missing:
-        raise BadCell(missing, "", f"it is empty, {_word_of(spec)} needs it")
+        raise _Bad(missing, "", f"it is empty, {_word_of(spec)} needs it")
     closed = [
         (place, column)
         for column, place in layout.places.items()
@@ -200,7 +219,7 @@ def _spec_of(word: str) -> KindSpec:
     spec = KINDS.get(word)
     if spec is None:
         seen = "" if word else "it is empty, and no --kind was named; "
-        raise BadCell("kind", word, f"{seen}expected one of {', '.join(KINDS)}")
+        raise _Bad("kind", word, f"{seen}expected one of {', '.join(KINDS)}")
     return spec
 
 
@@ -228,10 +247,10 @@ def _made(plan: _Plan, values: Mapping[str, Any], cells: Sequence[str]) -> Opera
         raise _bad_cell(plan, cells, error.name, reason) from None
 
 
-def _bad_cell(plan: _Plan, cells: Sequence[str], field: str, reason: str) -> BadCell:
+def _bad_cell(plan: _Plan, cells: Sequence[str], field: str, reason: str) -> _Bad:
     columns = {step.field: step.column for step in plan.steps} | {name: name for name in COLUMNS}
     column = columns.get(field, "quantity")
-    return BadCell(column, _cell_of(plan, cells, column), reason)
+    return _Bad(column, _cell_of(plan, cells, column), reason)
 
 
 def _cell_of(plan: _Plan, cells: Sequence[str], column: str) -> str:
