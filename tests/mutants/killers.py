@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from truecount.errors import (
 from truecount.model.policy import Policy
 from truecount.testing import (
     ManualClock,
+    Simulated,
     assert_invariants,
     checks,
     every_fault,
@@ -62,14 +64,15 @@ def broad_day() -> None:
     assert_invariants(inventory)
 
 
+def _stock(shop: Inventory) -> None:
+    shop.locations.add("berlin")
+    for sku in ("MUG", "TEA"):
+        shop.receive(sku, 6, at="berlin")
+    shop.reserve({"MUG": 2, "TEA": 2}, reference="A-1")
+
+
 def interleavings() -> None:
     """Clients that buy, give back and move, interleaved in many ways."""
-
-    def stock(shop: Inventory) -> None:
-        shop.locations.add("berlin")
-        for sku in ("MUG", "TEA"):
-            shop.receive(sku, 6, at="berlin")
-        shop.reserve({"MUG": 2, "TEA": 2}, reference="A-1")
 
     def buy(name: str, order: int, shop: Inventory) -> None:
         shop.reserve(dict([("MUG", 1), ("TEA", 1)][::order]), reference=name, key=name)
@@ -84,7 +87,63 @@ def interleavings() -> None:
         partial(buy, "B-2", -1),
         *(partial(give_back, "MUG", f"back-{number}") for number in range(3)),
     ]
-    simulate_many(clients, seeds=range(60), prepare=stock)
+    simulate_many(clients, seeds=range(60), prepare=_stock)
+
+
+def interleaved_batches() -> None:
+    """Clients whose batches name the same SKUs in opposite order."""
+
+    def batch(name: str, order: int, shop: Inventory) -> None:
+        shop.submit(
+            [
+                Reserve({sku: 1}, reference=f"{name}/{sku}", key=f"{name}/{sku}")
+                for sku in ("MUG", "TEA")[::order]
+            ]
+        )
+
+    clients = [partial(batch, "B-1", 1), partial(batch, "B-2", -1)]
+    simulate_many(clients, seeds=range(60), prepare=_stock)
+
+
+def interleaved_claims() -> None:
+    """Clients who reach for the units of one hold that ran out."""
+
+    def stock(shop: Inventory) -> None:
+        shop.locations.add("berlin")
+        shop.receive("MUG", 4, at="berlin")
+        shop.reserve({"MUG": 4}, reference="old", ttl=INSTANT)
+
+    def claim(name: str, shop: Inventory) -> None:
+        shop.reserve({"MUG": 2}, reference=name, key=name)
+
+    def two_are_served(done: Simulated) -> None:
+        refused = [type(result).__name__ for result in done.results if result is not None]
+        expect(refused, ["InsufficientStock"], "refusals of three who want 2 of 4")
+
+    clients = [partial(claim, name) for name in ("ann", "bob", "cyd")]
+    simulate_many(clients, seeds=range(60), prepare=stock, check=two_are_served)
+
+
+def interleaved_groups() -> None:
+    """Clients of one process, whose group commit answers each of them what it asked."""
+
+    def buy(number: int, shop: Inventory) -> None:
+        for turn in range(3):
+            name = f"{number}-{turn}"
+            cart = shop.reserve({"MUG": number}, reference=name, key=name)
+            expect(cart.quantity("held"), {"MUG": number}, f"what client {number} was granted")
+
+    def stock(shop: Inventory) -> None:
+        shop.locations.add("berlin")
+        shop.receive("MUG", 100, at="berlin")
+
+    def wrote_in_turn(done: Simulated) -> None:
+        steps = [step.split()[1] for step in done.trace]
+        units = [step for step in steps if step in {"begin", "commit"}]
+        expect(units, ["begin", "commit"] * (len(units) // 2), "transactions of one process")
+
+    clients = [partial(buy, number) for number in (1, 2, 3)]
+    simulate_many(clients, seeds=range(40), prepare=stock, processes=1, check=wrote_in_turn)
 
 
 def every_fault_of_a_morning() -> None:
@@ -225,9 +284,25 @@ def durable_by_default() -> None:
     expect(seen, [(2,)], "PRAGMA synchronous, 2 being FULL")
 
 
+def units_exclude_each_other_in_memory() -> None:
+    """Threads that take turns at every chance lose no update."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            races.check_units_exclude_each_other_on_rows(MemoryStorage)
+    finally:
+        sys.setswitchinterval(interval)
+
+
 KILLERS: dict[str, Callable[[], None]] = {
     "broad_day": broad_day,
     "interleavings": interleavings,
+    "interleaved_batches": interleaved_batches,
+    "interleaved_claims": interleaved_claims,
+    "interleaved_groups": interleaved_groups,
+    "units_exclude_each_other_in_memory": units_exclude_each_other_in_memory,
+    "feed_in_memory": partial(reads.check_feed_is_contiguous_and_whole, MemoryStorage),
     "every_fault": every_fault_of_a_morning,
     "constraints_on_sqlite": partial(checks.check_constraints_refuse_and_write_nothing, sqlite),
     "forgotten_key_on_sqlite": partial(checks.check_forgotten_key_can_be_taken, sqlite),
