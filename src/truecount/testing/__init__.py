@@ -64,14 +64,8 @@ from truecount.testing.faults import (
     Plan,
     SlowBy,
 )
-from truecount.testing.histories import (
-    Event,
-    History,
-    Ledger,
-    check_history,
-    ledger_of,
-    unexplained,
-)
+from truecount.testing.histories import Event, History, Ledger, ledger_of
+from truecount.testing.judging import check_history, unexplained
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reaching import NEEDS, CapabilityCheck
 from truecount.testing.reads import READER_CHECKS
