@@ -184,6 +184,16 @@ class OneCursorStorage(Broken):
             yield OneCursor(reader)
 
 
+class Shared(Broken):
+    """One storage for all who make one."""
+
+    _everybody = MemoryStorage()
+
+    def __init__(self) -> None:
+        super().__init__(close=lambda: None)
+        self._inner = self._everybody
+
+
 #: By the check that must notice it: what is done instead.
 SPOILT: dict[str, dict[str, Instead]] = {
     "check_lock_creates_missing_rows": lock_with(rows=first),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.broken import SPOILT, Broken, OneCursorStorage, first, lock_with
+from tests.contracts.broken import SPOILT, Broken, OneCursorStorage, Shared, first, lock_with
 from tests.contracts.broken_files import FILES, Wrong, files
 from tests.contracts.broken_locks import TOGETHER, RowWise
 from truecount.errors import ConstraintViolated
@@ -39,6 +39,7 @@ def in_memory(make: MakeStorage) -> Wrong:
 #: By the check that must notice it, named before it is run: a storage that is wrong.
 WRONG: Mapping[str, Wrong] = {
     **{name: in_memory(partial(Broken, **instead)) for name, instead in SPOILT.items()},
+    "check_each_storage_is_new": in_memory(Shared),
     "check_iterators_may_be_interleaved": in_memory(OneCursorStorage),
     **{name: in_memory(kind) for name, kind in TOGETHER.items()},
     **FILES,
@@ -78,7 +79,7 @@ def test_every_check_notices_a_wrong_storage(name: str, tmp_path: Path) -> None:
 def test_no_wrong_storage_is_without_its_check() -> None:
     """The table names checks that exist, each once."""
     assert WRONG.keys() == CONTRACT.keys() | BESIDES.keys()
-    assert len(WRONG) == len(SPOILT) + 1 + len(TOGETHER) + len(FILES)
+    assert len(WRONG) == len(SPOILT) + 2 + len(TOGETHER) + len(FILES)
 
 
 @pytest.mark.parametrize("number", range(len(FORBIDDEN)), ids=list(FORBIDDEN))
