@@ -153,6 +153,11 @@ BAD: dict[str, tuple[list[Event], Ledger, str]] = {
         ledger(("tea", {TEA: (1, 0)}), ("sale", {TEA: (-1, 0)}), ("mug", {MUG: (5, 0)})),
         r"TEA.*: no .* began after sale .* got a refusal for want of others than these 1",
     ),
+    "a refusal that saw a write and not one that had ended before that began": (
+        [refused(8, 22, BOTH, MUG=0), wrote("mug", 13, 14), wrote("tea", 21, 36)],
+        ledger(("mug", {MUG: (1, 0)}), ("tea", {TEA: (1, 0)})),
+        r"MUG.*: no .* got a refusal of 2 with 0 available",
+    ),
     "two carts in opposite orders": (
         [took("a", 1, 9, BOTH), took("b", 2, 8, BOTH)],
         chained(
@@ -231,7 +236,7 @@ def fits(event: Event, key: StockKey, version: int, stored: Ledger) -> bool:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_judgement_equals_a_search_through_all_orders(seed: int) -> None:
-    """On small histories of writes to several keys, reads and refusals no order is missed."""
+    """Small histories of writes to several keys, reads and a refusal are judged by all orders."""
     luck = random.Random(seed)
     seen = set()
     for _ in range(60):
@@ -256,15 +261,17 @@ def made_up(luck: random.Random) -> tuple[list[Event], Ledger]:
         orders[key] = [(n, (luck.choice([1, 2, -1]), 0)) for n in mine if key in keys[n]]
     stored = chained(orders, {})
     stored = attrs.evolve(stored, chains={MUG: [], TEA: []} | dict(stored.chains))
-    for _ in range(2):
+    for kind in ("read", luck.choice(["read", "refusal"])):
         began = luck.randrange(1, 24)
         ended = began + luck.randrange(1, 16)
-        if luck.random() < 0.5:
+        if kind == "read":
             amounts: Any = (luck.randrange(-1, 4), *[0] * 7)
             read = {luck.choice([MUG, TEA]): amounts}
             events.append(Event(call="read", began=began, ended=ended, read=read))
         else:
-            events.append(refused(began, ended, {"MUG": 2, "TEA": 1}, MUG=luck.randrange(2)))
+            sku = luck.choice(["MUG", "TEA"])
+            wanted = {"MUG": 1, "TEA": 1, sku: 2}
+            events.append(refused(began, ended, wanted, **{sku: luck.randrange(2)}))
     return events, stored
 
 

@@ -2,13 +2,16 @@
 Cuts: what lies before a moment, as how many versions of each key.
 
 The version chain of a key is the order of what was written there. What one call wrote stands
-at one moment, so a cut that has some of it has all of it, and all that came before any of it.
+at one moment, so a cut that has some of it has all of it, and all that came before any of it:
+on one of its keys, or because it had ended when the call began.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import TypeAlias
 
 import attrs
@@ -26,6 +29,9 @@ class Write:
     """What one call wrote, or a movement nobody claims: its versions, and the cut it makes."""
 
     name: str
+    #: When its call began and ended; what nobody claims was there before all calls.
+    began: int = 0
+    ended: int = 0
     #: First and last version of each key.
     versions: dict[StockKey, tuple[int, int]] = attrs.field(factory=dict)
     #: What lies before it and itself; None where it stands in a circle.
@@ -46,7 +52,7 @@ class Writes:
         }
         self._of: dict[str, Write] = {}
         for event in events:
-            write = Write(str(event))
+            write = Write(str(event), event.began, event.ended)
             for movement in () if event.replayed else event.movements:
                 self._of.setdefault(movement, write)
         self._at: dict[StockKey, list[Write]] = {}
@@ -55,7 +61,11 @@ class Writes:
             for version, write in enumerate(self._at[key], 1):
                 first, _ = write.versions.get(key, (version, version))
                 write.versions[key] = first, version
-        self._cut()
+        self._all = {write: None for writes in self._at.values() for write in writes}
+        before = {write: self._written_before(write) for write in self._all}
+        self._cut(before)
+        if not self.circle:
+            self._cut({w: before[w] | ended for w, ended in _ended_before(self._all)})
 
     def _written(self, movement: str) -> Write:
         return self._of.setdefault(movement, Write(f"movement {movement!r}"))
@@ -76,12 +86,10 @@ class Writes:
     @property
     def circle(self) -> list[str]:
         """Name the writes of which each lies before another one on some key."""
-        everything = {write for writes in self._at.values() for write in writes}
-        return sorted(write.name for write in everything if write.cut is None)
+        return sorted(write.name for write in self._all if write.cut is None)
 
-    def _cut(self) -> None:
-        """Give each write its cut, those before it first; a circle gets none."""
-        before = {write: self._before(write) for writes in self._at.values() for write in writes}
+    def _cut(self, before: Mapping[Write, set[Write]]) -> None:
+        """Give each write its cut, those before it first; who stands in a circle gets none."""
         after = defaultdict[Write, list[Write]](list)
         for write, others in before.items():
             for other in others:
@@ -97,7 +105,7 @@ class Writes:
                 if not missing[other]:
                     ready.append(other)
 
-    def _before(self, write: Write) -> set[Write]:
+    def _written_before(self, write: Write) -> set[Write]:
         """Return who wrote last before *write* on each key, and who came in between."""
         found = {
             other
@@ -105,6 +113,17 @@ class Writes:
             for other in self._at[key][max(0, first - 2) : last]
         }
         return found - {write}
+
+
+def _ended_before(writes: Iterable[Write]) -> Iterator[tuple[Write, set[Write]]]:
+    """Yield each write with those that ended before it began, but for those before these."""
+    by_end = sorted(writes, key=lambda write: write.ended)
+    ends = [write.ended for write in by_end]
+    latest = list(accumulate((write.began for write in by_end), max))
+    for write in by_end:
+        last = bisect_left(ends, write.began)
+        first = bisect_left(ends, latest[last - 1]) if last else 0
+        yield write, set(by_end[first:last])
 
 
 def join(cut: Cut, other: Mapping[StockKey, int]) -> None:

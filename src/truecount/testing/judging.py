@@ -17,12 +17,12 @@ the ledger that nobody asked for, and calls under one key share one effect (I6, 
 A moment is a *cut*: how many versions of each key lie before it. Because versions give the
 order of writes, only the others have to be placed, each at the earliest cut that is allowed.
 Every rule only says that one call is not earlier than another, so the earliest cuts of all
-are the best ones for each, and what cannot be placed there cannot be placed at all. No order
-is searched for; where writers of other keys are concurrent, two calls may be placed at cuts
-of which neither is the earlier one, which an order of all keys together might forbid.
+are the best ones for each, and what cannot be placed there cannot be placed at all: nothing
+is called wrong that some order explains.
 
 What it does not judge: a refusal over several locations or lots, of a bundle, or by a
-sourcing policy; such a refusal may stand anywhere.
+sourcing policy, which may stand anywhere; and two refusals that saw several keys each, and
+of which neither can have been the earlier one.
 """
 
 from __future__ import annotations
