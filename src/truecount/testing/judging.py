@@ -21,8 +21,8 @@ are the best ones for each, and what cannot be placed there cannot be placed at 
 is called wrong that some order explains.
 
 What it does not judge: a refusal over several locations or lots, of a bundle, or by a
-sourcing policy, which may stand anywhere; and two refusals that saw several keys each, and
-of which neither can have been the earlier one.
+sourcing policy, which may stand anywhere. Where a refused cart saw several keys, what follows
+for others from where it stands is not followed up, so a contradiction may be missed.
 """
 
 from __future__ import annotations
