@@ -102,7 +102,7 @@ def interleaved_batches() -> None:
         )
 
     clients = [partial(batch, "B-1", 1), partial(batch, "B-2", -1)]
-    simulate_many(clients, seeds=range(60), prepare=_stock)
+    simulate_many(clients, seeds=range(20), prepare=_stock)
 
 
 def interleaved_claims() -> None:
@@ -121,7 +121,7 @@ def interleaved_claims() -> None:
         expect(refused, ["InsufficientStock"], "refusals of three who want 2 of 4")
 
     clients = [partial(claim, name) for name in ("ann", "bob", "cyd")]
-    simulate_many(clients, seeds=range(60), prepare=stock, check=two_are_served)
+    simulate_many(clients, seeds=range(20), prepare=stock, check=two_are_served)
 
 
 def interleaved_groups() -> None:
@@ -143,7 +143,7 @@ def interleaved_groups() -> None:
         expect(units, ["begin", "commit"] * (len(units) // 2), "transactions of one process")
 
     clients = [partial(buy, number) for number in (1, 2, 3)]
-    simulate_many(clients, seeds=range(40), prepare=stock, processes=1, check=wrote_in_turn)
+    simulate_many(clients, seeds=range(10), prepare=stock, processes=1, check=wrote_in_turn)
 
 
 def every_fault_of_a_morning() -> None:
@@ -289,7 +289,7 @@ def units_exclude_each_other_in_memory() -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for _ in range(20):
+        for _ in range(5):
             races.check_units_exclude_each_other_on_rows(MemoryStorage)
     finally:
         sys.setswitchinterval(interval)
