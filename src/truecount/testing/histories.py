@@ -77,6 +77,7 @@ class History:
     Notes calls of several threads to inventories over one storage.
 
     >>> from truecount import Received
+    >>> from truecount.testing import check_history
     >>> inventory = Inventory()
     >>> inventory.locations.add("berlin")
     >>> history = History()
