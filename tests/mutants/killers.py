@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from tempfile import mkdtemp
 
 from tests.broad_day import day, prepare
@@ -15,21 +16,28 @@ from truecount.errors import (
     HoldExpired,
     IdempotencyConflict,
     InsufficientStock,
+    OutcomeUnknown,
     TooMany,
 )
 from truecount.model.policy import Policy
 from truecount.testing import (
+    History,
     ManualClock,
+    RowLocks,
+    RowUnit,
     Simulated,
+    Turns,
     assert_invariants,
+    check_history,
     checks,
     every_fault,
     races,
     reaching,
     reads,
+    simulate,
     simulate_many,
 )
-from truecount.testing.claims import expect, expect_raises
+from truecount.testing.claims import expect, expect_raises, patiently
 
 
 HOUR = timedelta(hours=1)
@@ -144,6 +152,66 @@ def interleaved_groups() -> None:
 
     clients = [partial(buy, number) for number in (1, 2, 3)]
     simulate_many(clients, seeds=range(10), prepare=stock, processes=1, check=wrote_in_turn)
+
+
+class LosesReplies(RowUnit):
+    """Commits, and loses the reply of every third one that wrote carts."""
+
+    def __init__(self, storage: Losing, tenant: str, host: object | None) -> None:
+        super().__init__(storage, tenant, host)
+        self._carts = storage.carts
+
+    def commit(self) -> None:
+        """Commit, then fail as a storage does, which names the first key of a batch."""
+        super().commit()
+        if self._changes and self._changes.lines and next(self._carts) % 3 == 0:
+            raise OutcomeUnknown(self._changes.outcomes[0].key, "the reply was lost")
+
+
+class Losing(RowLocks):
+    """A storage that loses replies."""
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__(turns)
+        self.carts = count(1)
+
+    def unit(self, tenant: str, host: object | None) -> RowUnit:
+        """Return such a unit."""
+        return LosesReplies(self, tenant, host)
+
+
+def lost_replies_of_a_group() -> None:
+    """Each client of a group is told under its own key that its reply was lost, and asks again."""
+
+    def stock(shop: Inventory) -> None:
+        shop.locations.add("berlin")
+        shop.receive("MUG", 5, at="berlin")
+
+    def buy(history: History, name: str, shop: Inventory) -> None:
+        for turn in range(3):
+            cart = Reserve({"MUG": 1}, reference=f"{name}-{turn}", key=f"{name}-{turn}")
+            try:
+                history.submit(shop, cart)
+            except OutcomeUnknown as error:
+                expect(error.key, cart.key, "the key of a lost reply")
+                patiently(partial(shop.submit, [cart]))
+
+    for seed in range(10):
+        history = History()
+        simulate(
+            [partial(buy, history, name) for name in ("ann", "bob", "cyd")],
+            seed=seed,
+            prepare=stock,
+            processes=1,
+            make_storage=Losing,
+            check=partial(_explained, history),
+        )
+
+
+def _explained(history: History, done: Simulated) -> None:
+    with done.storage.read("main") as reader:
+        before = {row.id for _, row in reader.feed() if row.kind == "receive"}
+    check_history(history, done.storage, before)
 
 
 def every_fault_of_a_morning() -> None:
@@ -301,6 +369,7 @@ KILLERS: dict[str, Callable[[], None]] = {
     "interleaved_batches": interleaved_batches,
     "interleaved_claims": interleaved_claims,
     "interleaved_groups": interleaved_groups,
+    "lost_replies_of_a_group": lost_replies_of_a_group,
     "units_exclude_each_other_in_memory": units_exclude_each_other_in_memory,
     "feed_in_memory": partial(reads.check_feed_is_contiguous_and_whole, MemoryStorage),
     "every_fault": every_fault_of_a_morning,

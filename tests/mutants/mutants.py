@@ -102,6 +102,18 @@ MUTANTS: dict[str, Mutant] = {
         "            if not self._queue:\n                self._writing = False",
         "            if len(self._queue) < 2:\n                self._writing = False",
     ),
+    "failure told to the leader alone": _one(
+        "lost_replies_of_a_group",
+        "write.group",
+        "            for ticket in batch:\n                ticket.problem = _told",
+        "            for ticket in batch[:1]:\n                ticket.problem = _told",
+    ),
+    "lost reply told without a key": _one(
+        "lost_replies_of_a_group",
+        "write.group",
+        "        return OutcomeUnknown(ticket.intents[0].key, error.problem)\n",
+        "        return copy(error)\n",
+    ),
     "written while a group writes": _one(
         "interleaved_groups",
         "write.group",
