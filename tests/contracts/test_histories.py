@@ -24,7 +24,7 @@ from truecount import (
     Reserve,
     SQLiteStorage,
 )
-from truecount.errors import OutcomeUnknown
+from truecount.errors import IdempotencyConflict, OutcomeUnknown
 from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, extend
 from truecount.protocols.storage import Changes, Storage
 from truecount.testing import (
@@ -243,6 +243,17 @@ def test_a_lost_reply_is_noted_and_settled_by_what_is_stored() -> None:
     assert history.submit(shop, receipt).replayed
     assert [event.unknown for event in history.events] == [True, False, False]
     check_history(history, storage)
+
+
+def test_another_request_under_a_known_key_is_no_second_effect() -> None:
+    """A conflict of keys is an answer like others, and is explained."""
+    shop = Inventory(clock=ManualClock())
+    shop.locations.add("berlin")
+    history = History()
+    history.submit(shop, Received("MUG", 5, at="berlin", key="asn-1"))
+    conflict = history.submit(shop, Received("MUG", 6, at="berlin", key="asn-1"))
+    assert isinstance(conflict.error, IdempotencyConflict)
+    check_history(history, shop.storage)
 
 
 # --- real threads ------------------------------------------------------------------------
