@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import attrs
@@ -123,9 +124,11 @@ def imports_of(path: Path, package: Path) -> Iterator[Import]:
                 yield Import(importer, imported, node.lineno)
 
 
-def all_imports(package: Path) -> list[Import]:
-    """List every import of every module below *package*."""
-    return [found for path in sorted(package.rglob("*.py")) for found in imports_of(path, package)]
+@cache
+def all_imports(package: Path) -> tuple[Import, ...]:
+    """List every import of every module below *package*, read once."""
+    modules = sorted(package.rglob("*.py"))
+    return tuple(found for path in modules for found in imports_of(path, package))
 
 
 def own_imports(package: Path) -> list[Import]:

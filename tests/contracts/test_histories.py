@@ -15,8 +15,16 @@ from typing import Any
 import attrs
 import pytest
 
-from truecount import Inventory, MemoryStorage, Received, Release, Reserve, SQLiteStorage
-from truecount.errors import OutcomeUnknown
+from truecount import (
+    Inventory,
+    MemoryStorage,
+    Policy,
+    Received,
+    Release,
+    Reserve,
+    SQLiteStorage,
+)
+from truecount.errors import IdempotencyConflict, OutcomeUnknown
 from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, extend
 from truecount.protocols.storage import Changes, Storage
 from truecount.testing import (
@@ -70,8 +78,14 @@ def saw(sellable: int, began: int, ended: int) -> Event:
 
 def refused(wanted: int, available: int, began: int, ended: int) -> Event:
     """Return a call that was refused for want of stock."""
-    short = (("MUG", wanted, available),)
-    return Event(call=f"refusal of {wanted}", began=began, ended=ended, key="r", short=short)
+    return Event(
+        call=f"refusal of {wanted}",
+        began=began,
+        ended=ended,
+        key="r",
+        wanted={"MUG": wanted},
+        short={"MUG": available},
+    )
 
 
 GOOD = {
@@ -231,6 +245,17 @@ def test_a_lost_reply_is_noted_and_settled_by_what_is_stored() -> None:
     check_history(history, storage)
 
 
+def test_another_request_under_a_known_key_is_no_second_effect() -> None:
+    """A conflict of keys is an answer like others, and is explained."""
+    shop = Inventory(clock=ManualClock())
+    shop.locations.add("berlin")
+    history = History()
+    history.submit(shop, Received("MUG", 5, at="berlin", key="asn-1"))
+    conflict = history.submit(shop, Received("MUG", 6, at="berlin", key="asn-1"))
+    assert isinstance(conflict.error, IdempotencyConflict)
+    check_history(history, shop.storage)
+
+
 # --- real threads ------------------------------------------------------------------------
 
 
@@ -243,7 +268,9 @@ def trade(history: History, storage: Storage, number: int) -> int:
         name = f"{number}-{turn}"
         act = luck.random()
         if act < 0.5:
-            cart = Reserve({"MUG": luck.randint(1, 3)}, reference=name, key=name)
+            skus = luck.sample(["MUG", "TEA"], luck.randint(1, 2))
+            wanted = {sku: luck.randint(1, 3) for sku in skus}
+            cart = Reserve(wanted, reference=name, key=name, partial=luck.random() < 0.3)
             if patiently(partial(history.submit, shop, cart)).granted:
                 open_carts.append(name)
         elif act < 0.7 and open_carts:
@@ -261,7 +288,9 @@ def race(storage: Storage) -> None:
     with closing(storage):
         shop = Inventory(storage, clock=ManualClock())
         shop.locations.add("berlin")
-        shop.receive("MUG", 6, at="berlin")
+        shop.policies.set(Policy(safety_stock=1), sku="TEA")
+        for sku in ("MUG", "TEA"):
+            shop.receive(sku, 6, at="berlin")
         before = movements_in(storage)
         history = History()
         done = at_once(*(partial(trade, history, storage, n) for n in range(THREADS)))

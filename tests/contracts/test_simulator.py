@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from truecount import Inventory
-from truecount.errors import ConstraintViolated, Refused
+from truecount.errors import ConstraintViolated, InvalidArgument, Refused
 from truecount.protocols.storage import Locked, Wants
 from truecount.testing import RowLocks, RowUnit, Simulated, Turns, simulate, simulate_many
 from truecount.testing.checks import UNIT_CHECKS
@@ -64,17 +64,45 @@ class TestRightStorage:
         different = simulate_many(CLIENTS, seeds=range(40), prepare=prepare, check=sold_once)
         assert different >= 38
 
-    @pytest.mark.slow
-    def test_two_thousand_interleavings_end_well(self) -> None:
-        """The same for many more seeds."""
-        assert simulate_many(CLIENTS, seeds=range(2000), prepare=prepare, check=sold_once) > 1900
+    @pytest.mark.parametrize("processes", [1, 2])
+    def test_every_interleaving_of_a_group_ends_well(self, processes: int) -> None:
+        """So do clients of one process, and of two whose groups meet at the same rows."""
+        different = simulate_many(
+            CLIENTS, seeds=range(20), prepare=prepare, processes=processes, check=sold_once
+        )
+        assert different >= 18
 
-    def test_the_same_seed_takes_the_same_steps(self) -> None:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("processes", [1, 2, 5])
+    def test_two_thousand_interleavings_end_well(self, processes: int) -> None:
+        """The same for many more seeds."""
+        different = simulate_many(
+            CLIENTS, seeds=range(2000), prepare=prepare, processes=processes, check=sold_once
+        )
+        assert different > 1900
+
+    def test_clients_of_one_process_share_transactions(self) -> None:
+        """Who comes while another writes queues, and one transaction answers several."""
+        alone, shared = (
+            simulate(CLIENTS, seed=3, prepare=prepare, processes=processes)
+            for processes in (len(CLIENTS), 1)
+        )
+        assert steps(alone, "queues") == 0 < steps(shared, "queues")
+        assert steps(shared, "begin") < steps(alone, "begin")
+
+    def test_clients_need_a_process(self) -> None:
+        """Without one nothing would run, and nothing would be found."""
+        with pytest.raises(InvalidArgument, match="at least one"):
+            simulate(CLIENTS, seed=3, prepare=prepare, processes=0)
+
+    @pytest.mark.parametrize("processes", [None, 2])
+    def test_the_same_seed_takes_the_same_steps(self, processes: int | None) -> None:
         """Trace and results of a seed are always the same, those of another one are not."""
-        first, again = (simulate(CLIENTS, seed=7, prepare=prepare) for _ in range(2))
+        run = partial(simulate, CLIENTS, prepare=prepare, processes=processes)
+        first, again = run(seed=7), run(seed=7)
         assert first.trace == again.trace
         assert [str(each) for each in first.results] == [str(each) for each in again.results]
-        assert simulate(CLIENTS, seed=8, prepare=prepare).trace != first.trace
+        assert run(seed=8).trace != first.trace
 
     def test_the_same_seed_takes_the_same_steps_in_another_process(self) -> None:
         """Not even the hashes of names, which differ from process to process, matter."""
@@ -98,6 +126,11 @@ class TestRightStorage:
     def test_it_is_a_storage(self, check: Callable[[MakeStorage], None]) -> None:
         """The storage that takes turns keeps the contract of a unit."""
         check(lambda: RowLocks(Turns(0)))
+
+
+def steps(done: Simulated, name: str) -> int:
+    """Count the steps of a kind."""
+    return sum(1 for step in done.trace if step.split()[1] == name)
 
 
 def digest(done: Simulated) -> str:

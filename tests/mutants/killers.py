@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from tempfile import mkdtemp
 
 from tests.broad_day import day, prepare
@@ -14,20 +16,28 @@ from truecount.errors import (
     HoldExpired,
     IdempotencyConflict,
     InsufficientStock,
+    OutcomeUnknown,
     TooMany,
 )
 from truecount.model.policy import Policy
 from truecount.testing import (
+    History,
     ManualClock,
+    RowLocks,
+    RowUnit,
+    Simulated,
+    Turns,
     assert_invariants,
+    check_history,
     checks,
     every_fault,
     races,
     reaching,
     reads,
+    simulate,
     simulate_many,
 )
-from truecount.testing.claims import expect, expect_raises
+from truecount.testing.claims import expect, expect_raises, patiently
 
 
 HOUR = timedelta(hours=1)
@@ -62,14 +72,15 @@ def broad_day() -> None:
     assert_invariants(inventory)
 
 
+def _stock(shop: Inventory) -> None:
+    shop.locations.add("berlin")
+    for sku in ("MUG", "TEA"):
+        shop.receive(sku, 6, at="berlin")
+    shop.reserve({"MUG": 2, "TEA": 2}, reference="A-1")
+
+
 def interleavings() -> None:
     """Clients that buy, give back and move, interleaved in many ways."""
-
-    def stock(shop: Inventory) -> None:
-        shop.locations.add("berlin")
-        for sku in ("MUG", "TEA"):
-            shop.receive(sku, 6, at="berlin")
-        shop.reserve({"MUG": 2, "TEA": 2}, reference="A-1")
 
     def buy(name: str, order: int, shop: Inventory) -> None:
         shop.reserve(dict([("MUG", 1), ("TEA", 1)][::order]), reference=name, key=name)
@@ -84,7 +95,123 @@ def interleavings() -> None:
         partial(buy, "B-2", -1),
         *(partial(give_back, "MUG", f"back-{number}") for number in range(3)),
     ]
-    simulate_many(clients, seeds=range(60), prepare=stock)
+    simulate_many(clients, seeds=range(60), prepare=_stock)
+
+
+def interleaved_batches() -> None:
+    """Clients whose batches name the same SKUs in opposite order."""
+
+    def batch(name: str, order: int, shop: Inventory) -> None:
+        shop.submit(
+            [
+                Reserve({sku: 1}, reference=f"{name}/{sku}", key=f"{name}/{sku}")
+                for sku in ("MUG", "TEA")[::order]
+            ]
+        )
+
+    clients = [partial(batch, "B-1", 1), partial(batch, "B-2", -1)]
+    simulate_many(clients, seeds=range(20), prepare=_stock)
+
+
+def interleaved_claims() -> None:
+    """Clients who reach for the units of one hold that ran out."""
+
+    def stock(shop: Inventory) -> None:
+        shop.locations.add("berlin")
+        shop.receive("MUG", 4, at="berlin")
+        shop.reserve({"MUG": 4}, reference="old", ttl=INSTANT)
+
+    def claim(name: str, shop: Inventory) -> None:
+        shop.reserve({"MUG": 2}, reference=name, key=name)
+
+    def two_are_served(done: Simulated) -> None:
+        refused = [type(result).__name__ for result in done.results if result is not None]
+        expect(refused, ["InsufficientStock"], "refusals of three who want 2 of 4")
+
+    clients = [partial(claim, name) for name in ("ann", "bob", "cyd")]
+    simulate_many(clients, seeds=range(20), prepare=stock, check=two_are_served)
+
+
+def interleaved_groups() -> None:
+    """Clients of one process, whose group commit answers each of them what it asked."""
+
+    def buy(number: int, shop: Inventory) -> None:
+        for turn in range(3):
+            name = f"{number}-{turn}"
+            cart = shop.reserve({"MUG": number}, reference=name, key=name)
+            expect(cart.quantity("held"), {"MUG": number}, f"what client {number} was granted")
+
+    def stock(shop: Inventory) -> None:
+        shop.locations.add("berlin")
+        shop.receive("MUG", 100, at="berlin")
+
+    def wrote_in_turn(done: Simulated) -> None:
+        steps = [step.split()[1] for step in done.trace]
+        units = [step for step in steps if step in {"begin", "commit"}]
+        expect(units, ["begin", "commit"] * (len(units) // 2), "transactions of one process")
+
+    clients = [partial(buy, number) for number in (1, 2, 3)]
+    simulate_many(clients, seeds=range(10), prepare=stock, processes=1, check=wrote_in_turn)
+
+
+class LosesReplies(RowUnit):
+    """Commits, and loses the reply of every third one that wrote carts."""
+
+    def __init__(self, storage: Losing, tenant: str, host: object | None) -> None:
+        super().__init__(storage, tenant, host)
+        self._carts = storage.carts
+
+    def commit(self) -> None:
+        """Commit, then fail as a storage does, which names the first key of a batch."""
+        super().commit()
+        if self._changes and self._changes.lines and next(self._carts) % 3 == 0:
+            raise OutcomeUnknown(self._changes.outcomes[0].key, "the reply was lost")
+
+
+class Losing(RowLocks):
+    """A storage that loses replies."""
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__(turns)
+        self.carts = count(1)
+
+    def unit(self, tenant: str, host: object | None) -> RowUnit:
+        """Return such a unit."""
+        return LosesReplies(self, tenant, host)
+
+
+def lost_replies_of_a_group() -> None:
+    """Each client of a group is told under its own key that its reply was lost, and asks again."""
+
+    def stock(shop: Inventory) -> None:
+        shop.locations.add("berlin")
+        shop.receive("MUG", 5, at="berlin")
+
+    def buy(history: History, name: str, shop: Inventory) -> None:
+        for turn in range(3):
+            cart = Reserve({"MUG": 1}, reference=f"{name}-{turn}", key=f"{name}-{turn}")
+            try:
+                history.submit(shop, cart)
+            except OutcomeUnknown as error:
+                expect(error.key, cart.key, "the key of a lost reply")
+                patiently(partial(shop.submit, [cart]))
+
+    for seed in range(10):
+        history = History()
+        simulate(
+            [partial(buy, history, name) for name in ("ann", "bob", "cyd")],
+            seed=seed,
+            prepare=stock,
+            processes=1,
+            make_storage=Losing,
+            check=partial(_explained, history),
+        )
+
+
+def _explained(history: History, done: Simulated) -> None:
+    with done.storage.read("main") as reader:
+        before = {row.id for _, row in reader.feed() if row.kind == "receive"}
+    check_history(history, done.storage, before)
 
 
 def every_fault_of_a_morning() -> None:
@@ -225,9 +352,26 @@ def durable_by_default() -> None:
     expect(seen, [(2,)], "PRAGMA synchronous, 2 being FULL")
 
 
+def units_exclude_each_other_in_memory() -> None:
+    """Threads that take turns at every chance lose no update."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            races.check_units_exclude_each_other_on_rows(MemoryStorage)
+    finally:
+        sys.setswitchinterval(interval)
+
+
 KILLERS: dict[str, Callable[[], None]] = {
     "broad_day": broad_day,
     "interleavings": interleavings,
+    "interleaved_batches": interleaved_batches,
+    "interleaved_claims": interleaved_claims,
+    "interleaved_groups": interleaved_groups,
+    "lost_replies_of_a_group": lost_replies_of_a_group,
+    "units_exclude_each_other_in_memory": units_exclude_each_other_in_memory,
+    "feed_in_memory": partial(reads.check_feed_is_contiguous_and_whole, MemoryStorage),
     "every_fault": every_fault_of_a_morning,
     "constraints_on_sqlite": partial(checks.check_constraints_refuse_and_write_nothing, sqlite),
     "forgotten_key_on_sqlite": partial(checks.check_forgotten_key_can_be_taken, sqlite),

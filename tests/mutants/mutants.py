@@ -33,24 +33,92 @@ def _one(killer: str, module: str, old: str, new: str) -> Mutant:
 MUTANTS: dict[str, Mutant] = {
     # --- locks ---
     "lock order dropped": _one(
-        "interleavings",
-        "testing.simulator",
-        'self._take_all("stock", sorted(self.look(wants).rows))',
-        'self._take_all("stock", sorted(self.look(wants).rows, '
-        "reverse=len(self._turns.trace) % 2 == 0))",
+        "interleaved_batches",
+        "write.apply",
+        "        locked = unit.lock(wants)\n",
+        "        for operation, _, _, rule in intents:\n"
+        "            unit.lock(rule.wants(operation, desk.settings))\n"
+        "        locked = unit.lock(wants)\n",
     ),
     "decided before the lock": _one(
         "interleavings",
-        "testing.simulator",
-        "        self.take(wants)\n        return self.look(wants)\n",
-        "        locked = self.look(wants)\n        self.take(wants)\n        return locked\n",
+        "write.apply",
+        "        locked = unit.lock(wants)\n",
+        "        with desk.storage.begin(desk.tenant) as early:\n"
+        "            locked = early.lock(wants)\n"
+        "        unit.lock(wants)\n",
     ),
     "lines read before the lock": _one(
         "interleavings",
-        "testing.simulator",
-        "        self.take(wants)\n        return self.look(wants)\n",
-        "        lines = self.look(wants).lines\n        self.take(wants)\n"
-        "        return self.look(wants)._replace(lines=lines)\n",
+        "write.apply",
+        "        locked = unit.lock(wants)\n",
+        "        with desk.storage.read(desk.tenant) as early:\n"
+        "            lines = [line for name in wants.orders for line in early.lines(name)]\n"
+        "        locked = unit.lock(wants)._replace(lines=lines)\n",
+    ),
+    "expired holds read before the lock": Mutant(
+        "interleaved_claims",
+        (
+            Edit(
+                "truecount.write.apply",
+                "        locked = unit.lock(wants)\n",
+                "        with desk.storage.read(desk.tenant) as early:\n"
+                "            self.seen = early.due_holds(2**62)\n"
+                "        locked = unit.lock(wants)\n",
+            ),
+            Edit(
+                "truecount.write.apply",
+                "self.book.add_due(self.unit.due(enough, self.now))",
+                "self.book.add_due([line for line in self.seen if line.expires_at <= self.now])",
+            ),
+        ),
+    ),
+    "memory without its lock": Mutant(
+        "units_exclude_each_other_in_memory",
+        (
+            Edit("truecount.storage.memory", "        self._lock.acquire()\n", ""),
+            Edit(
+                "truecount.storage.memory",
+                "        except BaseException:\n            self._lock.release()\n",
+                "        except BaseException:\n",
+            ),
+            Edit(
+                "truecount.storage.memory",
+                '        """Give the lock back."""\n        self._lock.release()\n',
+                '        """Give the lock back."""\n',
+            ),
+        ),
+    ),
+    # --- group commit ---
+    "answers of a group crossed": _one(
+        "interleaved_groups",
+        "write.group",
+        "        for ticket in batch:\n            ticket.outcomes = ",
+        "        for ticket in reversed(batch):\n            ticket.outcomes = ",
+    ),
+    "last of the queue forgotten": _one(
+        "interleaved_groups",
+        "write.group",
+        "            if not self._queue:\n                self._writing = False",
+        "            if len(self._queue) < 2:\n                self._writing = False",
+    ),
+    "failure told to the leader alone": _one(
+        "lost_replies_of_a_group",
+        "write.group",
+        "            for ticket in batch:\n                ticket.problem = _told",
+        "            for ticket in batch[:1]:\n                ticket.problem = _told",
+    ),
+    "lost reply told without a key": _one(
+        "lost_replies_of_a_group",
+        "write.group",
+        "        return OutcomeUnknown(ticket.intents[0].key, error.problem)\n",
+        "        return copy(error)\n",
+    ),
+    "written while a group writes": _one(
+        "interleaved_groups",
+        "write.group",
+        "            alone = not self._writing\n",
+        "            alone = not self._queue\n",
     ),
     # --- storages ---
     "rowcount of documents ignored": _one(
@@ -84,7 +152,7 @@ MUTANTS: dict[str, Mutant] = {
         "if line.expires_at >= now or missing <= 0:",
     ),
     "feed by time": _one(
-        "broad_day",
+        "feed_in_memory",
         "storage.memory",
         "        rows = self._tenant.movements[after : after + limit]\n",
         "        movements = sorted(self._tenant.movements, key=lambda row: row.occurred_at)\n"

@@ -15,7 +15,7 @@ from hypothesis import Phase
 from hypothesis.stateful import RuleBasedStateMachine
 
 import truecount.inventory
-from tests.contracts.test_broken_storages import Broken, Instead
+from tests.contracts.broken import Broken, Instead
 from tests.machines import MACHINES, failing_steps, run
 from truecount import Damaged, MemoryStorage, Operation, Release, SQLiteStorage, TransferOut, Undo
 from truecount.counting import sheet_rules, sheets

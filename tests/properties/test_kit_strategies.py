@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.test_broken_storages import Broken, as_of_last, write_without
+from tests.contracts.broken import Broken, as_of_last, write_without
 from tests.strategies import NAMES, START, Shop, Step, new_shop, play
 from truecount import (
     Count,

@@ -49,7 +49,7 @@ class Report:
 
 
 def shop(inventory: Inventory, name: str, seconds: float) -> Report:
-    """Reserve and confirm until the time is over; every third cart is walked away from."""
+    """Reserve and confirm until all is sold or the time over; every third cart is left."""
     report = Report()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -64,6 +64,9 @@ def shop(inventory: Inventory, name: str, seconds: float) -> Report:
                 report.confirmed += 1
         except InsufficientStock:
             report.refused += 1
+            figures = inventory.figures(HOT)
+            if not figures.sellable + figures.held:
+                break
         except HoldExpired:
             report.too_late += 1
         waited = time.monotonic() - started
@@ -79,9 +82,10 @@ def shop_unlocked(path: Path, seconds: float) -> Report:
     while time.monotonic() < end:
         report.asked += 1
         (left,) = connection.execute("SELECT units FROM plain").fetchone()
-        if left > 0:
-            connection.execute("UPDATE plain SET units = ?", (left - 1,))
-            report.confirmed += 1
+        if left <= 0:
+            break
+        connection.execute("UPDATE plain SET units = ?", (left - 1,))
+        report.confirmed += 1
     connection.close()
     return report
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.test_broken_storages import Broken
+from tests.contracts.broken import Broken
 from truecount import Inventory
 from truecount.testing import assert_invariants
 from truecount.testing.invariants import all_movements

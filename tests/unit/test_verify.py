@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from tests.contracts.test_broken_storages import Broken
+from tests.contracts.broken import Broken
 from truecount import Inventory, MemoryStorage, Problem, Sold, SQLiteStorage, State, errors
 from truecount.ledger import scan
 from truecount.ledger.entry_checks import Step, fold

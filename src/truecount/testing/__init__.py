@@ -64,25 +64,13 @@ from truecount.testing.faults import (
     Plan,
     SlowBy,
 )
-from truecount.testing.histories import (
-    Event,
-    History,
-    Ledger,
-    check_history,
-    ledger_of,
-    unexplained,
-)
+from truecount.testing.histories import Event, History, Ledger, ledger_of
+from truecount.testing.judging import check_history, unexplained
 from truecount.testing.races import RACE_CHECKS
 from truecount.testing.reaching import NEEDS, CapabilityCheck
 from truecount.testing.reads import READER_CHECKS
-from truecount.testing.simulator import (
-    Client,
-    RowLocks,
-    RowUnit,
-    Simulated,
-    simulate,
-    simulate_many,
-)
+from truecount.testing.rowwise import RowLocks, RowUnit
+from truecount.testing.simulator import Client, Simulated, simulate, simulate_many
 from truecount.testing.survival import Scenario, every_fault, while_busy
 from truecount.testing.turns import Turns
 from truecount.testing.waiting import WAITING_CHECKS

@@ -33,6 +33,18 @@ from truecount.testing.samples import (
 )
 
 
+def check_each_storage_is_new(make_storage: MakeStorage) -> None:
+    """Each storage that is made is empty: it has nothing of another one, or of an earlier run."""
+    with closing(make_storage()) as first:
+        made = dump(first)
+        empty: dict[str, list[object]] = {part: [] for part in made}
+        expect(made, empty, "a storage that was just made")
+        with writing(first, MUG) as sheet:
+            sheet.move("m1", MUG, sellable=5)
+        with closing(make_storage()) as second:
+            expect(dump(second), empty, "another one, made after the first was written to")
+
+
 # --- lock -------------------------------------------------------------------------------
 
 
@@ -420,6 +432,7 @@ def check_closed_storage_is_refused(make_storage: MakeStorage) -> None:
 
 
 UNIT_CHECKS: Final = (
+    check_each_storage_is_new,
     check_lock_creates_missing_rows,
     check_lock_returns_keys_and_scopes,
     check_lock_returns_orders_whole,

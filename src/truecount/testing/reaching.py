@@ -280,7 +280,7 @@ def check_writers_of_other_rows_do_not_wait(
     """While a unit is open, another one over other rows is locked, written and committed."""
     with closing(make_storage()) as storage, writing(storage, MUG) as sheet:
         sheet.move("slow", MUG, sellable=1)
-        other = Aside(partial(_write_tea, storage))
+        other = Aside(partial(patiently, partial(_write_tea, storage)))
         other.result()
 
 

@@ -194,7 +194,7 @@ def pages(
 
 
 def check_feed_is_contiguous_and_whole(make_storage: MakeStorage) -> None:
-    """Positions run from 1 without a gap, in an order that respects every key's versions."""
+    """Positions run from 1 without a gap, follow every key's versions, and never change."""
     keys = [StockKey("MUG", name) for name in ("a", "b", "c", "d")]
     random = Random(SEED)
     with closing(make_storage()) as storage:
@@ -205,6 +205,10 @@ def check_feed_is_contiguous_and_whole(make_storage: MakeStorage) -> None:
                 for number in range(3):
                     chosen = random.sample(sorted(sheet.locked.rows), random.randint(1, 2))
                     sheet.move(f"m{random.randrange(10**9)}-{batch}-{number}", *chosen, sellable=1)
+            written += sheet.movements
+            alone = StockKey("TEA", f"place-{batch}")
+            with writing(storage, alone, recorded_at=START - batch * SECOND) as sheet:
+                sheet.move(f"earlier-{batch}", alone, sellable=1)  # Written later all the same.
             written += sheet.movements
             if batch % 3 == 0:
                 with storage.read(TENANT) as reader:

@@ -1,160 +1,60 @@
 """
 A deterministic simulator: many clients over one storage, interleaved at every call by a seed.
 
-The storage is the one in memory behind locks of single rows, as a large database has them:
-two writers meet only where they want the same row, order, document or key. A failure says
-which seed it was, and the same seed does the same again, step by step.
+The storage is the one in memory behind locks of single rows, as a large database has them
+(``rowwise``): two writers meet only where they want the same row, order, document or key.
+Clients of one process share its group commit, and take turns where one queues, leads or
+hands over. A failure says which seed it was, and the same seed does the same again, step by
+step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, cast
+from itertools import cycle
+from typing import Any, TypeAlias
 
 import attrs
 
+from truecount.errors import InvalidArgument
 from truecount.inventory import Inventory
-from truecount.model.instants import Instant
-from truecount.model.lines import LineRow
-from truecount.protocols.storage import Changes, Locked, Reader, Storage, Unit, Wants
-from truecount.storage.memory import MemoryStorage
+from truecount.protocols.storage import Storage
 from truecount.testing.fakes import CountingIds, ManualClock
 from truecount.testing.invariants import assert_invariants
+from truecount.testing.rowwise import RowLocks
 from truecount.testing.turns import SHOWN, Turns
+from truecount.write.group import Meeting
 
 
 #: What one client does; its result, or the error of truecount that ended it, is kept.
 Client: TypeAlias = Callable[[Inventory], Any]
 
 
-class RowLocks:
-    """
-    A storage in memory whose units lock row by row, and wait for their turns.
+def _process(turns: Turns, inventory: Inventory) -> Inventory:
+    """Let callers of one inventory take turns where they wait for each other."""
+    meeting = Meeting(partial(_TurnLatch, turns), partial(turns.pause, "gathers"))
+    inventory._engine.meet(meeting)  # noqa: SLF001 -- how threads wait is nobody else's business
+    return inventory
 
-    Writes are kept back until the unit is left, so others see all of them or nothing.
-    """
+
+class _TurnLatch:
+    """Where a caller waits for its group, and others take their turns meanwhile."""
 
     def __init__(self, turns: Turns) -> None:
-        self.turns = turns
-        self.behind = MemoryStorage()
+        self._turns = turns
+        self._open = False
 
-    @contextmanager
-    def begin(self, tenant: str, host: object | None = None) -> Iterator[Unit]:
-        """Open a unit; nobody waits for it before it locks something."""
-        self.turns.pause("begin")
-        unit = self.unit(tenant, host)
-        try:
-            yield cast("Unit", unit)
-            self.turns.pause("commit")
-            unit.commit()
-        finally:
-            self.turns.release()
+    def acquire(self) -> bool:
+        """Wait until it is released."""
+        self._turns.pause("queues")
+        self._turns.wait("its group", lambda: self._open)
+        return True
 
-    def unit(self, tenant: str, host: object | None) -> RowUnit:
-        """Return the unit that ``begin`` opens; a mutant has another one."""
-        return RowUnit(self, tenant, host)
-
-    @contextmanager
-    def read(self, tenant: str, host: object | None = None) -> Iterator[Reader]:
-        """Open a read, which is one step: it sees one instant."""
-        self.turns.pause("read")
-        with self.behind.read(tenant, host) as reader:
-            yield reader
-
-    def close(self) -> None:
-        """Forget everything."""
-        self.behind.close()
-
-
-class _Undone(Exception):
-    """Leaves a unit of the storage behind without a trace."""
-
-
-class RowUnit:
-    """One transaction: locks by name, reads of what is committed, and a write kept back."""
-
-    def __init__(self, storage: RowLocks, tenant: str, host: object | None) -> None:
-        self._turns = storage.turns
-        self._open: Callable[[], Any] = partial(storage.behind.begin, tenant, host)
-        self._tenant = tenant
-        self._changes: Changes | None = None
-        self._forget_before: Instant | None = None
-        with self._open():
-            pass  # A closed storage, or a host, is refused at once.
-
-    def lock(self, wants: Wants) -> Locked:
-        """Take the locks in the order of the protocol, then read."""
-        self._turns.pause("lock")
-        self.take(wants)
-        return self.look(wants)
-
-    def take(self, wants: Wants) -> None:
-        """Lock orders, then stock rows, then documents, each group sorted."""
-        self._take_all("order", sorted(wants.orders))
-        self._take_all("stock", sorted(self.look(wants).rows))
-        for space, id_ in sorted(wants.records):
-            name = ("order", id_) if space == "order" else ("record", space, id_)
-            self._turns.take((self._tenant, *name), shared=(space, id_) in wants.shared)
-
-    def _take_all(self, kind: str, names: Iterable[Hashable]) -> None:
-        for name in names:
-            self._turns.take((self._tenant, kind, name))
-
-    def look(self, wants: Wants) -> Locked:
-        """Read what is committed of *wants*."""
-        with self._open() as unit:
-            locked: Locked = unit.lock(wants)
-            return locked
-
-    def due(self, enough: Mapping[Any, int], now: Instant) -> list[LineRow]:
-        """Return expired holds as they are committed."""
-        self._turns.pause("due")
-        with self._open() as unit:
-            found: list[LineRow] = unit.due(enough, now)
-            return found
-
-    def write(self, changes: Changes) -> None:
-        """Check *changes* against what is committed, and keep them back."""
-        self._turns.pause("write")
-        self._take_all("outcome", sorted(outcome.key for outcome in changes.outcomes))
-        self._without_a_trace(lambda unit: unit.write(changes))
-        self._changes = changes
-
-    def forget(self, before: Instant) -> int:
-        """Count the refusals that will be forgotten."""
-        self._turns.pause("forget")
-        self._forget_before = before
-        counted: int = self._without_a_trace(lambda unit: unit.forget(before))
-        return counted
-
-    def _without_a_trace(self, act: Callable[[Any], Any]) -> Any:
-        try:
-            with self._open() as unit:
-                result = act(unit)
-                raise _Undone  # noqa: TRY301 -- the unit must see it, to roll back
-        except _Undone:
-            return result
-
-    def commit(self) -> None:
-        """Write what was kept back; nothing can come in between."""
-        with self._open() as unit:
-            if self._forget_before is not None:
-                unit.forget(self._forget_before)
-            if self._changes is not None:
-                unit.write(self._changes)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return one of a reader's methods: a step of its own, read to its end."""
-
-        def read(*values: object, **named: object) -> Any:
-            self._turns.pause(name)
-            with self._open() as unit:
-                found = getattr(unit, name)(*values, **named)
-                return iter(list(found)) if isinstance(found, Iterator) else found
-
-        return read
+    def release(self) -> None:
+        """Let the one who waits go on, at its next turn."""
+        self._open = True
+        self._turns.pause("hands over")
 
 
 # --- simulations -------------------------------------------------------------------------
@@ -182,13 +82,16 @@ def simulate(
     *,
     seed: int,
     prepare: Client | None = None,
+    processes: int | None = None,
     make_storage: Callable[[Turns], RowLocks] = RowLocks,
     check: Callable[[Simulated], object] | None = None,
 ) -> Simulated:
     """
     Let *clients* work at once, interleaved as *seed* says, then check what they left.
 
-    Each has an inventory of its own, as several processes would; they share a clock.
+    Each has an inventory of its own, as several processes would; they share a clock. Where
+    there are fewer *processes* than clients, those of one share its inventory, and the next
+    transaction of one may write for all of them (group commit).
 
     >>> def stock(shop):
     ...     shop.locations.add("berlin")
@@ -202,6 +105,8 @@ def simulate(
 
     Args:
         prepare: Happens before, by itself.
+        processes: Among how many inventories the clients are dealt out, one after the other;
+            by default as many as there are clients.
         make_storage: For mutants: another storage that takes turns.
         check: Is called with the result, besides ``assert_invariants``; raises if it is wrong.
 
@@ -212,14 +117,17 @@ def simulate(
     turns = Turns(seed)
     storage = make_storage(turns)
     clock = ManualClock()
-
-    def client(number: int, call: Client) -> Any:
-        return call(Inventory(storage, clock=clock, new_id=CountingIds(f"client-{number}")))
-
+    processes = len(clients) if processes is None else processes
+    if processes < 1 and clients:
+        raise InvalidArgument("processes", str(processes), "at least one for the clients to run in")
+    shops = [
+        _process(turns, Inventory(storage, clock=clock, new_id=CountingIds(f"process-{number}")))
+        for number in range(processes)
+    ]
     if prepare is not None:
         prepare(Inventory(storage, clock=clock, new_id=CountingIds("prepared")))
     try:
-        results = turns.run([partial(client, *each) for each in enumerate(clients)])
+        results = turns.run([partial(call, shop) for call, shop in zip(clients, cycle(shops))])
         done = Simulated(
             seed=seed, results=tuple(results), trace=tuple(turns.trace), storage=storage
         )
@@ -238,6 +146,7 @@ def simulate_many(
     *,
     seeds: Iterable[int] = range(100),
     prepare: Client | None = None,
+    processes: int | None = None,
     make_storage: Callable[[Turns], RowLocks] = RowLocks,
     check: Callable[[Simulated], object] | None = None,
 ) -> int:
@@ -250,6 +159,13 @@ def simulate_many(
     """
     seen: set[tuple[str, ...]] = set()
     for seed in seeds:
-        done = simulate(clients, seed=seed, prepare=prepare, make_storage=make_storage, check=check)
+        done = simulate(
+            clients,
+            seed=seed,
+            prepare=prepare,
+            processes=processes,
+            make_storage=make_storage,
+            check=check,
+        )
         seen.add(done.trace)
     return len(seen)

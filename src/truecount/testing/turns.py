@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import attrs
 
 from truecount.errors import InternalError, StorageError, TrueCountError
 from truecount.testing.claims import DEADLINE
+from truecount.testing.locks import Locks
 
 
 #: Steps of the trace that a failure shows.
@@ -34,20 +36,12 @@ class _Client:
     name: str
     call: Callable[[], Any]
     baton: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(0))
-    #: The lock it cannot have yet, and whether it would share it.
-    waits_for: tuple[Hashable, bool] | None = None
+    #: What it waits for, and whether that has come.
+    waits_for: tuple[str, Callable[[], bool]] | None = None
     done: bool = False
     result: Any = None
     fault: BaseException | None = None
     thread: threading.Thread | None = None
-
-
-@attrs.define
-class _Lock:
-    """Who has something locked, and whether others may share it."""
-
-    shared: bool
-    holders: set[str]
 
 
 class Turns:
@@ -65,7 +59,7 @@ class Turns:
         self._clients: list[_Client] = []
         self._here = threading.local()
         self._back = threading.Semaphore(0)
-        self._locks: dict[Hashable, _Lock] = {}
+        self._locks = Locks()
         self._over = False
 
     # --- what clients do ---------------------------------------------------------------
@@ -90,30 +84,32 @@ class Turns:
         self.pause(f"locks {name}")
         client = self._client()
         who = client.name if client else _NOBODY
-        while not self._is_free(name, who, shared=shared):
-            if client is None:
-                raise InternalError(f"{name} is locked by {self._locks[name].holders}")
-            self.trace.append(f"{client.name} waits for {name}")
-            client.waits_for = (name, shared)
-            self._give_back(client)
         if client is not None:
-            client.waits_for = None
-        lock = self._locks.setdefault(name, _Lock(shared, set()))
-        lock.shared = lock.shared and shared
-        lock.holders.add(who)
+            self.wait(str(name), partial(self._locks.is_free, name, who, shared=shared))
+        elif not self._locks.is_free(name, who, shared=shared):
+            raise InternalError(f"{name} is locked by {sorted(self._locks.holders(name))}")
+        self._locks.hold(name, who, shared=shared)
 
     def release(self) -> None:
         """Unlock everything that the running client has locked."""
         client = self._client()
-        who = client.name if client else _NOBODY
-        for name, lock in list(self._locks.items()):
-            lock.holders.discard(who)
-            if not lock.holders:
-                del self._locks[name]
+        self._locks.release(client.name if client else _NOBODY)
 
-    def _is_free(self, name: Hashable, who: str, *, shared: bool) -> bool:
-        lock = self._locks.get(name)
-        return lock is None or not (lock.holders - {who}) or (shared and lock.shared)
+    def wait(self, what: str, come: Callable[[], bool]) -> None:
+        """
+        Let others go on until *come* says that *what* the running client waits for has come.
+
+        Raises:
+            InternalError: A thread that is no client would have to wait.
+        """
+        client = self._client()
+        while not come():
+            if client is None:
+                raise InternalError(f"nobody else runs who could bring {what}")
+            self.trace.append(f"{client.name} waits for {what}")
+            client.waits_for = (what, come)
+            self._give_back(client)
+            client.waits_for = None
 
     def _client(self) -> _Client | None:
         client: _Client | None = getattr(self._here, "client", None)
@@ -149,17 +145,11 @@ class Turns:
     def _runnable(self) -> list[_Client]:
         """Return whoever can go on; that nobody can is a deadlock."""
         living = [client for client in self._clients if not client.done]
-        runnable = [client for client in living if self._can_go_on(client)]
+        runnable = [client for client in living if _can_go_on(client)]
         if not runnable:
-            waits = "; ".join(f"{client.name} for {client.waits_for}" for client in living)
+            waits = "; ".join(f"{client.name} for {_awaited(client)}" for client in living)
             raise AssertionError(f"clients: expected one that can go on, got a deadlock: {waits}")
         return runnable
-
-    def _can_go_on(self, client: _Client) -> bool:
-        if client.waits_for is None:
-            return True
-        name, shared = client.waits_for
-        return self._is_free(name, client.name, shared=shared)
 
     def _step(self, client: _Client) -> None:
         client.baton.release()
@@ -196,6 +186,14 @@ class Turns:
                 client.baton.release()
                 if not self._back.acquire(timeout=DEADLINE):
                     break
+
+
+def _can_go_on(client: _Client) -> bool:
+    return client.waits_for is None or client.waits_for[1]()
+
+
+def _awaited(client: _Client) -> str:
+    return client.waits_for[0] if client.waits_for else "nothing"
 
 
 _NOBODY: Final = "nobody"

@@ -31,7 +31,7 @@ from truecount.model.shop_rules import DefineBundle
 from truecount.protocols.storage import Reader, Storage, Unit
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 from truecount.write.apply import Desk, apply
-from truecount.write.group import GroupCommit
+from truecount.write.group import GroupCommit, Meeting
 from truecount.write.intents import Intent, Rules
 from truecount.write.rules import mark_of, read_settings
 
@@ -64,6 +64,10 @@ class Engine:
 
     def _apply(self, intents: Sequence[Intent]) -> list[Outcome]:
         return apply(self._desk, intents)
+
+    def meet(self, meeting: Meeting) -> None:
+        """Let concurrent callers wait for each other as *meeting* says; while nobody calls."""
+        self._group = GroupCommit(self._apply, meeting)
 
     def joined(self, host: Callable[[], object]) -> Engine:
         """

@@ -22,8 +22,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 from weakref import WeakSet
+
+import attrs
 
 from truecount.errors import OutcomeUnknown, TrueCountError
 from truecount.model.outcomes import Outcome
@@ -35,15 +38,42 @@ GATHER_SECONDS: Final = 0.00005
 GATHER_TURNS: Final = 2
 
 
+class Latch(Protocol):
+    """Made shut: who acquires it waits until another releases it, once."""
+
+    def acquire(self) -> bool:
+        """Wait until it is released."""
+        ...
+
+    def release(self) -> None:
+        """Let the one who waits go on."""
+        ...
+
+
+def _latch() -> threading.Lock:
+    latch = threading.Lock()
+    latch.acquire()
+    return latch
+
+
+@attrs.frozen
+class Meeting:
+    """How callers of one process wait for each other: as threads do, or as a simulator says."""
+
+    #: Returns a new latch, shut.
+    latch: Callable[[], Latch] = _latch
+    #: Lets a moment pass in which others may queue up.
+    rest: Callable[[], object] = partial(time.sleep, GATHER_SECONDS)
+
+
 class _Ticket:
     """A caller's requests, and the latch it waits on."""
 
     __slots__ = ("intents", "latch", "leads", "outcomes", "problem")
 
-    def __init__(self, intents: Sequence[Intent]) -> None:
+    def __init__(self, intents: Sequence[Intent], latch: Latch) -> None:
         self.intents = intents
-        self.latch = threading.Lock()
-        self.latch.acquire()
+        self.latch = latch
         self.leads = False
         self.outcomes: list[Outcome] = []
         self.problem: TrueCountError | None = None
@@ -52,8 +82,13 @@ class _Ticket:
 class GroupCommit:
     """Runs requests of many threads in as few transactions as their arrival allows."""
 
-    def __init__(self, run: Callable[[Sequence[Intent]], list[Outcome]]) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sequence[Intent]], list[Outcome]],
+        meeting: Meeting = Meeting(),
+    ) -> None:
         self._run = run
+        self._meeting = meeting
         self.begin_anew()
         _GROUPS.add(self)
 
@@ -78,7 +113,7 @@ class GroupCommit:
             if alone and self._crowd == 1:
                 ticket = None
             else:
-                ticket = _Ticket(intents)
+                ticket = _Ticket(intents, self._meeting.latch())
                 if not alone:
                     self._queue.append(ticket)
         if ticket is None:
@@ -127,7 +162,7 @@ class GroupCommit:
         for _ in range(GATHER_TURNS):
             if len(self._queue) + 1 >= self._crowd:
                 break
-            time.sleep(GATHER_SECONDS)
+            self._meeting.rest()
         with self._mutex:
             size = len(batch[0].intents)
             while self._queue and size + len(self._queue[0].intents) <= BATCH_MAX:
