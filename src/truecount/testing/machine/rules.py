@@ -119,6 +119,7 @@ class ShopRules(ShopMachine):
                 self.inventory.sources.remove(name)
             else:
                 self.inventory.sources.set(source)
+                self.model.counts.doubt = max(self.model.counts.doubt, source.skew)
             if not changes:
                 expect(self.contents(), before, f"everything after {name} was described as it is")
             changes = False
