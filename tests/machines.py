@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from truecount import MemoryStorage, SQLiteStorage
@@ -68,9 +68,16 @@ ROUND: Final = 250
 
 def run(machine: type[RuleBasedStateMachine], *, examples: int, steps: int, **more: Any) -> None:
     """Run *machine* on a number of examples, new ones where the profile says so."""
+    slow = [HealthCheck.too_slow]  # What is slow is a machine that others use as well.
     run_state_machine_as_test(
         machine,
-        settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None, **more),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=slow,
+            **more,
+        ),
     )
 
 

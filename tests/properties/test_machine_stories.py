@@ -1,0 +1,45 @@
+"""Histories the state machine stumbled over once, told again by its own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from truecount import Counted, MemoryStorage, Received, Undo
+from truecount.testing import inventory_machine
+from truecount.testing.machine.base import START
+
+
+@pytest.fixture
+def machine() -> Iterator[Any]:
+    """Return a machine of everything, its shop filled."""
+    shop: Any = inventory_machine(MemoryStorage)()
+    shop.fill({"berlin": 6, "hamburg": 5, "kiel": 4}, more=False)
+    yield shop
+    for check in (shop.everything_agrees, shop.model_agrees, shop.counts_agree):
+        check()
+    shop.teardown()
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_settled_line_is_not_applied_when_the_book_of_its_moment_changed(
+    machine: Any, *, partial: bool
+) -> None:
+    """Tea came before it was counted as none, and was told before the sheet was closed."""
+    found = [(("TEA", ""), 0), (("MUG", ""), 0)]
+    said = {"hours": None, "came": 0, "reasons": False, "closes": False}
+    machine.walk(at="berlin", found=found, off={}, **said)
+    machine.do(Received("TEA", 1, at="berlin", occurred_at=START))
+    machine.close(which=0, reasons=False, partial=partial)
+    lines = machine.inventory.counts.report("sheet-0").lines
+    assert [line.sku for line in lines if line.is_applied] == ["MUG"] * partial
+
+
+def test_receipt_of_the_same_write_as_a_count_is_undone(machine: Any) -> None:
+    """It came after the count, so nothing is left of it."""
+    batch = [Counted("MUG", 4, at="berlin"), Received("MUG", 3, at="berlin")]
+    machine.in_one([machine.keyed(each) for each in batch])
+    machine.do(Undo(movement_id=machine.inventory.feed(limit=1000)[-1].id, reason="a drill"))
+    assert machine.inventory.figures("MUG", at="berlin").on_hand == 4
