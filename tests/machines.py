@@ -85,8 +85,10 @@ def failing_steps(error: BaseException) -> list[str]:
     """Return the rules of the shrunk example an error came with, the first stock left out."""
     lines = [line.strip() for note in getattr(error, "__notes__", ()) for line in note.split("\n")]
     calls = [line.partition("(")[0].removeprefix("state.") for line in lines if "state." in line]
-    besides = {"fill", "everything_agrees", "model_agrees", "teardown"}
-    return [call for call in calls if call not in besides]
+    besides = {"fill", "teardown"}
+    return [
+        call for call in calls if call not in besides and not call.endswith(("_agree", "_agrees"))
+    ]
 
 
 def said_of(machine: type[RuleBasedStateMachine]) -> str:

@@ -92,7 +92,7 @@ SLIPS: Final[Mapping[str, Slip]] = {
         transfer_rules, "_on_their_way", lambda _: lambda *_: (), ("goods",), "changed"
     ),
     "bundles_by_the_least_component": Slip(
-        availability, "capacity", least_component, ("goods", "others"), "can be had"
+        availability, "capacity", least_component, ("goods",), "can be had"
     ),
     "a_bundle_comes_from_several_places": Slip(
         bundle_granting,

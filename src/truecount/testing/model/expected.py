@@ -2,7 +2,7 @@
 What must follow from each operation when it is granted: a function for each kind.
 
 It says which figures change, lot by lot. Where it has no opinion it returns None: of parts of
-orders, of returns of bundles, and of what nobody has said.
+orders, and of returns of bundles.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
-from truecount.model.commands import Assemble, Correct, Disassemble, Relocate, TransferOut, Undo
+from truecount.model.commands import Assemble, Disassemble, Relocate, TransferOut
 from truecount.model.facts import (
     Adjusted,
     Arrived,
@@ -43,19 +41,8 @@ if TYPE_CHECKING:
 
 #: What changes where: SKU, location, lot, state.
 Changes: TypeAlias = Counter[Shelf]
-_Said: TypeAlias = Iterable[tuple[Shelf, int]] | None
-
-
-def expected(operation: Operation, naive: NaiveInventory, now: int) -> Changes | None:
-    """Return what must change when *operation* is granted at a time, None without an opinion."""
-    rule = _EXPECTED.get(type(operation))
-    said = None if rule is None else rule(operation, naive, now)
-    if said is None:
-        return None
-    found: Changes = Counter()
-    for shelf, units in said:
-        found[shelf] += units
-    return found
+#: Changes one by one, None without an opinion.
+Said: TypeAlias = Iterable[tuple[Shelf, int]] | None
 
 
 # --- goods that stay where they are --------------------------------------------------------
@@ -71,7 +58,7 @@ def _goes(operation: Any, state: str, into: str | None = None) -> list[tuple[She
     return gone if into is None else [*gone, *_comes(operation, into)]
 
 
-def _received(operation: Received, naive: NaiveInventory, _now: int) -> _Said:
+def _received(operation: Received, naive: NaiveInventory, _now: int) -> Said:
     """What was ordered under the reference is used up, the rest is a surplus."""
     found = _comes(operation, operation.into.value)
     if operation.reference is not None:
@@ -81,7 +68,7 @@ def _received(operation: Received, naive: NaiveInventory, _now: int) -> _Said:
     return found
 
 
-def _closed(operation: DeliveryClosed, naive: NaiveInventory, _now: int) -> _Said:
+def _closed(operation: DeliveryClosed, naive: NaiveInventory, _now: int) -> Said:
     left = naive.units(operation.sku, operation.at, "incoming", operation.reference)
     return _comes(operation, "incoming", -left)
 
@@ -97,7 +84,7 @@ def _elsewhere(parts: Parts, at: str, state: str) -> list[tuple[Shelf, int]]:
     return [((sku, at, lot, state), units) for (sku, _, lot), units in parts]
 
 
-def _relocated(operation: Relocate, naive: NaiveInventory, now: int) -> _Said:
+def _relocated(operation: Relocate, naive: NaiveInventory, now: int) -> Said:
     parts = moved(operation, naive, now)
     state = operation.state.value
     return [*_states(parts, state, -1), *_elsewhere(parts, operation.target, state)]
@@ -125,14 +112,14 @@ def gathered(needs: Iterable[tuple[str, int]], at: str, naive: NaiveInventory, n
     return [part for sku, units in needs for part in naive.orders.parts(sku, at, units, now)]
 
 
-def _sent(operation: TransferOut, naive: NaiveInventory, now: int) -> _Said:
+def _sent(operation: TransferOut, naive: NaiveInventory, now: int) -> Said:
     parts = gathered(operation.lines, operation.source, naive, now)
     return [*_states(parts, "sellable", -1), *_elsewhere(parts, operation.target, "in_transit")]
 
 
-def _came_in(operation: Arrived | Rejected | Lost, naive: NaiveInventory, _now: int) -> _Said:
+def _came_in(operation: Arrived | Rejected | Lost, naive: NaiveInventory, _now: int) -> Said:
     """What is on the way comes out of it, lot after lot; what arrives beyond is a surplus."""
-    into = {Arrived: "sellable", Rejected: "quarantine"}.get(type(operation))
+    into = {Arrived: "sellable", Rejected: "quarantine"}.get(type(operation), "")
     under_way = naive.under_way(operation.reference)
     targets = {at for _, at, _ in under_way}
     if len(targets) != 1:
@@ -141,17 +128,12 @@ def _came_in(operation: Arrived | Rejected | Lost, naive: NaiveInventory, _now: 
     found = []
     for sku, quantity in operation.lines:
         left = quantity
-        lots = sorted(lot for each, _, lot in under_way if each == sku)
-        for lot in [*lots, ""]:
-            on_its_way = max(0, under_way[sku, at, lot]) if lot in lots else left
-            part = min(left, on_its_way)
+        for lot in sorted(lot for each, _, lot in under_way if each == sku):
+            part = min(left, max(0, under_way[sku, at, lot]))
             left -= part
-            if lot in lots:
-                found.append(((sku, at, lot, "in_transit"), -part))
-            if into is not None:
-                found.append(((sku, at, lot, into), part))
-            lots = [each for each in lots if each != lot]
-    return found
+            found += [((sku, at, lot, "in_transit"), -part), ((sku, at, lot, into), part)]
+        found.append(((sku, at, "", into), left))
+    return [(shelf, units) for shelf, units in found if shelf[3]]
 
 
 # --- kits -----------------------------------------------------------------------------------
@@ -167,7 +149,7 @@ def needs_of(
     return (parts, kits) if isinstance(operation, Assemble) else (kits, parts)
 
 
-def _made(operation: Assemble | Disassemble, naive: NaiveInventory, now: int) -> _Said:
+def _made(operation: Assemble | Disassemble, naive: NaiveInventory, now: int) -> Said:
     needs, gives = needs_of(operation, naive)
     taken = _states(gathered(needs, operation.at, naive, now), "sellable", -1)
     return [*taken, *(((sku, operation.at, "", "sellable"), units) for sku, units in gives)]
@@ -176,7 +158,7 @@ def _made(operation: Assemble | Disassemble, naive: NaiveInventory, now: int) ->
 # --- what customers take and bring back --------------------------------------------------------
 
 
-def _sold(operation: Sold, naive: NaiveInventory, now: int) -> _Said:
+def _sold(operation: Sold, naive: NaiveInventory, now: int) -> Said:
     """What its order has goes first, units of no bundle before others; then the shelf."""
     sku, at, lot = operation.sku, operation.at, operation.lot
     lines = naive.orders.of(operation.reference or "")
@@ -218,7 +200,7 @@ def _from_lines(operation: Sold, lines: Iterable[NaiveLine]) -> tuple[list[tuple
     return found, left
 
 
-def _returned(operation: Returned, naive: NaiveInventory, _now: int) -> _Said:
+def _returned(operation: Returned, naive: NaiveInventory, _now: int) -> Said:
     """Units come back as they are, bundles nobody has an order for as their components."""
     into, sku = operation.into.value, operation.sku
     if operation.lot or sku not in naive.bundles.ever:
@@ -230,7 +212,7 @@ def _returned(operation: Returned, naive: NaiveInventory, _now: int) -> _Said:
     return [((each, operation.at, "", into), units) for each, units in short.items()]
 
 
-def _reserved(operation: Reserve, naive: NaiveInventory, now: int) -> _Said:
+def _reserved(operation: Reserve, naive: NaiveInventory, now: int) -> Said:
     parts = plan(cart_of(operation), naive.orders, naive.bundles.recipes, now).parts
     return [*_states(parts, "sellable", -1), *_states(parts, "held", 1)]
 
@@ -241,80 +223,7 @@ def cart_of(operation: Reserve) -> NaiveCart:
     return NaiveCart(lines, operation.at, operation.lot, operation.kits_apart)
 
 
-# --- mistakes ----------------------------------------------------------------------------------
-
-
-def _undone(operation: Undo, naive: NaiveInventory, _now: int) -> _Said:
-    """What it changed is as if it had never been."""
-    was = naive.seen([naive.movements[operation.movement_id]])
-    return [(shelf, -units) for shelf, units in was.items()]
-
-
-def _corrected(operation: Correct, naive: NaiveInventory, now: int) -> _Said:
-    """What was said is as if it had never been, and what should have been is said then."""
-    original = naive.said.get(operation.movement_id)
-    if type(original) not in _CORRECTABLE:
-        return None
-    was = naive.seen([naive.movements[operation.movement_id]])
-    back: list[tuple[Shelf, int]] = [(shelf, -units) for shelf, units in was.items()]
-    if operation.quantity == 0:
-        return back
-    right = _right(operation, original, naive)
-    if isinstance(right, (Sold, Relocate)) and _is_number_alone(operation):
-        back, right = _standing(operation, right, was, back)
-    if right is None:
-        return back
-    after = naive.without(operation.movement_id, back)
-    again = expected(right, after, now)
-    return None if again is None else [*back, *again.items()]
-
-
-def _is_number_alone(operation: Correct) -> bool:
-    return (operation.sku, operation.at, operation.lot) == (None, None, None)
-
-
-def _right(operation: Correct, original: Any, naive: NaiveInventory) -> Any:
-    """Return what should have been said."""
-    words = {
-        name: getattr(operation, name)
-        for name in ("sku", "at", "lot")
-        if getattr(operation, name) is not None
-    }
-    if operation.quantity is not None and isinstance(original, Adjusted):
-        words["change"] = operation.quantity * (1 if original.change > 0 else -1)
-    elif operation.quantity is not None:
-        words["quantity"] = operation.quantity
-    if isinstance(original, (Sold, Relocate)):
-        words.setdefault("lot", None)
-    if isinstance(original, (Opened, Received)) and operation.lot == "":
-        words["lot_expires_at"] = None
-    if isinstance(original, Sold) or not naive.movements[operation.movement_id].tallies:
-        words["reference"] = None  # It was no order's, so it stays nobody's.
-    return attrs.evolve(original, **words)
-
-
-def _standing(
-    operation: Correct, right: Any, was: Changes, back: list[tuple[Shelf, int]]
-) -> tuple[list[tuple[Shelf, int]], Any]:
-    """Let the units that were right stand; return the rest of what is to be said."""
-    left = operation.quantity or 0
-    stand: list[tuple[Shelf, int]] = []
-    for shelf, units in was.items():
-        part = min(left, -units)
-        if part > 0:
-            left -= part
-            stand.append((shelf, -part))
-            if isinstance(right, Relocate):
-                stand.append(((shelf[0], right.target, *shelf[2:]), part))
-    return [*back, *stand], attrs.evolve(right, quantity=left) if left else None
-
-
-_CORRECTABLE: Final = frozenset(
-    {Opened, Expected, Received, Sold, Returned, Inspected, Damaged}
-    | {Scrapped, ReturnedToSupplier, Relocate, Adjusted}
-)
-
-_EXPECTED: Final[Mapping[type[Operation], Callable[[Any, NaiveInventory, int], _Said]]] = {
+EXPECTED: Final[Mapping[type[Operation], Callable[[Any, NaiveInventory, int], Said]]] = {
     Opened: lambda said, *_: _comes(said, said.state.value),
     Expected: lambda said, *_: _comes(said, "incoming"),
     Received: _received,
@@ -334,6 +243,4 @@ _EXPECTED: Final[Mapping[type[Operation], Callable[[Any, NaiveInventory, int], _
     Assemble: _made,
     Disassemble: _made,
     Reserve: _reserved,
-    Undo: _undone,
-    Correct: _corrected,
 }

@@ -38,20 +38,22 @@ from truecount.model.reservation_commands import (
 from truecount.testing.model.bundles import NaiveBundles, inside, most, plan, take_apart
 from truecount.testing.model.counts import NaiveCounts, Seen
 from truecount.testing.model.expected import (
+    EXPECTED,
     Changes,
     cart_of,
-    expected,
     gathered,
     moved,
     needs_of,
 )
 from truecount.testing.model.ledger import NaiveLedger, Shelf
+from truecount.testing.model.mistakes import MISTAKES
 from truecount.testing.model.reservations import NaiveReservations
 from truecount.testing.model.shelves import NaiveLine
 
 
 #: What the library writes besides what was asked for.
 _BESIDES: Final = frozenset({Kind.EXPIRE, Kind.REFOLD})
+_EXPECTED: Final = {**EXPECTED, **MISTAKES}
 _UNFIT: Final = ("quarantine", "damaged")
 _COUNTERS: Final = ("held", "allocated", "picked", "shipped", "released", "expired", "short")
 
@@ -158,8 +160,21 @@ class NaiveInventory:
     # --- what must follow ------------------------------------------------------------------
 
     def expected(self, operation: Operation, now: int = 0) -> Changes | None:
-        """Return what must change when *operation* is granted, None without an opinion."""
-        return expected(operation, self, now)
+        """
+        Return what must change when *operation* is granted, None without an opinion.
+
+        Args:
+            operation: What was asked for.
+            now: When it was decided: holds and lots may have run out by then.
+        """
+        rule = _EXPECTED.get(type(operation))
+        said = None if rule is None else rule(operation, self, now)
+        if said is None:
+            return None
+        found: Changes = Counter()
+        for shelf, units in said:
+            found[shelf] += units
+        return found
 
     def is_short(self, operation: Operation, now: int) -> bool | None:
         """Return whether there is too little for a command, None without an opinion."""
