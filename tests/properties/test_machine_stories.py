@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from truecount import Counted, MemoryStorage, Received, Undo
+from truecount import (
+    Counted,
+    DefineBundle,
+    MemoryStorage,
+    Received,
+    RemoveBundle,
+    Reserve,
+    Sold,
+    Undo,
+)
 from truecount.testing import inventory_machine
 from truecount.testing.machine.base import START
 
@@ -18,7 +27,12 @@ def machine() -> Iterator[Any]:
     shop: Any = inventory_machine(MemoryStorage)()
     shop.fill({"berlin": 6, "hamburg": 5, "kiel": 4}, more=False)
     yield shop
-    for check in (shop.everything_agrees, shop.model_agrees, shop.counts_agree):
+    for check in (
+        shop.everything_agrees,
+        shop.model_agrees,
+        shop.counts_agree,
+        shop.bundles_agree,
+    ):
         check()
     shop.teardown()
 
@@ -43,3 +57,12 @@ def test_receipt_of_the_same_write_as_a_count_is_undone(machine: Any) -> None:
     machine.in_one([machine.keyed(each) for each in batch])
     machine.do(Undo(movement_id=machine.inventory.feed(limit=1000)[-1].id, reason="a drill"))
     assert machine.inventory.figures("MUG", at="berlin").on_hand == 4
+
+
+def test_order_sells_more_of_a_bundle_that_is_none_any_more(machine: Any) -> None:
+    """It goes by the recipe the order has."""
+    machine.do(DefineBundle("SET", {"MUG": 2}))
+    machine.do(Reserve({"SET": 1}, reference="w-1", at="berlin"))
+    machine.do(RemoveBundle("SET"))
+    machine.do(Sold("SET", 2, at="berlin", reference="w-1"))
+    assert machine.inventory.figures("MUG", at="berlin").on_hand == 2

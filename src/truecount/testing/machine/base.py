@@ -280,7 +280,8 @@ class ShopMachine(RuleBasedStateMachine):
         lines = self.lines(door)
         self.model.follow(lines, trusted=TRUSTED)
         for reference in {line.reference for line in lines} - {*TRUSTED}:
-            for kit in door.kits(reference):
+            reserved = [kit for kit in door.kits(reference) if kit.round]
+            for kit in reserved:  # Others were sold by whichever recipe the order had.
                 self.model.bundles.pin(reference, kit.round, kit.sku, kit.lines)
 
     # --- time ------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """
 Orders that may be anything: bundles and lots in them, recipes and rules changed under them.
 
-The model does not predict these; what is checked is what holds of any order: nothing lost,
-nothing below its floor, nothing before its time, every line adding up.
+The model predicts which carts are granted and which units they get, what a sale takes, and that
+whole bundles move by the recipe of their day. Of the rest what is checked is what holds of any
+order: nothing lost, nothing below its floor, nothing before its time, every line adding up.
 """
 
 from __future__ import annotations
