@@ -68,9 +68,9 @@ def nothing_moved(granted: Granted) -> Granted:
 
 
 RULES: Final[Mapping[str, Planted]] = {
-    "damage_takes_one_more": Planted(Damaged, one_more, ("tell",)),
+    "damage_takes_one_more": Planted(Damaged, one_more, ("tell", "count_and_hear")),
     "release_gives_nothing_back": Planted(Release, nothing_moved, ("release", "act", "ask_before")),
-    "undo_undoes_nothing": Planted(Undo, nothing_moved, ("undo",)),
+    "undo_undoes_nothing": Planted(Undo, nothing_moved, ("undo", "count_and_hear")),
     "transfer_sends_one_more": Planted(TransferOut, one_more, ("transfer", "move", "batch")),
 }
 
