@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 from truecount import (
+    Assemble,
     Counted,
     DefineBundle,
     MemoryStorage,
     Received,
     RemoveBundle,
     Reserve,
+    Scrapped,
     Sold,
+    State,
     Undo,
 )
+from truecount.errors import InsufficientStock
 from truecount.testing import inventory_machine
 from truecount.testing.machine.base import START
 
@@ -57,6 +61,14 @@ def test_receipt_of_the_same_write_as_a_count_is_undone(machine: Any) -> None:
     machine.in_one([machine.keyed(each) for each in batch])
     machine.do(Undo(movement_id=machine.inventory.feed(limit=1000)[-1].id, reason="a drill"))
     assert machine.inventory.figures("MUG", at="berlin").on_hand == 4
+
+
+def test_kit_is_not_made_of_what_is_physically_not_there(machine: Any) -> None:
+    """More was scrapped out of quarantine than ever was in it."""
+    gone = machine.inventory.figures("MUG", at="kiel").on_hand
+    machine.do(Scrapped("MUG", gone, at="kiel", state=State.QUARANTINE, reason="broken"))
+    made = machine.do(Assemble("SET", 1, {"MUG": 1}, at="kiel"))
+    assert type(made.error) is InsufficientStock
 
 
 def test_order_sells_more_of_a_bundle_that_is_none_any_more(machine: Any) -> None:

@@ -185,15 +185,19 @@ class NaiveInventory:
             whole = found.lines == Counter(dict(operation.lines))
             return not whole and not (operation.partial and found.parts)
         if isinstance(operation, Relocate):
-            return sum(n for _, n in moved(operation, self, now)) < operation.quantity
-        if isinstance(operation, TransferOut):
-            needs, at = operation.lines, operation.source
+            wanted, parts = operation.quantity, moved(operation, self, now)
+        elif isinstance(operation, TransferOut):
+            wanted = sum(units for _, units in operation.lines)
+            parts = gathered(operation.lines, operation.source, self, now)
         elif isinstance(operation, (Assemble, Disassemble)):
-            needs, at = tuple(needs_of(operation, self)[0]), operation.at
+            needs, _ = needs_of(operation, self)
+            wanted = sum(units for _, units in needs)
+            parts = gathered(needs, operation.at, self, now)
         else:
             return None
-        taken = sum(units for _, units in gathered(needs, at, self, now))
-        return taken < sum(units for _, units in needs)
+        # What facts have made negative elsewhere on a shelf is not there to be carried away.
+        is_there = all(self.orders.on_hand(key) >= units for key, units in parts)
+        return sum(units for _, units in parts) < wanted or not is_there
 
     def balance(self, operation: Operation) -> Counter[str] | None:
         """
