@@ -12,11 +12,10 @@ from hypothesis import settings
 
 from truecount import MemoryStorage
 from truecount.testing import inventory_machine
-from truecount.testing.machine.base import PLACES, PLAIN, TRUSTED
-from truecount.testing.machine.goods import ROOM
+from truecount.testing.machine.base import LOTS, PLACES, TRUSTED, UNITS
 
 
-SKUS = PLAIN.skus
+SKUS = UNITS
 
 ReservationMachine = inventory_machine(MemoryStorage, subjects=("orders", "keys"))
 ReservationMachine.TestCase.settings = settings(
@@ -47,6 +46,7 @@ def walk(machine: Any, random: Random, steps: int) -> None:
             where(),
             timedelta(minutes=random.choice((3, 10, 15))),
             partial=random.random() < 0.2,
+            lot=random.choice((*[None] * 9, *LOTS)),
         )
 
     def quantities() -> dict[str, int]:
@@ -78,7 +78,7 @@ def walk(machine: Any, random: Random, steps: int) -> None:
     for sku in SKUS:
         machine.receive(sku, random.choice(PLACES), 4)
     for _ in range(steps):
-        if machine.model.orders.free.total() < ROOM and random.random() < 0.2:
+        if machine.room() > 0 and random.random() < 0.2:
             machine.receive(**line(), place=random.choice(PLACES))
         random.choices(acts, weights)[0][1]()
         machine.model_agrees()

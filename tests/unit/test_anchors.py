@@ -326,6 +326,23 @@ class TestTakingBack:
         assert shop.inventory.counted(counted).variance_now == 5
         shop.check()
 
+    @pytest.mark.parametrize("sign", [1, -1], ids=["count_first", "receipt_first"])
+    def test_what_one_write_recorded_beside_a_count_is_taken_back_as_it_came(
+        self, shop: Shop, sign: int
+    ) -> None:
+        """After the count it happened to the counted shelf, and so does its undoing."""
+        members = [Counted("MUG", 8, at="berlin"), Received("MUG", 3, at="berlin")]
+        outcomes = shop.inventory.submit(members[::sign])
+        received = outcomes[::sign][1].movements[-1]
+        shop.clock.tick(MINUTE)
+        shop.inventory.correct(received, quantity=2, reason="one was broken")
+        assert shop.figures()[0] == (10 if sign > 0 else 8)
+        shop.inventory.undo(f"correct/{received}", reason="it was not")
+        assert shop.figures()[0] == (11 if sign > 0 else 8)
+        shop.inventory.undo(received, reason="somebody else's")
+        assert shop.figures()[0] == 8
+        shop.check()
+
     def test_undoing_the_count_frees_what_came_late(self, shop: Shop) -> None:
         """Then the book is what the facts say."""
         counted = count(shop, 3)

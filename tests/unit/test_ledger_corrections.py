@@ -191,6 +191,14 @@ class TestCorrect:
         assert shop.inventory.movement(id_).notes[0].startswith("over_delivery: 12 of MUG")
         shop.check()
 
+    def test_a_delivery_of_which_nothing_was_accepted_keeps_its_lot(self, shop: Shop) -> None:
+        """All was said to be sent back; some of it is on the shelf, in the lot it was said of."""
+        shop.inventory.expect("MUG", 5, at="berlin", reference="PO-1")
+        slip = ago(shop, Received("MUG", 0, at="berlin", reference="PO-1", rejected=5, lot="A"))
+        shop.inventory.correct(slip, quantity=2, reason="two are fine")
+        assert shop.inventory.figures("MUG", at="berlin", lot="A").on_hand == 2
+        shop.check()
+
     def test_an_order_line_keeps_its_date(self, shop: Shop) -> None:
         """Of the wrong SKU or of the right one, it is due when it is due."""
         slip = ago(shop, Expected("MUG", 10, at="berlin", reference="PO-1", due_at=START + 5 * DAY))

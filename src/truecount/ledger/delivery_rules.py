@@ -107,7 +107,10 @@ def _receive(operation: Received, book: Book, now: Instant) -> Decision:
         tallies=_received_tallies(operation, split) if document is not None else (),
         notes=notes,
         expiries=expiries_of(operation, book),
-        touches=() if legs else (StockKey(operation.sku, operation.at, operation.lot),),
+        # Where nothing arrived no leg tells of which lot it should have been.
+        touches=()
+        if operation.quantity
+        else (StockKey(operation.sku, operation.at, operation.lot),),
     )
     result = {
         "from_order": split.from_order,

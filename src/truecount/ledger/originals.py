@@ -136,8 +136,8 @@ def _received(body: Body) -> dict[str, Any]:
         "quantity": sum(leg.quantity for leg in arrived),
         "at": inner.location,
         "into": inner.name if arrived else State.SELLABLE,
-        "lot": arrived[0].lot if arrived else "",
-        "lot_expires_at": _expiry(body) if arrived else None,
+        "lot": arrived[0].lot if arrived else body.touches[0].lot,
+        "lot_expires_at": _expiry(body),
         "rejected": sum(tally.change for tally in body.tallies if tally.field in rejected),
     }
 

@@ -9,7 +9,8 @@ anew.
 
 Rules:
 1. What counts as late is decided by the ledger's own order: dated before the now of its
-   write, at or before the moment of a count recorded earlier on the same key.
+   write, at or before the moment of a count recorded earlier on the same key. What takes
+   something back is as late as that was.
 2. The states a count covers are what it vouches for. The opposite adjustment is the change
    of those states, put into SELLABLE as the count's own variance was.
 3. Anchors of one key are met in order (moment, then version), and each sees what those before
@@ -59,7 +60,7 @@ from truecount.model.commands import Correct, Undo
 from truecount.model.facts import Adjusted, Counted, Damaged, Inspected, Received, Returned, Sold
 from truecount.model.instants import Instant, to_instant
 from truecount.model.kinds import NOUNS, Kind
-from truecount.model.movements import Draft, changes_of, decode
+from truecount.model.movements import Draft, MovementRow, changes_of, decode
 from truecount.model.operation import Operation
 from truecount.model.places import INDEX, State
 from truecount.model.quantities import QUANTITY_MAX
@@ -263,7 +264,7 @@ class _Refolding:
             earliest = draft.occurred_at - self._doubt(draft)
             if not row.version or earliest > row.horizon or not any(change):
                 continue
-            after = (earliest, LAST if draft.kind is Kind.COUNT else 0)
+            after = (earliest, self._came_after(draft, key))
             if freed is not None:
                 after = (freed.at, freed.version)
             notes += self._answers(draft, key, change, after)
@@ -278,15 +279,34 @@ class _Refolding:
         """
         if draft.kind is Kind.COUNT or self._frees:
             return 0
+        first = self._first(draft)
+        if first is None:
+            return self.book.settings.skew(draft.origin)
+        was_in_doubt = any(note.startswith(DURING) for note in decode(first.body).notes)
+        return self.book.settings.skew(first.origin) if was_in_doubt else 0
+
+    def _first(self, draft: Draft) -> MovementRow | None:
+        """Return what a draft takes back in the end, None of one that takes nothing back."""
         first = None
         reverses = draft.reverses
         while reverses is not None and reverses in self.book.past_movements:
             first = self.book.past_movements[reverses]
             reverses = first.reverses
-        if first is None:
-            return self.book.settings.skew(draft.origin)
-        was_in_doubt = any(note.startswith(DURING) for note in decode(first.body).notes)
-        return self.book.settings.skew(first.origin) if was_in_doubt else 0
+        return first
+
+    def _came_after(self, draft: Draft, key: StockKey) -> int:
+        """
+        Return the version of *key* up to which counts of the very moment came before *draft*.
+
+        Members of one write share its moment. What was recorded after a count in the same
+        write happened to the counted shelf, and so did what takes it back.
+        """
+        if draft.kind is Kind.COUNT:
+            return LAST
+        first = self._first(draft)
+        if first is None or first.occurred_at < first.recorded_at:
+            return 0
+        return dict(decode(first.body).extends).get(key, 0)
 
     def _answers(
         self, draft: Draft, key: StockKey, change: list[int], after: tuple[Instant, int]

@@ -79,7 +79,13 @@ from truecount.testing.waiting import WAITING_CHECKS
 if TYPE_CHECKING:
     from truecount.testing.invariants import assert_invariants
     from truecount.testing.machine import inventory_machine
-    from truecount.testing.model import NaiveInventory, NaiveLedger, NaiveReservations
+    from truecount.testing.model import (
+        NaiveBundles,
+        NaiveCounts,
+        NaiveInventory,
+        NaiveLedger,
+        NaiveReservations,
+    )
     from truecount.testing.playing import Again, Shop, Step, Tick, play
 
 
@@ -138,7 +144,8 @@ def _run(check: StorageCheck | CapabilityCheck, call: Callable[[], None]) -> Non
 _LATER: Final = {
     "truecount.testing.invariants": "assert_invariants",
     "truecount.testing.machine": "inventory_machine",
-    "truecount.testing.model": "NaiveInventory NaiveLedger NaiveReservations",
+    "truecount.testing.model": "NaiveBundles NaiveCounts NaiveInventory NaiveLedger "
+    "NaiveReservations",
     "truecount.testing.playing": "Again Shop Step Tick play",
 }
 _HOME: Final = {name: module for module, names in _LATER.items() for name in names.split()}
@@ -178,6 +185,8 @@ __all__ = [
     "MakeStorage",
     "ManualClock",
     "Moment",
+    "NaiveBundles",
+    "NaiveCounts",
     "NaiveInventory",
     "NaiveLedger",
     "NaiveReservations",

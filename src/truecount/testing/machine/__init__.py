@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from truecount.errors import InvalidArgument
 from truecount.testing.claims import MakeStorage
+from truecount.testing.machine.agreement import Agreement
 from truecount.testing.machine.base import Join, Reopen, ShopMachine
 from truecount.testing.machine.findings import Findings
 from truecount.testing.machine.goods import Goods, Trade
@@ -79,6 +80,7 @@ def inventory_machine(
     if strange:
         raise InvalidArgument("subjects", repr(strange[0]), f"some of {', '.join(SUBJECTS)}")
     parts: list[type[ShopMachine]] = [
+        Agreement,
         Trade,
         *(kind for name, kind in SUBJECTS.items() if name in subjects),
     ]

@@ -17,7 +17,17 @@ from truecount.model.places import State
 from truecount.model.shop_rules import DefineBundle
 from truecount.testing import strategies as shops
 from truecount.testing.claims import expect
-from truecount.testing.machine.base import ANY, LOTTED, PLACES, PLAIN, TRUSTED, ShopMachine
+from truecount.testing.machine.base import (
+    ANY,
+    LOTS,
+    LOTTED,
+    PLACES,
+    PLAIN,
+    START,
+    TRUSTED,
+    UNITS,
+    ShopMachine,
+)
 
 
 #: Deliveries stop here, so that stock stays short and something is refused.
@@ -49,6 +59,8 @@ MOVES: Final[st.SearchStrategy[Operation]] = st.one_of(
     st.builds(Assemble, components=_parts, **_kits),
     st.builds(Disassemble, components=_parts, **_kits),
 )
+#: Shelves that are counted in the middle of a batch.
+COUNTS: Final = _PLAIN_FACTS["counted"] | _LOT_FACTS["counted"]
 #: Facts of any kind about anything, bundles among them.
 ANYTHING: Final[st.SearchStrategy[Operation]] = st.one_of(FACTS, MOVES, _LOT_FACTS["sold"])
 
@@ -70,23 +82,32 @@ class Trade(ShopMachine):
         if more:
             self.do(DefineBundle("SET", {"MUG": 1, "TEA": 1}))
 
-    @precondition(lambda self: self.model.orders.free.total() < ROOM)
+    def room(self) -> int:
+        """Return how many more units of plain goods fit in."""
+        free = self.model.orders.free.items()
+        return ROOM - sum(units for key, units in free if key[0] in PLAIN.skus)
+
+    @precondition(lambda self: self.room() > 0)
     @rule(sku=st.sampled_from(PLAIN.skus), place=_places, quantity=st.integers(1, 5))
     def receive(self, sku: str, place: str, quantity: int) -> None:
         """A delivery, now, of plain goods: what orders compete for."""
         expect(self.do(Received(sku, quantity, at=place)).error, None, "a delivery")
 
     @rule(
-        sku=st.sampled_from(PLAIN.skus),
+        sku=st.sampled_from(UNITS),
         place=_places,
         quantity=st.integers(1, 5),
         reference=st.none() | st.sampled_from(TRUSTED),
+        lot=st.none() | st.none() | st.sampled_from(LOTS),
     )
-    def sell(self, sku: str, place: str, quantity: int, reference: str | None) -> None:
+    def sell(
+        self, sku: str, place: str, quantity: int, reference: str | None, lot: str | None = None
+    ) -> None:
         """A sale reported, for a reservation or for none; the model knows whose units go."""
-        outcome = self.say(Sold(sku, quantity, at=place, reference=reference))
+        outcome = self.say(Sold(sku, quantity, at=place, reference=reference, lot=lot))
         expect(outcome.error, None, "a sale that was reported")
-        self.model.orders.sell(outcome.decided_instant, sku, place, quantity, reference)
+        now = outcome.decided_instant
+        self.model.orders.sell(now, sku, place, quantity, reference, lot=lot)
 
     @rule(minutes=st.sampled_from((1, 4, 9, 16, 16, 300, 1440, -3)))
     def tick(self, minutes: int) -> None:
@@ -108,6 +129,17 @@ class Goods(ShopMachine):
     def tell(self, fact: Operation) -> None:
         """Any other fact, of now or of another time."""
         self.do(fact)
+
+    @rule(
+        place=_places,
+        lot=st.sampled_from(LOTS),
+        quantity=st.integers(1, 4),
+        lasts=st.none() | st.sampled_from((-1, 1, 20, 700)).map(lambda hours: 60 * hours * MINUTE),
+    )
+    def receive_lot(self, place: str, lot: str, quantity: int, lasts: timedelta | None) -> None:
+        """Milk comes, of a lot that lasts long, shortly or no more, or nobody knows."""
+        expires = START + lasts if lot and lasts is not None else None
+        self.do(Received("MILK", quantity, at=place, lot=lot, lot_expires_at=expires))
 
     @rule(move=MOVES)
     def move(self, move: Operation) -> None:
@@ -138,7 +170,7 @@ class Goods(ShopMachine):
         if len(came) != 1:
             self.do(DeliveryClosed(sku, at=at, reference=name))
 
-    @rule(batch=st.lists(ANYTHING, min_size=2, max_size=4), together=st.booleans())
+    @rule(batch=st.lists(ANYTHING | COUNTS, min_size=2, max_size=4), together=st.booleans())
     def batch(self, batch: list[Operation], *, together: bool) -> None:
         """Several in one transaction; all or nothing, where that is asked for."""
         self.in_one([self.keyed(each) for each in batch], together=together)
@@ -159,6 +191,11 @@ class Goods(ShopMachine):
             seen = self.inventory.as_of(sku, moment.occurred_at, at=place, lot=key.lot)
             wanted = self.model.ledger.figures(*key, time=moment.occurred_at)
             expect([seen[state] for state in State], wanted, f"{key} as of {moment.occurred_at}")
+            if key not in self.model.counts.aside:
+                there = self.model.counts.figures(to_instant(moment.occurred_at))
+                wanted = [there[*key, state.value] for state in State]
+                claim = f"{key} as of {moment.occurred_at}, in the order of facts and counts"
+                expect([seen[state] for state in State], wanted, claim)
             seen = self.inventory.as_of(sku, at=place, lot=key.lot, position=moment.position)
             wanted = self.model.ledger.figures(*key, position=moment.position)
             claim = f"{key} as of position {moment.position}"

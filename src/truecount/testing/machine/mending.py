@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -10,14 +11,15 @@ from hypothesis.stateful import precondition, rule
 
 from truecount.errors import AlreadyReversed
 from truecount.model.commands import Correct, Undo
-from truecount.model.facts import Counted
+from truecount.model.facts import Counted, Damaged, Received, Sold
+from truecount.model.instants import to_instant
 from truecount.model.places import ON_HAND, STATES, State
 from truecount.model.stock import Figures, StockKey
 from truecount.reconciliation.findings import FindingKind
 from truecount.reconciliation.observations import Count, Level
 from truecount.reconciliation.plan import Plan
 from truecount.testing.claims import expect
-from truecount.testing.machine.base import ANY, LOTTED, PLACES, PLAIN, START, TRUSTED, ShopMachine
+from truecount.testing.machine.base import ANY, LOTS, LOTTED, PLACES, START, TRUSTED, ShopMachine
 
 
 _which: Final = st.integers(0, 999)
@@ -52,14 +54,20 @@ class Mistakes(ShopMachine):
         quantity=st.none() | st.integers(0, 6),
         sku=st.none() | st.sampled_from(ANY.skus),
         at=st.none() | st.sampled_from(PLACES),
+        lot=st.none() | st.none() | st.sampled_from(LOTS),
     )
-    def correct(self, which: int, quantity: int | None, sku: str | None, at: str | None) -> None:
+    def correct(
+        self,
+        which: int,
+        quantity: int | None,
+        sku: str | None,
+        at: str | None,
+        lot: str | None,
+    ) -> None:
         """A movement is replaced by what should have been said."""
         id_ = self.one_of_the_last(which)
-        if id_ is None or (quantity, sku, at) == (None, None, None):
+        if id_ is None or (quantity, sku, at, lot) == (None, None, None, None):
             return
-        lots = any(leg.lot for leg in self.model.movements[id_].legs)
-        lot = "" if sku in PLAIN.skus and lots else None  # The model knows these without lots.
         reason = "a drill"
         self.do(Correct(movement_id=id_, quantity=quantity, sku=sku, at=at, lot=lot, reason=reason))
 
@@ -77,17 +85,54 @@ class Counting(ShopMachine):
         self, shelf: StockKey, quantity: int, hours: int | None, covers: frozenset[State]
     ) -> None:
         """A count is taken against the book as of its moment, and stands."""
+        self.count_one(shelf, quantity, hours, covers)
+
+    @rule(
+        shelf=_shelves,
+        quantity=st.integers(0, 9),
+        covers=_covers,
+        late=st.lists(st.sampled_from((Received, Sold, Damaged)), min_size=1, max_size=3),
+        undoes=st.booleans(),
+    )
+    def count_and_hear(
+        self,
+        shelf: StockKey,
+        quantity: int,
+        covers: frozenset[State],
+        late: Sequence[type[Received | Sold | Damaged]],
+        *,
+        undoes: bool,
+    ) -> None:
+        """What happened before a count is told after it; the count may be taken back."""
+        counted = self.count_one(shelf, quantity, None, covers)
+        for hours, kind in enumerate(late):
+            when = START - timedelta(hours=hours + 1)
+            self.do(kind(shelf.sku, 2, at=shelf.location, lot=shelf.lot, occurred_at=when))
+        if undoes and counted is not None:
+            self.do(Undo(movement_id=counted, reason="a drill"))
+
+    def count_one(
+        self, shelf: StockKey, quantity: int, hours: int | None, covers: frozenset[State]
+    ) -> str | None:
+        """Count a shelf; return the movement that says so."""
         sku, at, lot = shelf
         when = None if hours is None else START + timedelta(hours=hours)
-        wanted = self.model.ledger.figures(sku, at, lot, time=when)
+        moment = None if when is None else to_instant(when)
+        book = self.model.counts.figure(shelf, covers, moment)
+        told = self.model.ledger.figures(sku, at, lot, time=when)
         outcome = self.do(Counted(sku, quantity, at=at, lot=lot, counted_at=when, covers=covers))
         if not outcome.granted:
-            return
-        expected = sum(n for state, n in zip(STATES, wanted, strict=True) if state in covers)
+            return None
+        seen = self.inventory.counted(outcome.movements[-1])
+        expect((seen.counted, seen.covers), (quantity, covers), f"what was counted of {sku}")
+        expected = sum(n for state, n in zip(STATES, told, strict=True) if state in covers)
+        if shelf not in self.model.counts.aside:
+            expect(expected, book, f"movements and facts of {sku} at {at} by {when}")
         expect(outcome.result["expected"], expected, f"what was expected of {sku} at {at}")
         if when is not None:
             then = self.inventory.as_of(sku, when, at=at, lot=lot)
             expect(sum(then[state] for state in covers), quantity, f"A1: {sku} at {at} as counted")
+        return outcome.movements[-1]
 
     @rule(hours=_hours)
     def audit(self, hours: int | None) -> None:
@@ -108,7 +153,7 @@ class Counting(ShopMachine):
     def show(self, sku: str, published: int) -> None:
         """A level that shows what is available is no mismatch, whatever was published (I19)."""
         self.inventory.published("site", {sku: published})
-        if sku in self.model.recipes or not self.inventory.stock(sku=sku):
+        if sku in self.model.bundles.recipes or not self.inventory.stock(sku=sku):
             return
         self.catch_time_up()
         before = self.contents()
@@ -174,7 +219,7 @@ class Counting(ShopMachine):
         }
         self.catch_up()
         for key, figures in self.inventory.stock().items():
-            floor = 0 if key.lot else -self.lent.get(key.sku, 0)
+            floor = 0 if key.lot else -self.model.orders.lent[key.sku]
             if figures.available < floor and tuple(key) not in found:
                 raise AssertionError(f"I4: {key}: expected a finding, got {sorted(found)}")
 

@@ -1,5 +1,5 @@
 """
-Carts and orders of plain goods, every answer predicted: who gets the last unit, and who not.
+Carts and orders of single units, every answer predicted: who gets the last unit, and who not.
 
 Orders of other owners take from the same shelves (see ``others``), so their holds stand in the
 way of these, and run out for them.
@@ -28,10 +28,12 @@ from truecount.model.reservation_commands import (
     TakeBack,
 )
 from truecount.testing.claims import expect
-from truecount.testing.machine.base import PLACES, PLAIN, TRUSTED, ShopMachine
+from truecount.testing.machine.base import LOTS, PLACES, TRUSTED, UNITS, ShopMachine
 
 
-_skus: Final = st.sampled_from(PLAIN.skus)
+_skus: Final = st.sampled_from(UNITS)
+#: Mostly whatever lot goes first, now and then a named one.
+_lots: Final = st.none() | st.none() | st.none() | st.sampled_from(LOTS)
 _some: Final = st.integers(1, 5)
 _which: Final = st.integers(0, 999)
 _carts: Final = st.dictionaries(_skus, _some, min_size=1)
@@ -69,6 +71,7 @@ class Orders(ShopMachine):
         at=_anywhere,
         ttl=_durations,
         partial=st.booleans(),
+        lot=_lots,
     )
     def reserve(
         self,
@@ -78,12 +81,14 @@ class Orders(ShopMachine):
         ttl: timedelta,
         *,
         partial: bool,
+        lot: str | None = None,
     ) -> None:
         """A cart."""
-        now, error = self.ask(Reserve(cart, reference=reference, at=at, ttl=ttl, partial=partial))
+        said = Reserve(cart, reference=reference, at=at, ttl=ttl, partial=partial, lot=lot)
+        now, error = self.ask(said)
         wanted = dict(sorted(cart.items()))
         expected = self.model.orders.reserve(
-            now, reference, wanted, at=at, ttl=microseconds(ttl), partial=partial
+            now, reference, wanted, at=at, ttl=microseconds(ttl), partial=partial, lot=lot
         )
         expect(error, expected, f"reserve {cart} for {reference}")
 

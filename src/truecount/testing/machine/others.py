@@ -1,8 +1,9 @@
 """
 Orders that may be anything: bundles and lots in them, recipes and rules changed under them.
 
-The model does not predict these; what is checked is what holds of any order: nothing lost,
-nothing below its floor, nothing before its time, every line adding up.
+The model predicts which carts are granted and which units they get, what a sale takes, and that
+whole bundles move by the recipe of their day. Of the rest what is checked is what holds of any
+order: nothing lost, nothing below its floor, nothing before its time, every line adding up.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Others(ShopMachine):
     ) -> None:
         """An order's way, its recipe redefined on the way."""
         self.do(Reserve(cart, reference=reference, partial=True))
-        first = min(cart)
+        first = "SET" if "SET" in cart else min(cart)
         way: tuple[Operation, ...] = (
             DefineBundle("SET", recipe),
             Confirm(reference=reference, on_expired="rehold"),
@@ -104,7 +105,7 @@ class Others(ShopMachine):
     def define(self, sku: str, components: Mapping[str, int]) -> None:
         """A recipe, nested or closing a circle; open orders keep theirs."""
         outcome = self.do(DefineBundle(sku, components))
-        circle = self.model.closes_circle(sku, components)
+        circle = self.model.bundles.closes_circle(sku, components)
         if isinstance(outcome.error, CyclicRecipe) and not circle:
             raise AssertionError(f"{sku} of {components}: expected a recipe, got CyclicRecipe")
 
@@ -122,7 +123,7 @@ class Others(ShopMachine):
     def allow(self, lent: int, late: str) -> None:
         """The shop changes its rules for milk."""
         self.inventory.policies.set(Policy(backorder_limit=lent, late=late), sku="MILK")
-        self.lent["MILK"] = lent
+        self.model.orders.lent["MILK"] = lent
 
     @rule(cart=_carts, at=st.none() | _places)
     def ask_before(self, cart: Mapping[str, int], at: str | None) -> None:

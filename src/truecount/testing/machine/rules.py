@@ -95,13 +95,13 @@ class ShopRules(ShopMachine):
         opened = self.inventory.findings().open
         self.catch_up()
         low = {(each.sku, each.at) for each in opened if each.kind is FindingKind.LOW_STOCK}
-        for key, figures in self.inventory.stock().items():
-            if key.sku not in PLAIN.skus or key.lot:
-                continue
-            point = self.in_force(key.sku, key.location).get("reorder_point")
-            wanted = point is not None and figures.available <= point
-            claim = f"{key.sku} at {key.location}, {figures.available} of {point}, is low"
-            expect(key[:2] in low, wanted, claim)
+        known = {key[:2] for key in self.inventory.stock() if key.sku in PLAIN.skus}
+        for sku, place in known:
+            available = self.inventory.figures(sku, at=place).available
+            point = self.in_force(sku, place).get("reorder_point")
+            wanted = point is not None and available <= point
+            claim = f"{sku} at {place}, {available} of {point}, is low"
+            expect((sku, place) in low, wanted, claim)
 
     # --- sources ---------------------------------------------------------------------------
 
@@ -119,6 +119,7 @@ class ShopRules(ShopMachine):
                 self.inventory.sources.remove(name)
             else:
                 self.inventory.sources.set(source)
+                self.model.counts.doubt = max(self.model.counts.doubt, source.skew)
             if not changes:
                 expect(self.contents(), before, f"everything after {name} was described as it is")
             changes = False

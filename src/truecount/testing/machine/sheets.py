@@ -65,6 +65,10 @@ class _Sheet:
         _, found, there = self.lines[item][-1]
         return reasons or found == there
 
+    def stands(self, item: tuple[str, str], book: int, *, reasons: bool) -> bool:
+        """Return whether a line that is ready still is when the book now says *book* of then."""
+        return reasons or self.lines[item][-1][1] == book
+
 
 class Sheets(ShopMachine):
     """Aisles are counted blind, recounted by somebody else, and applied at once."""
@@ -205,7 +209,9 @@ class Sheets(ShopMachine):
     def close_one(self, name: str, *, reasons: bool, partial: bool) -> None:
         """Close a sheet; what is ready, and whether that is enough, is known before."""
         sheet = self.sheets[name]
-        ready = [item for item in sheet.lines if sheet.ready(item, reasons=reasons)]
+        settled = [item for item in sheet.lines if sheet.ready(item, reasons=reasons)]
+        books = self.books_now(name)
+        ready = [item for item in settled if sheet.stands(item, books[item], reasons=reasons)]
         refused = not partial and len(ready) < len(sheet.lines) and not sheet.closed
         before = self.contents()
         given: dict[str | tuple[str, str], str] = dict.fromkeys(sheet.lines, "found so")
@@ -214,7 +220,9 @@ class Sheets(ShopMachine):
             self.inventory.counts.close(name, reasons=given, partial=partial)
         except SheetUnfinished as error:
             expect(self.contents(), before, f"I8: everything after {error!r}")
-            unready = [item for item in sheet.lines if item not in ready] if refused else []
+            unready = [item for item in sheet.lines if item not in settled]
+            unready = unready or [item for item in settled if item not in ready]
+            unready = unready if refused else []
             expect([(sku, lot) for sku, lot, _ in error.open], unready, f"what {name} lacks")
             return
         if refused:
@@ -236,6 +244,17 @@ class Sheets(ShopMachine):
             moment = to_datetime(line.counts[-1].counted_at)
             book = self.in_book(line.sku, report.at, line.lot, moment)
             expect(book, line.counted, f"A1: {line.sku} at {report.at} as counted")
+
+    def books_now(self, name: str) -> dict[tuple[str, str], int]:
+        """Return what the book says by now of the moments at which lines were counted last."""
+        report = self.inventory.counts.report(name)
+        return {
+            (line.sku, line.lot): self.in_book(
+                line.sku, report.at, line.lot, to_datetime(line.counts[-1].counted_at)
+            )
+            for line in report.lines
+            if line.counts
+        }
 
     def check_sheet(self, name: str) -> None:
         """Check that a sheet has the counts it was given, and asks for what is not settled."""

@@ -1,9 +1,14 @@
 """
 A naive inventory: what was told, what carts and orders have, and what must follow.
 
-It never decides how a thing is done: which lot goes first, what is locked, what is stored. It
-says which figures must change when an operation is granted, lots added up, and keeps the
-promises of reservations (:class:`NaiveReservations`) for shelves without lots.
+It never decides what a write needs: what is locked, what is stored, what is refolded. It adds up
+what was told (:class:`NaiveLedger`) and what was counted (:class:`NaiveCounts`), keeps the
+promises of reservations (:class:`NaiveReservations`) and the recipes they were made with
+(:class:`NaiveBundles`), and says lot by lot which figures an operation must change.
+
+It does not say what becomes of orders with bundles after they were reserved, but that whole
+bundles are moved by the recipe of their day; nor of parts of a batch, of returns of bundles that
+an order names, or when a lot expires that was moved. There it follows.
 """
 
 from __future__ import annotations
@@ -11,41 +16,54 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from typing import Any, Final, TypeAlias
+from typing import Final, NamedTuple
 
-from truecount.model.commands import Assemble, Disassemble, Relocate, TransferOut, Undo
-from truecount.model.facts import (
-    Adjusted,
-    Arrived,
-    Damaged,
-    DeliveryClosed,
-    Expected,
-    Inspected,
-    Lost,
-    Opened,
-    Received,
-    Rejected,
-    Returned,
-    ReturnedToSupplier,
-    Scrapped,
-    Sold,
-)
+import attrs
+
+from truecount.model.commands import Assemble, Disassemble, Relocate, TransferOut
+from truecount.model.facts import Sold
+from truecount.model.instants import to_instant
 from truecount.model.kinds import Kind
 from truecount.model.lines import NEVER, LineRow
 from truecount.model.movements import Movement
 from truecount.model.operation import Operation
-from truecount.model.reservation_commands import TakeBack
-from truecount.testing.model.ledger import NaiveLedger
-from truecount.testing.model.reservations import NaiveLine, NaiveReservations
+from truecount.model.reservation_commands import (
+    Pick,
+    Release,
+    Reserve,
+    Ship,
+    ShortPick,
+    TakeBack,
+)
+from truecount.testing.model.bundles import NaiveBundles, inside, most, plan, take_apart
+from truecount.testing.model.counts import NaiveCounts, Seen
+from truecount.testing.model.expected import (
+    EXPECTED,
+    Changes,
+    cart_of,
+    gathered,
+    moved,
+    needs_of,
+)
+from truecount.testing.model.ledger import NaiveLedger, Shelf
+from truecount.testing.model.mistakes import MISTAKES
+from truecount.testing.model.reservations import NaiveReservations
+from truecount.testing.model.shelves import NaiveLine
 
-
-#: What changes where: SKU, location, state; lots added up.
-Changes: TypeAlias = Counter[tuple[str, str, str]]
 
 #: What the library writes besides what was asked for.
 _BESIDES: Final = frozenset({Kind.EXPIRE, Kind.REFOLD})
+_EXPECTED: Final = {**EXPECTED, **MISTAKES}
 _UNFIT: Final = ("quarantine", "damaged")
 _COUNTERS: Final = ("held", "allocated", "picked", "shipped", "released", "expired", "short")
+
+
+class NaiveAvailability(NamedTuple):
+    """How many of a SKU can be had at each place, place by place, and from all together."""
+
+    at: dict[str, int]
+    available: int
+    in_network: int
 
 
 class NaiveInventory:
@@ -60,7 +78,7 @@ class NaiveInventory:
     >>> naive.tell(inventory.feed())
     >>> naive.units("MUG", "berlin", "sellable")
     5
-    >>> naive.expected(Damaged("MUG", 2, at="berlin"))[("MUG", "berlin", "damaged")]
+    >>> naive.expected(Damaged("MUG", 2, at="berlin"))[("MUG", "berlin", "", "damaged")]
     2
 
     Args:
@@ -69,51 +87,59 @@ class NaiveInventory:
 
     def __init__(self, *places: str) -> None:
         self.ledger = NaiveLedger()
+        self.counts = NaiveCounts()
         self.orders = NaiveReservations(*places)
-        #: Bundles in force, and what one of each is made of.
-        self.recipes: dict[str, Mapping[str, int]] = {}
-        #: What was a bundle at some time: orders keep the recipes they were made with.
-        self.bundled: set[str] = set()
+        self.bundles = NaiveBundles()
         self.movements: dict[str, Movement] = {}
+        #: What was asked for, by the movement it became.
+        self.said: dict[str, Operation] = {}
 
-    def tell(self, movements: Iterable[Movement]) -> None:
-        """Write movements down, in the order of their positions."""
+    def tell(
+        self,
+        movements: Iterable[Movement],
+        counted: Mapping[str, Seen] | None = None,
+        reports: Callable[[str, str], bool] = lambda _sku, _at: False,
+    ) -> None:
+        """
+        Write movements down, in the order of their positions.
+
+        Args:
+            movements: What the feed tells.
+            counted: What each count among them found.
+            reports: Whether late facts about a SKU at a location are only reported.
+        """
         for movement in movements:
+            seen = (counted or {}).get(movement.id)
+            late = any(reports(key.sku, key.location) for key, _ in movement.versions)
             self.ledger.tell(movement)
+            self.counts.tell(movement, seen, reports=late)
             self.movements[movement.id] = movement
-            self.orders.known.update(key.sku for key, _ in movement.versions)
+            for key, _ in movement.versions:
+                expiries = [at for sku, lot, at in movement.expiries if (sku, lot) == key[::2]]
+                since = to_instant(movement.occurred_at)
+                self.orders.know(key, since, expiries[-1] if expiries else None)
 
     def copy(self) -> NaiveInventory:
         """Return another that starts from here, to be thrown away with a host's transaction."""
         other = NaiveInventory(*self.orders.places)
         other.ledger.told = [*self.ledger.told]
+        other.counts = self.counts.copy()
         other.orders = deepcopy(self.orders)
-        other.recipes = dict(self.recipes)
-        other.bundled = set(self.bundled)
+        other.bundles = self.bundles.copy()
         other.movements = dict(self.movements)
+        other.said = dict(self.said)
         return other
 
-    def define(self, sku: str, components: Mapping[str, int]) -> None:
-        """
-        Say what a bundle is made of from now on.
-
-        Raises:
-            AssertionError: It would be made of itself, which nobody may grant.
-        """
-        if self.closes_circle(sku, components):
-            raise AssertionError(f"{sku} of {components}: expected CyclicRecipe, got a recipe")
-        self.recipes[sku] = components
-        self.bundled.add(sku)
-
-    def closes_circle(self, sku: str, components: Mapping[str, int]) -> bool:
-        """Return whether a bundle made of *components* would have itself inside."""
-        inside, left = set[str](), list(components)
-        while left:
-            each = left.pop()
-            if each not in inside:
-                inside.add(each)
-                left += self.recipes.get(each, ())
-        return sku in inside
+    def without(self, movement_id: str, back: Iterable[tuple[Shelf, int]]) -> NaiveInventory:
+        """Return another in which a movement was taken back, *back* being what that changes."""
+        other = self.copy()
+        was = self.movements[movement_id]
+        legs = tuple(leg.reversed() for leg in was.legs)
+        other.ledger.tell(attrs.evolve(was, id=f"not {was.id}", legs=legs))
+        for (sku, at, lot, state), units in back:
+            if state == "sellable":
+                other.orders.free[sku, at, lot] += units
+        return other
 
     # --- sums ------------------------------------------------------------------------------
 
@@ -122,26 +148,56 @@ class NaiveInventory:
         totals = self.ledger.totals(reference=reference)
         return sum(n for shelf, n in totals.items() if (*shelf[:2], shelf[3]) == (sku, at, state))
 
-    def under_way(self, reference: str) -> Mapping[tuple[str, str], int]:
-        """Return what a transfer still has on its way: units by SKU and target."""
-        found: Counter[tuple[str, str]] = Counter()
-        for (sku, at, _, state), units in self.ledger.totals(reference=reference).items():
+    def under_way(self, reference: str) -> Counter[tuple[str, str, str]]:
+        """Return what a transfer still has on its way: units by SKU, target and lot."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for (*key, state), units in self.ledger.totals(reference=reference).items():
             if state == "in_transit":
-                found[sku, at] += units
+                sku, at, lot = key
+                found[sku, at, lot] += units
         return found
 
     # --- what must follow ------------------------------------------------------------------
 
-    def expected(self, operation: Operation) -> Changes | None:
-        """Return what must change when *operation* is granted, None without an opinion."""
+    def expected(self, operation: Operation, now: int = 0) -> Changes | None:
+        """
+        Return what must change when *operation* is granted, None without an opinion.
+
+        Args:
+            operation: What was asked for.
+            now: When it was decided: holds and lots may have run out by then.
+        """
         rule = _EXPECTED.get(type(operation))
-        said = None if rule is None else rule(operation, self)
+        said = None if rule is None else rule(operation, self, now)
         if said is None:
             return None
         found: Changes = Counter()
-        for place, units in said:
-            found[place] += units
+        for shelf, units in said:
+            found[shelf] += units
         return found
+
+    def is_short(self, operation: Operation, now: int) -> bool | None:
+        """Return whether there is too little for a command, None without an opinion."""
+        if operation.occurred_at is not None:
+            return None  # A later count may stand against it.
+        if isinstance(operation, Reserve):
+            found = plan(cart_of(operation), self.orders, self.bundles.recipes, now)
+            whole = found.lines == Counter(dict(operation.lines))
+            return not whole and not (operation.partial and found.parts)
+        if isinstance(operation, Relocate):
+            wanted, parts = operation.quantity, moved(operation, self, now)
+        elif isinstance(operation, TransferOut):
+            wanted = sum(units for _, units in operation.lines)
+            parts = gathered(operation.lines, operation.source, self, now)
+        elif isinstance(operation, (Assemble, Disassemble)):
+            needs, _ = needs_of(operation, self)
+            wanted = sum(units for _, units in needs)
+            parts = gathered(needs, operation.at, self, now)
+        else:
+            return None
+        # What facts have made negative elsewhere on a shelf is not there to be carried away.
+        is_there = all(self.orders.on_hand(key) >= units for key, units in parts)
+        return sum(units for _, units in parts) < wanted or not is_there
 
     def balance(self, operation: Operation) -> Counter[str] | None:
         """
@@ -155,16 +211,66 @@ class NaiveInventory:
             found = Counter(dict(operation.lines))
         else:
             return None
-        return None if self.bundled & set(found) else found
+        return None if self.bundles.ever & set(found) else found
 
     @staticmethod
     def seen(movements: Iterable[Movement]) -> Changes:
         """Return what *movements* changed, without what the library wrote besides."""
         naive = NaiveLedger(each for each in movements if each.kind not in _BESIDES)
-        found: Changes = Counter()
-        for (sku, at, _, state), units in naive.totals().items():
-            found[sku, at, state] += units
-        return found
+        return naive.totals()
+
+    # --- what can be had -------------------------------------------------------------------
+
+    def availability(self, sku: str, now: int) -> NaiveAvailability:
+        """Return how many of a SKU can be had: at each place, place by place, and pooled."""
+        recipes, family = self.bundles.recipes, inside(sku, self.bundles.recipes)
+        shelf: dict[str, dict[str, list[int]]] = {}
+        for key in self.orders.since:
+            if key[0] in family:
+                offers = shelf.setdefault(key[1], {}).setdefault(key[0], [])
+                offers.append(self.orders.available(key, now))
+        if sku not in recipes:
+            at = {place: _never_netted(offers[sku]) for place, offers in shelf.items()}
+            everywhere = _never_netted([n for offers in shelf.values() for n in offers[sku]])
+            return NaiveAvailability(at, everywhere, everywhere)
+        there = {
+            place: {each: _never_netted(offers) for each, offers in mine.items()}
+            for place, mine in shelf.items()
+        }
+        at = {place: most(sku, each, recipes) for place, each in there.items()}
+        pool = sum((+Counter(each) for each in there.values()), Counter[str]())
+        return NaiveAvailability(at, sum(at.values()), most(sku, pool, recipes))
+
+    # --- bundles of orders -----------------------------------------------------------------
+
+    def has_bundle(self, reference: str | None, sku: str) -> bool:
+        """Return whether an order has a bundle of this name, as it is now."""
+        lines = self.orders.of(reference or "")
+        return bool(lines) and (reference, lines[-1].round, sku) in self.bundles.pinned
+
+    def whole_bundles(self, operation: Operation, written: Iterable[Movement]) -> str | None:
+        """
+        Return what is wrong with the units an order's bundles moved, None when nothing is.
+
+        They are what so many bundles are made of by the recipe of their day, not one more or less.
+        """
+        if not isinstance(operation, (Pick, ShortPick, Ship, Release)) or not operation.lines:
+            return None
+        lines = self.orders.of(operation.reference)
+        if len(operation.lines) != 1 or not lines:
+            return None
+        [(sku, quantity)] = operation.lines
+        recipes = self.bundles.pinned.get((operation.reference, lines[-1].round, sku))
+        if recipes is None:
+            return None
+        units = Counter[str]()
+        for movement in written:
+            for leg in movement.legs if movement.kind not in _BESIDES else ():
+                units[leg.sku] += leg.quantity
+        taken, short = take_apart(sku, quantity, units, recipes)
+        if taken == units and not short:
+            return None
+        return f"{quantity} {sku} of {dict(recipes)}: got {dict(units)}"
 
     # --- what reservations became where the model has no opinion ------------------------------
 
@@ -177,10 +283,10 @@ class NaiveInventory:
         own = set(trusted)
         self.orders.unfit.clear()
         for (sku, at, lot, state), units in self.ledger.totals().items():
-            if state == "sellable" and not lot:
-                self.orders.free[sku, at] = units
+            if state == "sellable":
+                self.orders.free[sku, at, lot] = units
             elif state in _UNFIT:
-                self.orders.unfit[sku, at] += units
+                self.orders.unfit[sku, at, lot] += units
         self.orders.lines = [each for each in self.orders.lines if each.reference in own]
         mine = {(each.reference, each.number): each for each in self.orders.lines}
         for row in lines:
@@ -192,108 +298,14 @@ class NaiveInventory:
                 line.move(row.expired - line.counts["expired"], "held", "expired")
 
 
+def _never_netted(offers: Iterable[int]) -> int:
+    """Return what shelves offer that do not pay for each other."""
+    known = [*offers]
+    return sum(n for n in known if n > 0) or sum(known)
+
+
 def _line(row: LineRow) -> NaiveLine:
     counts = Counter({name: getattr(row, name) for name in ("reserved", *_COUNTERS)})
     deadline = None if row.expires_at == NEVER else row.expires_at
     sku, at, lot = row.key
     return NaiveLine(row.reference, row.number, row.round, sku, at, deadline, counts, lot)
-
-
-# --- one function for each kind of operation ------------------------------------------------
-
-_Said: TypeAlias = list[tuple[tuple[str, str, str], int]] | None
-
-
-def _comes(operation: Any, state: str, units: int | None = None) -> _Said:
-    return [((operation.sku, operation.at, state), operation.quantity if units is None else units)]
-
-
-def _goes(operation: Any, state: str, into: str | None = None) -> _Said:
-    gone = [((operation.sku, operation.at, state), -operation.quantity)]
-    return gone if into is None else [*gone, *(_comes(operation, into) or ())]
-
-
-def _received(operation: Received, naive: NaiveInventory) -> _Said:
-    """What was ordered under the reference is used up, the rest is a surplus."""
-    found = list(_comes(operation, operation.into.value) or ())
-    if operation.reference is not None:
-        left = naive.units(operation.sku, operation.at, "incoming", operation.reference)
-        used = min(left, operation.quantity + operation.rejected)
-        found.append(((operation.sku, operation.at, "incoming"), -used))
-    return found
-
-
-def _closed(operation: DeliveryClosed, naive: NaiveInventory) -> _Said:
-    left = naive.units(operation.sku, operation.at, "incoming", operation.reference)
-    return _comes(operation, "incoming", -left)
-
-
-def _relocated(operation: Relocate, _naive: NaiveInventory) -> _Said:
-    sku, state, units = operation.sku, operation.state.value, operation.quantity
-    return [((sku, operation.source, state), -units), ((sku, operation.target, state), units)]
-
-
-def _sent(operation: TransferOut, _naive: NaiveInventory) -> _Said:
-    return [
-        change
-        for sku, units in operation.lines
-        for change in (
-            ((sku, operation.source, "sellable"), -units),
-            ((sku, operation.target, "in_transit"), units),
-        )
-    ]
-
-
-def _came_in(operation: Arrived | Rejected | Lost, naive: NaiveInventory) -> _Said:
-    """What is on the way comes out of it; what arrives beyond that was a surplus."""
-    into = {Arrived: "sellable", Rejected: "quarantine"}.get(type(operation))
-    under_way = naive.under_way(operation.reference)
-    targets = {at for _, at in under_way}
-    if len(targets) != 1:
-        return None
-    [at] = targets
-    found = []
-    for sku, units in operation.lines:
-        found.append(((sku, at, "in_transit"), -min(units, under_way[sku, at])))
-        if into is not None:
-            found.append(((sku, at, into), units))
-    return found
-
-
-def _made(operation: Assemble | Disassemble, naive: NaiveInventory) -> _Said:
-    sign = 1 if isinstance(operation, Assemble) else -1
-    parts = operation.components or tuple(naive.recipes.get(operation.sku, {}).items())
-    used = [
-        ((sku, operation.at, "sellable"), -sign * each * operation.quantity) for sku, each in parts
-    ]
-    return [*used, *(_comes(operation, "sellable", sign * operation.quantity) or ())]
-
-
-def _undone(operation: Undo, naive: NaiveInventory) -> _Said:
-    """What it changed is as if it had never been."""
-    was = naive.seen([naive.movements[operation.movement_id]])
-    return [(place, -units) for place, units in was.items()]
-
-
-_EXPECTED: Final[Mapping[type[Operation], Callable[[Any, NaiveInventory], _Said]]] = {
-    Opened: lambda said, _: _comes(said, said.state.value),
-    Expected: lambda said, _: _comes(said, "incoming"),
-    Received: _received,
-    DeliveryClosed: _closed,
-    Inspected: lambda said, _: _goes(said, "quarantine", said.into.value),
-    Damaged: lambda said, _: _goes(said, said.state.value, "damaged"),
-    Scrapped: lambda said, _: _goes(said, said.state.value),
-    ReturnedToSupplier: lambda said, _: _goes(said, said.state.value),
-    Adjusted: lambda said, _: _comes(said, said.state.value, said.change),
-    Returned: lambda said, naive: (
-        None if said.sku in naive.recipes else _comes(said, said.into.value)
-    ),
-    Relocate: _relocated,
-    TransferOut: _sent,
-    Arrived: _came_in,
-    Rejected: _came_in,
-    Lost: _came_in,
-    Assemble: _made,
-    Disassemble: _made,
-    Undo: _undone,
-}

@@ -11,41 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from itertools import combinations
 from typing import Concatenate, ParamSpec
 
-import attrs
+from truecount.testing.model.bundles import NaiveCart, plan
+from truecount.testing.model.shelves import OPEN, Key, NaiveLine, NaiveShelves, Parts
 
 
 FREE = ("held", "allocated")
-OPEN = ("held", "allocated", "picked")
 
 P = ParamSpec("P")
-
-
-@attrs.define
-class NaiveLine:
-    """One part of a reservation; *deadline* is None once its order was placed."""
-
-    reference: str
-    number: int
-    round: int
-    sku: str
-    place: str
-    deadline: int | None
-    counts: Counter[str] = attrs.field(factory=Counter)
-    lot: str = ""
-
-    def ran_out(self, now: int) -> bool:
-        """Return whether it holds units past its time."""
-        return self.counts["held"] > 0 and self.deadline is not None and self.deadline <= now
-
-    def move(self, quantity: int, source: str, target: str) -> None:
-        """Move units from one counter to another."""
-        if quantity > self.counts[source]:
-            raise AssertionError(f"{self}: expected {quantity} or more {source}")
-        self.counts[source] -= quantity
-        self.counts[target] += quantity
 
 
 class _Refusal(Exception):
@@ -69,9 +43,9 @@ def command(
     return attempt
 
 
-class NaiveReservations:
+class NaiveReservations(NaiveShelves):
     """
-    Shelves without lots and without floors, and the reservations that take from them.
+    Shelves, and the reservations that take from them: of units, not of bundles.
 
     Every act is told the time it happens at, a whole number that grows, and returns the name
     of the error it ends with, "" when it is granted.
@@ -82,18 +56,16 @@ class NaiveReservations:
     ''
     >>> naive.reserve(1, "cart-2", {"MUG": 1}, at=None, ttl=15, partial=False)
     'InsufficientStock'
-    >>> naive.status("cart-1", 14), naive.status("cart-1", 15), naive.available("MUG", "berlin", 15)
-    ('held', 'expired', 2)
+    >>> naive.status("cart-1", 14), naive.status("cart-1", 15)
+    ('held', 'expired')
+    >>> naive.available(("MUG", "berlin", ""), 15)
+    2
     """
 
     def __init__(self, *places: str) -> None:
-        self.places = places
-        self.free: Counter[tuple[str, str]] = Counter()
-        #: What lies there and may not be sold: it is on hand all the same.
-        self.unfit: Counter[tuple[str, str]] = Counter()
-        self.known: set[str] = set()
-        self.lines: list[NaiveLine] = []
-        self.named: dict[str, str | None] = {}
+        super().__init__(*places)
+        #: The place and the lot a cart named.
+        self.named: dict[str, tuple[str | None, str | None]] = {}
         self.given_up: set[tuple[str, int]] = set()
         self.sold: Counter[tuple[str, str]] = Counter()
         self.returned: Counter[tuple[str, str]] = Counter()
@@ -129,124 +101,70 @@ class NaiveReservations:
             return "expired"
         return "shipped" if total["shipped"] else "released"
 
-    def offer(self, sku: str, place: str, now: int, besides: str = "") -> int:
-        """Return what could be granted there, the holds of *besides* left alone."""
-        return max(
-            0,
-            self.free[sku, place]
-            + sum(line.counts["held"] for line in self.run_out(sku, place, now, besides)),
-        )
-
-    def run_out(self, sku: str, place: str, now: int, besides: str = "") -> list[NaiveLine]:
-        """Return the holds there that are past their time, soonest first."""
-        found = [
-            line
-            for line in self.lines
-            if (line.sku, line.place) == (sku, place)
-            and line.ran_out(now)
-            and line.reference != besides
-        ]
-        return sorted(found, key=lambda line: (line.deadline, line.reference, line.number))
-
-    def available(self, sku: str, place: str, now: int) -> int:
-        """Return what may be promised there now."""
-        return self.free[sku, place] + sum(
-            line.counts["held"] for line in self.run_out(sku, place, now)
-        )
-
-    def on_hand(self, sku: str, place: str) -> int:
-        """Return what is physically there, below zero if more was sold than ever was."""
-        mine = [line for line in self.lines if (line.sku, line.place) == (sku, place)]
-        promised = sum(line.counts[name] for line in mine for name in OPEN)
-        return self.free[sku, place] + promised + self.unfit[sku, place]
-
     # --- taking from the shelf ---------------------------------------------------------
 
-    def expire(self, line: NaiveLine) -> None:
-        """Give back what a line holds."""
-        self.free[line.sku, line.place] += line.counts["held"]
-        line.move(line.counts["held"], "held", "expired")
-
-    def make_room(self, sku: str, place: str, needed: int, now: int, besides: str = "") -> None:
-        """Give back holds past their time, only until *needed* units are free."""
-        for line in self.run_out(sku, place, now, besides):
-            if self.free[sku, place] < needed:
-                self.expire(line)
-
     def plan(
-        self, wanted: Mapping[str, int], at: str | None, now: int, besides: str = ""
-    ) -> list[tuple[str, str, int]]:
-        """Return (SKU, place, units): from the fewest places, the first ones of those."""
+        self,
+        wanted: Mapping[str, int],
+        named: tuple[str | None, str | None],
+        now: int,
+        *,
+        partial: bool = False,
+    ) -> Parts:
+        """Return which units serve a cart: all of it, or with *partial* what there is."""
         if any(sku not in self.known for sku in wanted):
             raise _Refusal("UnknownSku")
-        places = [at] if at else self.places
-
-        def split(chosen: Iterable[str]) -> list[tuple[str, str, int]]:
-            shares = []
-            for sku, quantity in wanted.items():
-                left = quantity
-                for place in chosen:
-                    part = min(left, self.offer(sku, place, now, besides))
-                    left -= part
-                    if part:
-                        shares.append((sku, place, part))
-            return shares
-
-        for size in range(1, len(places) + 1):
-            for chosen in combinations(places, size):
-                shares = split(chosen)
-                if sum(part for _, _, part in shares) == sum(wanted.values()):
-                    return shares
-        return split(places)
+        parts = plan(NaiveCart(wanted, *named), self, {}, now).parts
+        short = sum(units for _, units in parts) < sum(wanted.values())
+        if short and not (partial and parts):
+            raise _Refusal("InsufficientStock")
+        return parts
 
     def grant(
         self,
         reference: str,
-        shares: Iterable[tuple[str, str, int]],
+        parts: Iterable[tuple[Key, int]],
         state: str,
         now: int,
         *,
         round_: int,
         deadline: int | None,
-        besides: str = "",
     ) -> None:
-        """Take *shares* from the shelf for new lines."""
-        for sku, place, quantity in shares:
-            self.make_room(sku, place, quantity, now, besides)
-            self.free[sku, place] -= quantity
+        """Take units from the shelf for new lines."""
+        for key, quantity in parts:
+            sku, place, lot = key
+            self.make_room(key, quantity, now)
+            self.free[key] -= quantity
             number = len(self.of(reference)) + 1
-            line = NaiveLine(reference, number, round_, sku, place, deadline)
+            line = NaiveLine(reference, number, round_, sku, place, deadline, lot=lot)
             line.counts.update({"reserved": quantity, state: quantity})
             self.lines.append(line)
 
     # --- facts -------------------------------------------------------------------------
 
-    def receive(self, sku: str, place: str, quantity: int) -> None:
-        """Goods came in."""
-        self.known.add(sku)
-        self.free[sku, place] += quantity
-
-    def sell(self, now: int, sku: str, place: str, quantity: int, reference: str | None) -> None:
+    def sell(
+        self,
+        now: int,
+        sku: str,
+        place: str,
+        quantity: int,
+        reference: str | None,
+        *,
+        lot: str | None = None,
+    ) -> None:
         """A sale was reported: what the reservation has there, then the shelf, whatever it has."""
-        self.known.add(sku)
         for state in ("picked", "allocated", "held"):
             for line in self.of(reference or ""):
-                if (line.sku, line.place) == (sku, place):
+                if (line.sku, line.place) == (sku, place) and lot in (None, line.lot):
                     part = min(quantity, line.counts[state])
                     line.move(part, state, "shipped")
                     quantity -= part
         if quantity:
-            self.make_room(sku, place, quantity, now)
-            self.free[sku, place] -= quantity
+            for key, units in self.parts_sold(sku, place, quantity, now, lot=lot):
+                self.make_room(key, units, now)
+                self.free[key] -= units
             if reference:
                 self.sold[reference, sku] += quantity
-
-    def sweep(self, now: int) -> int:
-        """Give back every hold past its time; return how many there were."""
-        found = [line for line in self.lines if line.ran_out(now)]
-        for line in found:
-            self.expire(line)
-        return len(found)
 
     # --- commands ----------------------------------------------------------------------
 
@@ -260,6 +178,7 @@ class NaiveReservations:
         at: str | None,
         ttl: int,
         partial: bool,
+        lot: str | None = None,
     ) -> None:
         """Hold units until the time has passed."""
         lines = self.of(reference)
@@ -267,13 +186,10 @@ class NaiveReservations:
             raise _Refusal("AlreadyReserved")
         for line in lines:
             self.expire(line)
-        shares = self.plan(wanted, at, now)
-        short = sum(part for _, _, part in shares) < sum(wanted.values())
-        if short and not (partial and shares):
-            raise _Refusal("InsufficientStock")
+        parts = self.plan(wanted, (at, lot), now, partial=partial)
         round_ = lines[-1].round + 1 if lines else 1
-        self.grant(reference, shares, "held", now, round_=round_, deadline=now + ttl)
-        self.named[reference] = at
+        self.grant(reference, parts, "held", now, round_=round_, deadline=now + ttl)
+        self.named[reference] = at, lot
 
     @command
     def confirm(self, now: int, reference: str, round_: int | None, *, rehold: bool) -> None:
@@ -292,32 +208,26 @@ class NaiveReservations:
                 line.deadline = None
 
     def hold_again(self, now: int, reference: str, lines: list[NaiveLine]) -> None:
-        """Keep the lines whose place could still serve them; the rest competes anew."""
-        room = {(x.sku, x.place): self.offer(x.sku, x.place, now) for x in lines}
+        """Keep the lines whose shelf could still serve them; the rest competes anew."""
+        shelf = {x.key: self.granted(x.key, now, lends=True) for x in lines}
+        room = {x.key[:2]: self.offer(x.sku, x.place, now) for x in lines}
         kept, wanted = [], Counter[str]()
         for line in lines:
             held = line.counts["held"]
-            if held and held <= room[line.sku, line.place]:
-                room[line.sku, line.place] -= held
+            if held and held <= min(shelf[line.key], room[line.key[:2]]):
+                shelf[line.key] -= held
+                room[line.key[:2]] -= held
                 kept.append(line)
             elif held:
                 self.expire(line)
             wanted[line.sku] += line.counts["expired"]
         wanted = +wanted
-        shares = self.plan(wanted, self.named[reference], now, reference) if wanted else []
-        if sum(part for _, _, part in shares) < wanted.total():
-            raise _Refusal("InsufficientStock")
-        self.grant(
-            reference,
-            shares,
-            "allocated",
-            now,
-            round_=lines[-1].round,
-            deadline=None,
-            besides=reference,
-        )
+        for line in kept:  # They are no longer past their time: nobody is offered their units.
+            line.deadline = None
+        parts = self.plan(wanted, self.named[reference], now) if wanted else []
+        self.grant(reference, parts, "allocated", now, round_=lines[-1].round, deadline=None)
         for line in kept:
-            self.make_room(line.sku, line.place, 0, now, reference)
+            self.make_room(line.key, 0 if line.lot else -self.lent[line.sku], now)
 
     @command
     def amend(
@@ -337,7 +247,7 @@ class NaiveReservations:
         if state in ("shipped", "released"):
             raise _Refusal("ReservationFinished")
         until = next((line.deadline for line in lines if line.counts["held"]), None)
-        more = {}
+        more: dict[str, int] = {}
         for sku, target in sorted(targets.items()):
             mine = [line for line in lines if line.sku == sku]
             have = sum(line.counts[name] for line in mine for name in (*OPEN, "shipped"))
@@ -345,16 +255,15 @@ class NaiveReservations:
                 raise _Refusal("TooMany")
             if target > have:
                 more[sku] = target - have
-        shares = self.plan(more, at or self.named[reference], now) if more else []
-        if sum(part for _, _, part in shares) < sum(more.values()):
-            raise _Refusal("InsufficientStock")
+        place, lot = self.named[reference]
+        parts = self.plan(more, (at or place, lot), now) if more else []
         for sku, target in targets.items():
             mine = [line for line in lines if line.sku == sku]
             have = sum(line.counts[name] for line in mine for name in (*OPEN, "shipped"))
             self.give_back(lines, sku, max(0, have - target))
         self.grant(
             reference,
-            shares,
+            parts,
             "held" if state == "held" else "allocated",
             now,
             round_=lines[-1].round,
@@ -367,7 +276,7 @@ class NaiveReservations:
             for line in reversed(lines):
                 part = min(quantity, line.counts[state]) if line.sku == sku else 0
                 line.move(part, state, "released")
-                self.free[sku, line.place] += part
+                self.free[line.key] += part
                 quantity -= part
 
     @command
@@ -416,7 +325,7 @@ class NaiveReservations:
         for line in lines:
             left[line.sku] += sum(line.counts[name] for name in states)
         parts = +left if wanted is None else wanted
-        left_from: set[tuple[str, str]] = set()
+        left_from: set[Key] = set()
         if not parts or any(quantity > left[sku] for sku, quantity in parts.items()):
             raise _Refusal(refusals.get(state, "TooMany"))
         for sku, units in parts.items():
@@ -427,8 +336,8 @@ class NaiveReservations:
                     line.move(part, name, target)
                     quantity -= part
                     if part and target == "shipped":
-                        left_from.add((sku, line.place))
-        if any(self.on_hand(*key) < 0 for key in left_from):
+                        left_from.add(line.key)
+        if any(self.on_hand(key) < 0 for key in left_from):
             raise _Refusal("InsufficientStock")
 
     @command
@@ -441,5 +350,15 @@ class NaiveReservations:
         name = (reference, sku)
         if quantity > shipped + self.sold[name] - self.returned[name]:
             raise _Refusal("TooMany")
+        for lot, units in self.came_from(lines, sku, quantity, self.returned[name]):
+            self.free[sku, at, lot] += units
         self.returned[name] += quantity
-        self.free[sku, at] += quantity
+
+    @staticmethod
+    def came_from(
+        lines: Iterable[NaiveLine], sku: str, quantity: int, before: int
+    ) -> list[tuple[str, int]]:
+        """Return of which lots the next units are that come back: as they left, line by line."""
+        out = [line.lot for line in lines if line.sku == sku for _ in range(line.counts["shipped"])]
+        back = out[before : before + quantity]
+        return [*Counter([*back, *[""] * (quantity - len(back))]).items()]

@@ -1,0 +1,80 @@
+"""Histories the state machine stumbled over once, told again by its own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from truecount import (
+    Assemble,
+    Counted,
+    DefineBundle,
+    MemoryStorage,
+    Received,
+    RemoveBundle,
+    Reserve,
+    Scrapped,
+    Sold,
+    State,
+    Undo,
+)
+from truecount.errors import InsufficientStock
+from truecount.testing import inventory_machine
+from truecount.testing.machine.base import START
+
+
+@pytest.fixture
+def machine() -> Iterator[Any]:
+    """Return a machine of everything, its shop filled."""
+    shop: Any = inventory_machine(MemoryStorage)()
+    shop.fill({"berlin": 6, "hamburg": 5, "kiel": 4}, more=False)
+    yield shop
+    for check in (
+        shop.everything_agrees,
+        shop.model_agrees,
+        shop.counts_agree,
+        shop.bundles_agree,
+    ):
+        check()
+    shop.teardown()
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_settled_line_is_not_applied_when_the_book_of_its_moment_changed(
+    machine: Any, *, partial: bool
+) -> None:
+    """Tea came before it was counted as none, and was told before the sheet was closed."""
+    found = [(("TEA", ""), 0), (("MUG", ""), 0)]
+    said = {"hours": None, "came": 0, "reasons": False, "closes": False}
+    machine.walk(at="berlin", found=found, off={}, **said)
+    machine.do(Received("TEA", 1, at="berlin", occurred_at=START))
+    machine.close(which=0, reasons=False, partial=partial)
+    lines = machine.inventory.counts.report("sheet-0").lines
+    assert [line.sku for line in lines if line.is_applied] == ["MUG"] * partial
+
+
+def test_receipt_of_the_same_write_as_a_count_is_undone(machine: Any) -> None:
+    """It came after the count, so nothing is left of it."""
+    batch = [Counted("MUG", 4, at="berlin"), Received("MUG", 3, at="berlin")]
+    machine.in_one([machine.keyed(each) for each in batch])
+    machine.do(Undo(movement_id=machine.inventory.feed(limit=1000)[-1].id, reason="a drill"))
+    assert machine.inventory.figures("MUG", at="berlin").on_hand == 4
+
+
+def test_kit_is_not_made_of_what_is_physically_not_there(machine: Any) -> None:
+    """More was scrapped out of quarantine than ever was in it."""
+    gone = machine.inventory.figures("MUG", at="kiel").on_hand
+    machine.do(Scrapped("MUG", gone, at="kiel", state=State.QUARANTINE, reason="broken"))
+    made = machine.do(Assemble("SET", 1, {"MUG": 1}, at="kiel"))
+    assert type(made.error) is InsufficientStock
+
+
+def test_order_sells_more_of_a_bundle_that_is_none_any_more(machine: Any) -> None:
+    """It goes by the recipe the order has."""
+    machine.do(DefineBundle("SET", {"MUG": 2}))
+    machine.do(Reserve({"SET": 1}, reference="w-1", at="berlin"))
+    machine.do(RemoveBundle("SET"))
+    machine.do(Sold("SET", 2, at="berlin", reference="w-1"))
+    assert machine.inventory.figures("MUG", at="berlin").on_hand == 2
