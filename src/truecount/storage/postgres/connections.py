@@ -5,7 +5,7 @@ Rules:
 1. Connections are made when somebody needs one, and kept for the next; a process that was
    forked makes its own and never touches its parent's.
 2. Every connection waits for a lock as long as the storage's ``timeout``, no longer, and
-   plans a prepared statement once.
+   plans a prepared statement once, by an index.
 3. A write of our own is tried again after a deadlock, a serialization failure or a lost
    connection: at most ``ATTEMPTS_MAX`` times, for at most ``timeout``, after a random pause
    that grows. Randomness, sleeping and the clock for it are arguments, so that tests need
@@ -148,13 +148,14 @@ class Connections:
             connection.wire = Wire(connection, prepares=self.prepared, lent=False)
 
     def _configure(self, connection: Connection) -> None:
-        """Tell a new connection how long to wait for a lock, and to plan each statement once."""
-        # The planner would rather plan anew for every list, seeing how short it is; but what
-        # finds rows here is the primary key, however long a list is, and planning costs more
-        # than running.
+        """Tell a new connection how long to wait for a lock, and how to plan."""
+        # Each statement once: planning anew for every list costs more than running. And by an
+        # index: a plan made while a table is small would read all of it, and still do so when
+        # a sale has filled it, until the next ANALYZE.
         connection.execute(
             "SELECT set_config('lock_timeout', %s, false),"
-            " set_config('plan_cache_mode', 'force_generic_plan', false)",
+            " set_config('plan_cache_mode', 'force_generic_plan', false),"
+            " set_config('enable_seqscan', 'off', false)",
             (f"{self.timeout * 1000:.0f}ms",),
         )
 
