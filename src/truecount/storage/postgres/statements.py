@@ -194,6 +194,12 @@ PUT: Final = {
         "RETURNING t.space, t.id",
     ),
 }
+TAKEN: Final = """
+SELECT t.key FROM [[key]] CROSS JOIN LATERAL (
+    SELECT key FROM {s}.outcome
+    WHERE tenant = $1 AND key = w.key AND coalesce(forget_at > %s, true) OFFSET 0
+) AS t
+"""
 DROP_OUTCOMES: Final = (
     "DELETE FROM {s}.outcome t USING [[key]] WHERE t.tenant = $1 AND t.key = w.key"
 )

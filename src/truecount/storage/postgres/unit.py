@@ -157,13 +157,26 @@ class Unit(Reader):
             self._check_keys(changes, self._session.together(keys)[0])
             answers = self._session.together(*others) if others else []
         else:
-            put, *answers = self._session.together(keys, *others)
+            put, *answers = self._put(changes, keys, *others)
             self._check_keys(changes, put)
         if changes.records:
             documents = set(answers[-1].rows)
             for record in changes.records:
                 if (record.space, record.id) not in documents:
                     self._fail(f"record {record.space}/{record.id} has changed")
+
+    def _put(self, changes: Changes, *steps: Step) -> list[Answer]:
+        """Put everything; what breaks a constraint only because its key is taken says so."""
+        try:
+            return self._session.together(*steps)
+        except ConstraintViolated as error:
+            self._session.again()
+            keys = [(row.key,) for row in changes.outcomes]
+            decided_at = max((row.decided_at for row in changes.outcomes), default=0)
+            taken = self._session.rows(sql.TAKEN, self._tenant, keys, decided_at)
+            if taken:
+                raise KeyTaken(min(key for (key,) in taken)) from error
+            raise
 
     def _puts(self, changes: Changes) -> Iterator[Step]:
         """Yield what to put into each table, outcomes first, nothing else that is empty."""
