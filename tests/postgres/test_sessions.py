@@ -17,13 +17,14 @@ from truecount.errors import (
     ConstraintViolated,
     ForeignDatabase,
     InsufficientStock,
+    KeyTaken,
     Retryable,
     StorageUnavailable,
 )
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Record, Wants
 from truecount.storage.postgres import PostgresStorage, reader
-from truecount.testing.samples import MUG, Sheet
+from truecount.testing.samples import MUG, Sheet, outcome
 
 
 @pytest.fixture
@@ -99,6 +100,25 @@ class TestEnd:
                 unit.write(sheet.changes())
         with storage.read("main") as found:
             assert list(found.stock()) == []
+
+    def test_taken_key_is_told_though_everything_else_is_there_too(
+        self, storage: PostgresStorage
+    ) -> None:
+        """A write that comes twice is one that is known, not one that breaks constraints."""
+
+        def write() -> None:
+            with storage.begin("main") as unit:
+                sheet = Sheet(unit.lock(Wants()))
+                sheet.move("m1", MUG, sellable=5)
+                sheet.outcomes += [outcome("k1"), outcome("k2")]
+                unit.write(sheet.changes())
+
+        write()
+        with pytest.raises(KeyTaken) as caught:
+            write()
+        assert caught.value.key == "k1"
+        with storage.read("main") as found:
+            assert [entry.version for entry in found.entries(MUG)] == [1]
 
     def test_refusals_do_not_cost_a_connection(self, storage: PostgresStorage) -> None:
         """A refusal, a replay and a preview end their transactions in good order."""

@@ -5,7 +5,7 @@ Rules:
 1. Connections are made when somebody needs one, and kept for the next; a process that was
    forked makes its own and never touches its parent's.
 2. Every connection waits for a lock as long as the storage's ``timeout``, no longer, and
-   plans a prepared statement once.
+   plans a prepared statement once, by an index.
 3. A write of our own is tried again after a deadlock, a serialization failure or a lost
    connection: at most ``ATTEMPTS_MAX`` times, for at most ``timeout``, after a random pause
    that grows. Randomness, sleeping and the clock for it are arguments, so that tests need
@@ -36,12 +36,12 @@ from truecount.errors import (
 )
 from truecount.storage.postgres.session import (
     PASSING,
-    Connection,
     Session,
-    Texts,
     is_lost,
     translated,
 )
+from truecount.storage.postgres.texts import Texts
+from truecount.storage.postgres.wire import Connection, OwnConnection, Wire
 
 
 #: How often a write is tried again.
@@ -82,7 +82,7 @@ class Connections:
         self.timeout = timeout
         self.dsn = conninfo.make_conninfo("", **told)
         self._size = size
-        self._prepared = prepared
+        self.prepared = prepared
         self._sleep = sleep
         self._draw = draw
         self._mutex = threading.Lock()
@@ -142,14 +142,20 @@ class Connections:
         self._opened().check()
         return self.take()
 
+    def _wired(self, connection: Connection) -> None:
+        self._configure(connection)
+        if isinstance(connection, OwnConnection):
+            connection.wire = Wire(connection, prepares=self.prepared, lent=False)
+
     def _configure(self, connection: Connection) -> None:
-        """Tell a new connection how long to wait for a lock, and to plan each statement once."""
-        # The planner would rather plan anew for every list, seeing how short it is; but what
-        # finds rows here is the primary key, however long a list is, and planning costs more
-        # than running.
+        """Tell a new connection how long to wait for a lock, and how to plan."""
+        # Each statement once: planning anew for every list costs more than running. And by an
+        # index: a plan made while a table is small would read all of it, and still do so when
+        # a sale has filled it, until the next ANALYZE.
         connection.execute(
             "SELECT set_config('lock_timeout', %s, false),"
-            " set_config('plan_cache_mode', 'force_generic_plan', false)",
+            " set_config('plan_cache_mode', 'force_generic_plan', false),"
+            " set_config('enable_seqscan', 'off', false)",
             (f"{self.timeout * 1000:.0f}ms",),
         )
 
@@ -172,11 +178,12 @@ class Connections:
     def _made(self) -> ConnectionPool[Connection]:
         pool: ConnectionPool[Connection] = ConnectionPool(
             self.dsn,
-            kwargs={"autocommit": True, "prepare_threshold": 5 if self._prepared else None},
+            connection_class=OwnConnection,
+            kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=0,
             max_size=self._size,
             open=False,
-            configure=self._configure,
+            configure=self._wired,
             timeout=self.timeout,
             num_workers=1,
             name="truecount",
