@@ -36,12 +36,12 @@ from truecount.errors import (
 )
 from truecount.storage.postgres.session import (
     PASSING,
-    Connection,
     Session,
     Texts,
     is_lost,
     translated,
 )
+from truecount.storage.postgres.wire import Connection, OwnConnection, Wire
 
 
 #: How often a write is tried again.
@@ -142,6 +142,11 @@ class Connections:
         self._opened().check()
         return self.take()
 
+    def _wired(self, connection: Connection) -> None:
+        self._configure(connection)
+        if isinstance(connection, OwnConnection):
+            connection.wire = Wire(connection, prepares=self._prepared)
+
     def _configure(self, connection: Connection) -> None:
         """Tell a new connection how long to wait for a lock, and to plan each statement once."""
         # The planner would rather plan anew for every list, seeing how short it is; but what
@@ -172,11 +177,12 @@ class Connections:
     def _made(self) -> ConnectionPool[Connection]:
         pool: ConnectionPool[Connection] = ConnectionPool(
             self.dsn,
-            kwargs={"autocommit": True, "prepare_threshold": 5 if self._prepared else None},
+            connection_class=OwnConnection,
+            kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=0,
             max_size=self._size,
             open=False,
-            configure=self._configure,
+            configure=self._wired,
             timeout=self.timeout,
             num_workers=1,
             name="truecount",

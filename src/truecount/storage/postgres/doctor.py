@@ -126,7 +126,7 @@ def _schema(version: int | None) -> HealthCheck:
 
 def _tables(session: Session, now: int) -> Iterator[HealthCheck]:
     found = session.together((_WATERMARK, ()), (_OLDEST_HOLD, ()), (_UNNUMBERED, ()))
-    [(latest,)], [(oldest,)], [(count, since)] = (cursor.fetchall() for cursor in found)
+    [(latest,)], [(oldest,)], [(count, since)] = (answer.rows for answer in found)
     yield clock_check("latest write ahead of this clock", max(0, (latest or 0) - now))
     yield holds_check(oldest, now)
     yield _unnumbered(count, since, now)

@@ -21,7 +21,8 @@ from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import NOTHING, Amounts, EntryRow, StockKey, StockRow, made, plus
 from truecount.protocols.storage import Record
 from truecount.storage.postgres import statements as sql
-from truecount.storage.postgres.session import Row, Session
+from truecount.storage.postgres.session import Session
+from truecount.storage.postgres.wire import Row
 
 
 #: Rows of a page.
@@ -175,7 +176,7 @@ def number(session: Session, tenant: str) -> None:
     was begun after the one that made that version was committed, so it is seen by no earlier
     pass than that one, and in the same pass its time is the later one.
     """
-    [[[waiting]]] = [found.fetchall() for found in session.apart((sql.IS_UNNUMBERED, (tenant,)))]
+    [[[waiting]]] = [found.rows for found in session.apart((sql.IS_UNNUMBERED, (tenant,)))]
     if waiting:
         session.apart(
             (sql.BEGIN_WRITE, ()),

@@ -1,31 +1,22 @@
 """
-One psycopg connection in use: statements run, several in one round trip, errors in our words.
+One connection in use: a transaction's statements, its end, errors in our words.
 
 Rules:
 1. What the driver raises leaves as an error of ours, its cause chained.
-2. Statements that need nothing of each other's results go out together (pipeline mode, where
-   the client library has it) and come back together.
-3. A transaction of our own begins with its first statement, in the same round trip. Until
+2. A transaction of our own begins with its first statement, in the same round trip. Until
    that has come back nothing was read or decided, so a connection found dead then is
    replaced, once, and nobody notices.
-4. Nothing depends on the row factory, cursors or loaders a host has set on its connection.
-5. After a statement of a round trip has failed, psycopg takes those behind it for prepared
-   although the server skipped them. So a connection of ours is closed after such a failure,
-   and on a host's nothing is prepared in a shared round trip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
-from typing import Any, Final, TypeAlias
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
-from psycopg.types.numeric import IntLoader
-from psycopg.types.string import TextLoader
 
 from truecount.errors import (
     ConstraintViolated,
@@ -34,10 +25,9 @@ from truecount.errors import (
     StorageUnavailable,
     TrueCountError,
 )
+from truecount.storage.postgres.wire import Answer, Connection, Row, Wire
 
 
-Row: TypeAlias = tuple[Any, ...]
-Connection: TypeAlias = psycopg.Connection[Any]
 #: A statement, and its values.
 Step: TypeAlias = tuple[str, Sequence[object]]
 
@@ -58,19 +48,20 @@ _RAISED: Final = (psycopg.Error, UnicodeError)
 
 _OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 _OVER: Final = "the transaction is over; read what you need before it ends"
-_LOADERS: Final = (("text", TextLoader), ("int4", IntLoader), ("int8", IntLoader))
 
 
 class Texts(dict[str, bytes]):
-    """Statements with the name of the schema put in, each once."""
+    """Statements as they are sent: the schema named, the values numbered, each made once."""
 
     def __init__(self, schema: str) -> None:
         super().__init__()
         self._schema = schema
 
     def __missing__(self, statement: str) -> bytes:
-        """Put the name in, and remember."""
-        text = self[statement] = statement.replace("{s}", self._schema).encode()
+        """Put the names in, and remember."""
+        first, *others = statement.replace("{s}", self._schema).split("%s")
+        numbered = "".join(f"${number}{part}" for number, part in enumerate(others, 1))
+        text = self[statement] = (first + numbered).encode()
         return text
 
 
@@ -105,7 +96,7 @@ class Session:
         begin: str = "",
         renewed: Callable[[Connection], Connection] | None = None,
     ) -> None:
-        self.connection = connection
+        self._use(connection)
         self.target = target
         #: Whether nothing was sent yet: the first statement is the beginning.
         self.is_fresh = True
@@ -116,19 +107,17 @@ class Session:
         self._renewed = renewed
         self._is_over = False
         self._is_doomed = False
-        #: Whether the driver may be wrong about what is prepared.
-        self._is_spoiled = False
 
     def rows(self, statement: str, *values: object) -> list[Row]:
         """Run a statement and return all its rows."""
-        return self.together((statement, values))[0].fetchall()
+        return self.together((statement, values))[0].rows
 
     def run(self, statement: str, *values: object) -> int:
         """Run a statement and return how many rows it changed."""
-        return self.together((statement, values))[0].rowcount
+        return self.together((statement, values))[0].changed or 0
 
-    def together(self, *steps: Step) -> list[psycopg.Cursor[Row]]:
-        """Run statements in order, in one round trip; return a cursor for each."""
+    def together(self, *steps: Step) -> list[Answer]:
+        """Run statements in order, in one round trip; return the answer to each."""
         if self._is_over:
             raise StorageUnavailable(self.target, _OVER)
         first = self.is_fresh
@@ -137,41 +126,26 @@ class Session:
         except _RAISED as error:
             if not (first and self._renewed is not None and is_lost(error)):
                 raise translated(error, self.target) from error
-            self.connection = self._renewed(self.connection)
+            self._use(self._renewed(self.connection))
         try:
             return self._sent(steps)
         except _RAISED as error:
             raise translated(error, self.target) from error
 
-    def _sent(self, steps: Sequence[Step]) -> list[psycopg.Cursor[Row]]:
+    def _use(self, connection: Connection) -> None:
+        self.connection = connection
+        self._wire = Wire.of(connection)
+
+    def _sent(self, steps: Sequence[Step]) -> list[Answer]:
+        sent = [(self._texts[statement], values) for statement, values in steps]
         begins = self.is_fresh and bool(self._begin)
         if begins:
-            steps = ((self._begin, ()), *steps)
-        found = self._exchanged(steps)
+            sent.insert(0, (self._texts[self._begin], ()))
+        found = self._wire.exchange(sent)
         self.is_fresh = False
         return found[1:] if begins else found
 
-    def _exchanged(self, steps: Sequence[Step]) -> list[psycopg.Cursor[Row]]:
-        cursors = [self._cursor() for _ in steps]
-        many = len(steps) > 1 and psycopg.Pipeline.is_supported()
-        prepare = False if self._is_spoiled or (many and self.joined) else None
-        try:
-            with self.connection.pipeline() if many else nullcontext():
-                for cursor, (statement, values) in zip(cursors, steps, strict=True):
-                    cursor.execute(self._texts[statement], values or None, prepare=prepare)
-        except BaseException:
-            self._is_spoiled |= many
-            raise
-        return cursors
-
-    def _cursor(self) -> psycopg.Cursor[Row]:
-        cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
-        if self.joined:
-            for name, loader in _LOADERS:
-                cursor.adapters.register_loader(name, loader)
-        return cursor
-
-    def apart(self, *steps: Step) -> list[psycopg.Cursor[Row]]:
+    def apart(self, *steps: Step) -> list[Answer]:
         """Run statements in a transaction of their own, before this one has begun."""
         begin, self._begin = self._begin, ""
         try:
@@ -203,14 +177,14 @@ class Session:
             self._is_over = True
             return
         try:
-            [cursor] = self.together(("COMMIT", ()))
+            [answer] = self.together(("COMMIT", ()))
         except StorageUnavailable as error:
             if self.connection.closed:
                 raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
             raise
         finally:
             self._is_over = True
-        if cursor.statusmessage != "COMMIT":
+        if answer.done != b"COMMIT":
             raise StorageUnavailable(self.target, "the server rolled back instead of committing")
 
     def roll_back(self) -> None:
@@ -221,13 +195,9 @@ class Session:
                 self._is_over = False
                 self.together(("ROLLBACK", ()))
         self._is_over = True
-        if self._is_spoiled or info.transaction_status != TransactionStatus.IDLE:
+        if info.transaction_status != TransactionStatus.IDLE or info.pipeline_status:
             self.connection.close()
 
     def leave(self) -> None:
-        """End a read of ours, or leave a host's transaction to the host."""
-        # Not by ROLLBACK: after one the driver forgets every statement it had prepared.
-        if not (self.joined or self._is_over or self.is_fresh):
-            with suppress(TrueCountError):
-                self.together(("COMMIT", ()))
+        """Leave a host's transaction to the host."""
         self._is_over = True

@@ -34,8 +34,9 @@ from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.connections import Connections, Patience
 from truecount.storage.postgres.reader import Reader
 from truecount.storage.postgres.schema import quoted
-from truecount.storage.postgres.session import Connection, Session, Texts
+from truecount.storage.postgres.session import Session, Texts
 from truecount.storage.postgres.unit import Unit
+from truecount.storage.postgres.wire import Connection
 
 
 _CONNECTIONS_MAX: Final = 1000
@@ -178,10 +179,7 @@ class PostgresStorage:
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:
         with self._session(sql.BEGIN_READ) as session:
-            try:
-                yield Reader(session, tenant)
-            finally:
-                session.leave()
+            yield Reader(session, tenant)
 
     @contextmanager
     def _joined(self, kind: type[_Kind], tenant: str, host: object) -> Iterator[_Kind]:
@@ -210,15 +208,15 @@ def _usable(host: object) -> Connection:
     status = host.info.transaction_status
     if status == TransactionStatus.IDLE:
         raise NotInTransaction("write `with connection.transaction():` around the call")
-    if status != TransactionStatus.INTRANS:
-        raise InvalidArgument(
-            "host", _STATES[status], "one that is free to run a statement of its transaction"
-        )
+    if status != TransactionStatus.INTRANS or host.info.pipeline_status:
+        seen = _STATES.get(status, _BUSY)
+        raise InvalidArgument("host", seen, "one that is free to run a statement")
     return host
 
 
+_BUSY: Final = "in the middle of a statement or a pipeline"
 _STATES: Final = {
-    TransactionStatus.ACTIVE: "in the middle of a statement or a pipeline",
+    TransactionStatus.ACTIVE: _BUSY,
     TransactionStatus.INERROR: "whose transaction has failed; roll back and repeat it",
     TransactionStatus.UNKNOWN: "in an unknown state",
 }

@@ -15,12 +15,10 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
 from typing import Final, NoReturn
-
-import psycopg
 
 from truecount.errors import ConstraintViolated, KeyTaken, TrueCountError
 from truecount.model.instants import Instant
@@ -31,7 +29,8 @@ from truecount.model.stock import StockKey, made
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
-from truecount.storage.postgres.session import Row, Step
+from truecount.storage.postgres.session import Step
+from truecount.storage.postgres.wire import Row
 
 
 _ORDER: Final = "order"
@@ -103,9 +102,9 @@ class Unit(Reader):
 
     def _exchange(self, steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Row]]:
         """Run all steps in one round trip; return the rows of each group."""
-        cursors = iter(self._session.together(*chain.from_iterable(steps.values())))
+        answers = iter(self._session.together(*chain.from_iterable(steps.values())))
         return {
-            name: [row for _ in group for row in _rows(next(cursors))]
+            name: [row for _ in group for row in next(answers).rows]
             for name, group in steps.items()
         }
 
@@ -193,8 +192,3 @@ class Unit(Reader):
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
         return self._session.run(sql.FORGET, self._tenant, before)
-
-
-def _rows(cursor: psycopg.Cursor[Row]) -> Iterator[Row]:
-    """Yield the rows of a statement, none of one that has no result."""
-    yield from cursor if cursor.description else ()

@@ -1,0 +1,197 @@
+"""
+One libpq connection: statements sent together, answers read together.
+
+psycopg's cursors find out about each statement what a storage knows beforehand, and took most
+of the time of a write. So this speaks to the connection below them. It waits as the connection
+waits (``connection.wait``), so one that belongs to an event loop keeps that loop running.
+
+Rules:
+1. Statements go out together and come back together (pipeline mode, where the client library
+   has it); after one that fails the server skips the rest.
+2. Values go out as text, their types known from the statement: it is the same one, and
+   prepared once, however large its numbers are.
+3. On a connection of ours each statement is prepared when it is first used, under a name that
+   is remembered once the server has said that it is. On a host's connection nothing is:
+   prepared statements and their end are the host's.
+4. What is read depends on nothing a host has set on its connection, or in psycopg.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import psycopg
+from psycopg import generators
+from psycopg.adapt import AdaptersMap, Transformer
+from psycopg.errors import DataError, error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.types.numeric import IntLoader
+from psycopg.types.string import TextLoader
+
+
+Row: TypeAlias = tuple[Any, ...]
+Connection: TypeAlias = psycopg.Connection[Any]
+#: A statement as it is sent, and its values.
+Sent: TypeAlias = tuple[bytes, Sequence[object]]
+
+_Results: TypeAlias = list[list[Any]]
+_ADAPTERS: Final = AdaptersMap(psycopg.adapters)
+for _name, _loader in (("text", TextLoader), ("int4", IntLoader), ("int8", IntLoader)):
+    _ADAPTERS.register_loader(_name, _loader)
+
+
+class Answer(NamedTuple):
+    """What a statement gave."""
+
+    rows: list[Row]
+    #: How many rows it returned or changed, if it does either.
+    changed: int | None
+    #: What the server says it did: ``COMMIT``, or ``ROLLBACK`` instead.
+    done: bytes | None
+
+
+class _Context(NamedTuple):
+    """What psycopg needs to know to read rows."""
+
+    adapters: AdaptersMap
+    connection: Connection
+
+
+class _Call(NamedTuple):
+    """Something to be sent that has one result."""
+
+    send: Callable[[], None]
+    #: The statement and the name it is being prepared under.
+    prepares: tuple[bytes, bytes] | None = None
+
+
+class OwnConnection(psycopg.Connection[Any]):
+    """A connection of ours, which knows what was prepared on it."""
+
+    wire: Wire
+
+
+class Wire:
+    """
+    A connection, for as long as it lives or a host lends it.
+
+    Args:
+        prepares: Whether statements are prepared.
+    """
+
+    def __init__(self, connection: Connection, *, prepares: bool) -> None:
+        self._connection = connection
+        self._pgconn: Any = connection.pgconn
+        self._prepares = prepares
+        self._encoding = connection.info.encoding
+        self._reading = Transformer(_Context(_ADAPTERS, connection))
+        #: Names of the statements that the server has prepared.
+        self._names: dict[bytes, bytes] = {}
+
+    @classmethod
+    def of(cls, connection: Connection) -> Wire:
+        """Return the wire of a connection: its own, or a new one to a host's."""
+        if isinstance(connection, OwnConnection):
+            return connection.wire
+        return cls(connection, prepares=False)
+
+    def exchange(self, steps: Sequence[Sent]) -> list[Answer]:
+        """
+        Run statements in order, in one round trip.
+
+        Raises:
+            psycopg.Error: Why the first one that failed did.
+            UnicodeError: A text has no encoding.
+        """
+        calls = self._calls(steps)
+        with self._connection.lock:
+            found = self._connection.wait(_exchanged(self._pgconn, calls))
+        answers, problem = [], None
+        # Without pipeline mode what comes after a failure was not sent.
+        for call, results in zip(calls, found, strict=False):
+            result = results[-1]
+            if result.status in _BAD:
+                problem = problem or result
+            elif call.prepares:
+                text, name = call.prepares
+                self._names[text] = name
+            else:
+                answers.append(self._answer(result))
+        if problem is not None:
+            raise error_from_result(problem, encoding=self._encoding)
+        return answers
+
+    def _calls(self, steps: Sequence[Sent]) -> list[_Call]:
+        pgconn, names = self._pgconn, self._names
+        calls: list[_Call] = []
+        fresh: dict[bytes, bytes] = {}
+        for text, values in steps:
+            told = [None if value is None else self._told(value) for value in values]
+            name = names.get(text) or fresh.get(text)
+            if name is None and self._prepares:
+                name = fresh[text] = b"truecount_%d" % (len(names) + len(fresh))
+                calls.append(_Call(partial(pgconn.send_prepare, name, text), (text, name)))
+            if name is None:
+                calls.append(_Call(partial(pgconn.send_query_params, text, told)))
+            else:
+                calls.append(_Call(partial(pgconn.send_query_prepared, name, told)))
+        return calls
+
+    def _told(self, value: object) -> bytes:
+        if type(value) is int:
+            return b"%d" % value
+        told = str(value).encode(self._encoding)
+        if b"\0" in told:
+            raise DataError("a text with a NUL character cannot be stored")
+        return told
+
+    def _answer(self, result: Any) -> Answer:
+        rows: list[Row] = []
+        if result.ntuples:
+            self._reading.set_pgresult(result)
+            rows = self._reading.load_rows(0, result.ntuples, tuple)
+        return Answer(rows, result.command_tuples, result.command_status)
+
+
+_BAD: Final = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED})
+
+
+def _exchanged(pgconn: Any, calls: Sequence[_Call]) -> Generator[Any, Any, _Results]:
+    """Send calls and return the results of each, waiting as whoever runs this waits."""
+    if len(calls) > 1 and psycopg.Pipeline.is_supported():
+        return (yield from _pipelined(pgconn, calls))
+    found: _Results = []
+    for call in calls:
+        call.send()
+        found.append(_given((yield from generators.execute(pgconn))))
+        if found[-1][-1].status in _BAD:
+            break
+    return found
+
+
+def _pipelined(pgconn: Any, calls: Sequence[_Call]) -> Generator[Any, Any, _Results]:
+    def send() -> None:
+        for call in calls:
+            call.send()
+        pgconn.pipeline_sync()
+
+    pgconn.enter_pipeline_mode()
+    try:
+        found: _Results = yield from generators.pipeline_communicate(pgconn, deque([send]))
+        while len(found) <= len(calls):
+            found.append(_given((yield from generators.fetch_many(pgconn))))
+    finally:
+        # Fails after an interruption or a lost connection, which is of no use any more.
+        with suppress(psycopg.OperationalError):
+            pgconn.exit_pipeline_mode()
+    return found[:-1]
+
+
+def _given(results: list[Any]) -> list[Any]:
+    if not results:
+        raise psycopg.OperationalError("the connection was lost before the server answered")
+    return results
