@@ -135,7 +135,9 @@ class TestFeed:
             session = Session(other, shop.storage._connections.texts, "other")
             session.run(sql.MAKE_HEAD, "main")
             session.run(sql.LOCK_HEAD, "main")
-            session.run(sql.NUMBER, "main", "main", "main")
+            session.run(sql.NUMBER, "main")
+            session.run(sql.DEQUEUE, "main")
+            session.run(sql.MOVE_HEAD, "main")
             second = shop.first.receive("MUG", 1, at="berlin").movement_id
             reading = threads.start_blocked(partial(shop.each[1].feed, 1))
             other.commit()

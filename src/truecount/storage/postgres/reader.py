@@ -92,16 +92,15 @@ class Reader:
 
     def as_of(self, key: StockKey, instant: Instant, version: int | None = None) -> Amounts:
         """Return figures as of *instant*. O(log n + late entries spanning it)."""
-        rows = self._session.rows
-        name = (self._tenant, *key)
-        last: int = rows(sql.VERSION, *name)[0][0]
+        rows, tenant = self._session.rows, self._tenant
+        last: int = rows(sql.VERSION, tenant, *key)[0][0]
         step = 1 << last.bit_length() >> 1
-        base: int = rows(sql.LAST_VERSION_UNTIL, step, instant, *name)[0][0]
+        base: int = rows(sql.LAST_VERSION_UNTIL, tenant, step, instant, *key)[0][0]
         if version is not None:
             last = min(last, version)
             base = min(last, base)
-        amounts: Amounts = rows(sql.AFTER, *name, base)[0] if base > 0 else NOTHING
-        for change in rows(sql.LATE, *name, *name, *name, instant, instant, base, last):
+        amounts: Amounts = rows(sql.AFTER, tenant, *key, base)[0] if base > 0 else NOTHING
+        for change in rows(sql.LATE, tenant, *key, *key, *key, instant, instant, base, last):
             amounts = plus(amounts, change)
         return amounts
 
@@ -109,7 +108,7 @@ class Reader:
         """Yield known movements in the order of *ids*."""
         wanted = iter(ids)
         while page := list(islice(wanted, PAGE)):
-            rows = self._session.rows(sql.MOVEMENTS_OF_IDS, sql.array(page), self._tenant)
+            rows = self._session.rows(sql.MOVEMENTS_OF_IDS, self._tenant, sql.array(page))
             yield from map(movement_row, rows)
 
     def movements_of(self, reference: str) -> Iterator[tuple[int | None, MovementRow]]:
@@ -155,7 +154,7 @@ class Reader:
 
     def spaces(self) -> list[str]:
         """Return the spaces that have documents, sorted."""
-        return [row[0] for row in self._session.rows(sql.SPACES, self._tenant, self._tenant)]
+        return [row[0] for row in self._session.rows(sql.SPACES, self._tenant)]
 
     def record(self, space: str, id: str) -> Record | None:
         """Return one document."""
@@ -182,6 +181,8 @@ def number(session: Session, tenant: str) -> None:
             (sql.BEGIN_WRITE, ()),
             (sql.MAKE_HEAD, (tenant,)),
             (sql.LOCK_HEAD, (tenant,)),
-            (sql.NUMBER, (tenant, tenant, tenant)),
+            (sql.NUMBER, (tenant,)),
+            (sql.DEQUEUE, (tenant,)),
+            (sql.MOVE_HEAD, (tenant,)),
             ("COMMIT", ()),
         )

@@ -51,7 +51,7 @@ _OVER: Final = "the transaction is over; read what you need before it ends"
 
 
 class Texts(dict[str, bytes]):
-    """Statements as they are sent: the schema named, the values numbered, each made once."""
+    """Statements as they are sent: the schema named, values numbered after the tenant."""
 
     def __init__(self, schema: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Texts(dict[str, bytes]):
     def __missing__(self, statement: str) -> bytes:
         """Put the names in, and remember."""
         first, *others = statement.replace("{s}", self._schema).split("%s")
-        numbered = "".join(f"${number}{part}" for number, part in enumerate(others, 1))
+        numbered = "".join(f"${number}{part}" for number, part in enumerate(others, 2))
         text = self[statement] = (first + numbered).encode()
         return text
 
@@ -114,7 +114,7 @@ class Session:
 
     def run(self, statement: str, *values: object) -> int:
         """Run a statement and return how many rows it changed."""
-        return self.together((statement, values))[0].changed or 0
+        return self.together((statement, values))[0].changed
 
     def together(self, *steps: Step) -> list[Answer]:
         """Run statements in order, in one round trip; return the answer to each."""

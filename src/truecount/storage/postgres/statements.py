@@ -1,9 +1,9 @@
 """
 Every statement of the PostgreSQL storage, put together once from its table and column names.
 
-``{s}`` stands for the schema. Names that are looked for go in as one array for each column,
-written as text (``array``), rows that are written as one JSON text; so a statement is the
-same, and prepared once, however many there are.
+``{s}`` stands for the schema, ``$1`` for the tenant, each ``%s`` for the next value. Names that
+are looked for go in as one array for each column, written as text (``array``), rows that are
+written as one JSON text; so a statement is the same, and prepared once, however many there are.
 
 Rows of a list are found by ``LATERAL``, one probe of the primary key for each, whatever the
 planner believes of the table: before the first ANALYZE it believes that a tenant has a
@@ -50,7 +50,7 @@ def columns(rows: Sequence[Sequence[object]], width: int) -> list[str]:
     return [array(column) for column in zip(*rows, strict=True)]
 
 
-AT_KEY: Final = "tenant = %s AND sku = %s AND location = %s AND lot = %s"
+AT_KEY: Final = "tenant = $1 AND sku = %s AND location = %s AND lot = %s"
 STOCK: Final = (
     f"sku, location, lot, {', '.join(FIGURES)}, version, recorded_at, horizon, opened_at, "
     "lot_expires_at"
@@ -101,7 +101,7 @@ def _told(names: str) -> str:
 def _insert(table: str, names: str, rest: str = "") -> str:
     """Return the statement that inserts the tenant's rows."""
     head = f"INSERT INTO {{s}}.{table} AS t (tenant, {names})"
-    return f"{head} SELECT %s, w.* FROM {_told(names)} {rest}"
+    return f"{head} SELECT $1, w.* FROM {_told(names)} {rest}"
 
 
 def _replaced(names: str, key: str) -> str:
@@ -121,7 +121,7 @@ META: Final = f"SELECT schema_version FROM {{s}}.meta WHERE application = '{APPL
 
 _NAMES_MADE: Final = (
     "INSERT INTO {s}.record AS t (tenant, space, id, version, body) "
-    f"SELECT %s, w.space, w.id, 0, '' FROM {_listed('space, id')} "
+    f"SELECT $1, w.space, w.id, 0, '' FROM {_listed('space, id')} "
     'ORDER BY w.space COLLATE "C", w.id COLLATE "C" ON CONFLICT '
 )
 #: Locks what is there, changing nothing, and makes what is not.
@@ -131,24 +131,24 @@ LOCK_RECORDS: Final = (
 MAKE_RECORDS: Final = f"{_NAMES_MADE} DO NOTHING"
 SHARE_RECORDS: Final = (
     f"SELECT r.* FROM {_listed('space, id')} CROSS JOIN LATERAL ("
-    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = %s AND space = w.space AND id = w.id "
+    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id "
     "FOR SHARE) AS r"
 )
 MAKE_STOCK: Final = (
     "INSERT INTO {s}.stock (tenant, sku, location, lot) "
-    f"SELECT %s, w.* FROM {_listed('sku, location, lot')} "
+    f"SELECT $1, w.* FROM {_listed('sku, location, lot')} "
     'ORDER BY w.sku COLLATE "C", w.location COLLATE "C", w.lot COLLATE "C" ON CONFLICT DO NOTHING'
 )
 _STOCK_LOCKED: Final = f"""
 CROSS JOIN LATERAL (
     SELECT {STOCK} FROM {{s}}.stock
-    WHERE tenant = %s AND sku = w.sku AND location = w.location AND lot = w.lot
+    WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot
     FOR NO KEY UPDATE
 ) AS s
 """
-#: Keys and nothing else. Columns: keys (3 arrays), tenant.
+#: Keys and nothing else (3 arrays).
 LOCK_KEYS: Final = f"SELECT s.* FROM {_listed('sku, location, lot')} {_STOCK_LOCKED}"
-#: Columns: keys (3 arrays), scopes (2 arrays), tenant, tenant, references, tenant.
+#: Values: keys (3 arrays), scopes (2 arrays), references.
 LOCK_STOCK: Final = f"""
 SELECT s.* FROM (
     SELECT w.sku COLLATE "C" AS sku, w.location COLLATE "C" AS location, w.lot COLLATE "C" AS lot
@@ -156,40 +156,47 @@ SELECT s.* FROM (
     UNION
     SELECT s.sku, s.location, s.lot FROM {_listed("sku, location")} CROSS JOIN LATERAL (
         SELECT sku, location, lot FROM {{s}}.stock
-        WHERE tenant = %s AND sku = w.sku AND w.location IN ('', location) AND version > 0
+        WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
         OFFSET 0
     ) AS s
     UNION
-    SELECT sku, location, lot FROM {{s}}.line WHERE tenant = %s AND reference = ANY(%s::text[])
+    SELECT l.sku, l.location, l.lot FROM {_listed("reference")} CROSS JOIN LATERAL (
+        SELECT sku, location, lot FROM {{s}}.line
+        WHERE tenant = $1 AND reference = w.reference OFFSET 0
+    ) AS l
     ORDER BY sku, location, lot
 ) AS w {_STOCK_LOCKED}
 """
-#: What hangs on what was locked, as JSON: documents, lines, outcomes. Columns: names of
-#: documents (2 arrays), tenant; tenant, references; tenant, keys.
+#: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
+#: documents (2 arrays), references, keys.
 READ_LOCKED: Final = f"""
 SELECT (
     SELECT json_agg(json_build_array({RECORD})) FROM (
         SELECT r.* FROM {_listed("space, id")} CROSS JOIN LATERAL (
             SELECT {RECORD} FROM {{s}}.record
-            WHERE tenant = %s AND space = w.space AND id = w.id AND version > 0 OFFSET 0
+            WHERE tenant = $1 AND space = w.space AND id = w.id AND version > 0 OFFSET 0
         ) AS r
     ) AS r
 )::text, (
-    SELECT json_agg(json_build_array({LINE}) ORDER BY reference, number) FROM {{s}}.line
-    WHERE tenant = %s AND reference = ANY(%s::text[])
+    SELECT json_agg(json_build_array({LINE}) ORDER BY reference, number) FROM (
+        SELECT l.* FROM {_listed("reference")} CROSS JOIN LATERAL (
+            SELECT {LINE} FROM {{s}}.line
+            WHERE tenant = $1 AND reference = w.reference OFFSET 0
+        ) AS l
+    ) AS l
 )::text, (
-    SELECT json_agg(json_build_array({OUTCOME})) FROM {{s}}.outcome
-    WHERE tenant = %s AND key = ANY(%s::text[])
+    SELECT json_agg(json_build_array({OUTCOME})) FROM (
+        SELECT o.* FROM {_listed("key")} CROSS JOIN LATERAL (
+            SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
+        ) AS o
+    ) AS o
 )::text
 """
-OUTCOMES_OF: Final = (
-    f"SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = %s AND key = ANY(%s::text[])"
-)
 MOVEMENTS_OF_IDS: Final = f"""
 SELECT m.* FROM unnest(%s::text[]) WITH ORDINALITY AS w(id, place) CROSS JOIN LATERAL (
     SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m
     LEFT JOIN {{s}}.numbering n ON n.tenant = m.tenant AND n.movement = m.id
-    WHERE m.tenant = %s AND m.id = w.id LIMIT 1
+    WHERE m.tenant = $1 AND m.id = w.id LIMIT 1
 ) AS m ORDER BY w.place
 """
 DUE: Final = f"""
@@ -197,7 +204,7 @@ SELECT {", ".join(f"expired.{name}" for name in LINE.split(", "))}
 FROM {_listed("sku, location, lot, enough")} CROSS JOIN LATERAL (
     SELECT {LINE}, sum(held) OVER (ORDER BY expires_at, reference, number) - held AS before
     FROM {{s}}.line
-    WHERE tenant = %s AND sku = w.sku AND location = w.location AND lot = w.lot AND {IS_OPEN}
+    WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot AND {IS_OPEN}
         AND held > 0 AND expires_at <= %s
 ) AS expired
 WHERE expired.before < w.enough
@@ -207,79 +214,64 @@ ORDER BY expired.sku, expired.location, expired.lot, expired.expires_at, expired
 
 # --- writing ----------------------------------------------------------------------------
 
-#: Outcomes are locks too: whoever comes second waits for the first, in the order of keys.
-_PUT_OUTCOMES: Final = _insert(
-    "outcome",
-    OUTCOME,
-    'ORDER BY w.key COLLATE "C" '
-    f"{_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at RETURNING t.key",
-)
-DROP_OUTCOMES: Final = "DELETE FROM {s}.outcome WHERE tenant = %s AND key = ANY(%s::text[])"
-#: Written only if no key was taken, in this order; the columns of each.
-TABLES: Final = {
-    "movement": MOVEMENT,
-    "unnumbered": "recorded_at, ordinal, movement",
-    "entry": ENTRY,
-    "stock": STOCK,
-    "line": LINE,
+#: The rows of a write, in the order in which they are written.
+PUT: Final = {
+    # Outcomes are locks too: whoever comes second waits for the first, in the order of keys.
+    "outcome": _insert(
+        "outcome",
+        OUTCOME,
+        'ORDER BY w.key COLLATE "C" '
+        f"{_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at RETURNING t.key",
+    ),
+    "movement": _insert("movement", MOVEMENT),
+    "unnumbered": _insert("unnumbered", "recorded_at, ordinal, movement"),
+    "entry": _insert("entry", ENTRY),
+    "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot")),
+    "line": _insert("line", LINE, _replaced(LINE, "reference, number")),
+    # A version takes the place of the one before, the first that of a locked name. Only a
+    # first one may find nothing there.
+    "record": _insert(
+        "record",
+        RECORD,
+        "WHERE w.version = 1 OR (SELECT true FROM {s}.record r "
+        "WHERE r.tenant = $1 AND r.space = w.space AND r.id = w.id) "
+        f"{_replaced(RECORD, 'space, id')} WHERE t.version = excluded.version - 1 "
+        "RETURNING t.space, t.id",
+    ),
 }
-_FREE: Final = "WHERE (SELECT is_free FROM free)"
-_REPLACED: Final = {
-    "stock": _replaced(STOCK, "sku, location, lot"),
-    "line": _replaced(LINE, "reference, number"),
-}
-_PUT_ROWS: Final = ", ".join(
-    f"put_{table} AS ({_insert(table, names, f'{_FREE} {_REPLACED.get(table, str())}')})"
-    for table, names in TABLES.items()
-)
-#: A version takes the place of the one before, the first that of a locked name. Only a first
-#: one may find nothing there.
-_PUT_RECORDS: Final = _insert(
-    "record",
-    RECORD,
-    f"{_FREE} AND (w.version = 1 OR (SELECT true FROM {{s}}.record r "
-    "WHERE r.tenant = %s AND r.space = w.space AND r.id = w.id)) "
-    f"{_replaced(RECORD, 'space, id')} WHERE t.version = excluded.version - 1 "
-    "RETURNING t.space, t.id",
-)
-#: All of a write in one statement, and what was put of what can be refused. If a key is
-#: taken, nothing but the outcomes before it is written.
-WRITE: Final = f"""
-WITH put_outcome AS ({_PUT_OUTCOMES}),
-free AS (SELECT count(*) = %s AS is_free FROM put_outcome),
-{_PUT_ROWS},
-put_record AS ({_PUT_RECORDS})
-SELECT 'outcome', key, NULL FROM put_outcome UNION ALL SELECT 'record', space, id FROM put_record
-"""
+DROP_OUTCOMES: Final = "DELETE FROM {s}.outcome WHERE tenant = $1 AND key = ANY(%s::text[])"
 #: Fails, so that a host cannot commit what was written before.
 FAIL: Final = "DO $$ BEGIN RAISE integrity_constraint_violation; END $$"
-FORGET: Final = "DELETE FROM {s}.outcome WHERE tenant = %s AND forget_at <= %s"
+FORGET: Final = "DELETE FROM {s}.outcome WHERE tenant = $1 AND forget_at <= %s"
 
 # --- numbering --------------------------------------------------------------------------
 
-IS_UNNUMBERED: Final = "SELECT EXISTS (SELECT FROM {s}.unnumbered WHERE tenant = %s)"
-MAKE_HEAD: Final = "INSERT INTO {s}.head VALUES (%s, 0) ON CONFLICT DO NOTHING"
-LOCK_HEAD: Final = "SELECT position FROM {s}.head WHERE tenant = %s FOR UPDATE"
-#: Begins after the lock, so it sees all that was numbered before. Parameters: tenant, thrice.
+IS_UNNUMBERED: Final = "SELECT EXISTS (SELECT FROM {s}.unnumbered WHERE tenant = $1)"
+MAKE_HEAD: Final = "INSERT INTO {s}.head VALUES ($1, 0) ON CONFLICT DO NOTHING"
+LOCK_HEAD: Final = "SELECT position FROM {s}.head WHERE tenant = $1 FOR UPDATE"
+#: Begins after the lock, so it sees all that was numbered before.
 NUMBER: Final = """
-WITH next AS (
-    DELETE FROM {s}.unnumbered WHERE tenant = %s RETURNING recorded_at, ordinal, movement
-), numbered AS (
-    INSERT INTO {s}.numbering (tenant, position, movement)
-    SELECT h.tenant, h.position + row_number() OVER (
-        ORDER BY next.recorded_at, next.ordinal, next.movement
-    ), next.movement
-    FROM next JOIN {s}.head h ON h.tenant = %s
-    RETURNING position
-)
-UPDATE {s}.head SET position = (SELECT max(position) FROM numbered)
-WHERE tenant = %s AND EXISTS (SELECT FROM numbered)
+INSERT INTO {s}.numbering (tenant, position, movement)
+SELECT h.tenant, h.position + row_number() OVER (
+    ORDER BY u.recorded_at, u.ordinal, u.movement
+), u.movement
+FROM {s}.unnumbered u JOIN {s}.head h ON h.tenant = u.tenant WHERE u.tenant = $1
+"""
+#: What has a position, and nothing that came since.
+DEQUEUE: Final = """
+DELETE FROM {s}.unnumbered u USING {s}.numbering n
+WHERE u.tenant = $1 AND n.tenant = u.tenant AND n.movement = u.movement
+"""
+MOVE_HEAD: Final = """
+UPDATE {s}.head SET position = (
+    SELECT coalesce(max(position), 0) FROM {s}.numbering WHERE tenant = $1
+) WHERE tenant = $1
 """
 
 # --- reading, by pages: the last parameters are where to go on, and how many rows ---------
 
 STOCK_PAGE: Final = (
-    f"SELECT {STOCK} FROM {{s}}.stock WHERE tenant = %s AND version > 0 "
+    f"SELECT {STOCK} FROM {{s}}.stock WHERE tenant = $1 AND version > 0 "
     "AND (sku, location, lot) > (%s, %s, %s) ORDER BY sku, location, lot LIMIT %s"
 )
 STOCK_OF_SKU: Final = STOCK_PAGE.replace("version > 0", "sku = %s AND version > 0")
@@ -292,7 +284,7 @@ ENTRIES: Final = (
 )
 MOVEMENTS_OF: Final = (
     f"SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m LEFT JOIN {{s}}.numbering n "
-    "ON n.tenant = m.tenant AND n.movement = m.id WHERE m.tenant = %s AND m.reference = %s "
+    "ON n.tenant = m.tenant AND n.movement = m.id WHERE m.tenant = $1 AND m.reference = %s "
     "AND (m.recorded_at, m.ordinal, m.id) > (%s, %s, %s) "
     "ORDER BY m.recorded_at, m.ordinal, m.id LIMIT %s"
 )
@@ -300,46 +292,46 @@ FEED: Final = f"""
 SELECT n.position, m.* FROM {{s}}.numbering n CROSS JOIN LATERAL (
     SELECT {_MOVEMENT_OF_M} FROM {{s}}.movement m
     WHERE m.tenant = n.tenant AND m.id = n.movement LIMIT 1
-) AS m WHERE n.tenant = %s AND n.position > %s ORDER BY n.position LIMIT %s
+) AS m WHERE n.tenant = $1 AND n.position > %s ORDER BY n.position LIMIT %s
 """
-LINES: Final = f"SELECT {LINE} FROM {{s}}.line WHERE tenant = %s AND reference = %s ORDER BY number"
+LINES: Final = f"SELECT {LINE} FROM {{s}}.line WHERE tenant = $1 AND reference = %s ORDER BY number"
 OPEN_LINES: Final = (
     f"SELECT {LINE} FROM {{s}}.line WHERE {AT_KEY} AND {IS_OPEN} "
     "AND (expires_at, reference, number) > (%s, %s, %s) "
     "ORDER BY expires_at, reference, number LIMIT %s"
 )
 DUE_HOLDS: Final = (
-    f"SELECT {LINE} FROM {{s}}.line WHERE tenant = %s AND held > 0 AND expires_at <= %s "
+    f"SELECT {LINE} FROM {{s}}.line WHERE tenant = $1 AND held > 0 AND expires_at <= %s "
     "ORDER BY expires_at, reference, number LIMIT %s"
 )
 RECORDS: Final = (
-    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = %s AND space = %s AND id > %s "
+    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = %s AND id > %s "
     "AND version > 0 ORDER BY id LIMIT %s"
 )
 RECORD_ONE: Final = (
-    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = %s AND space = %s AND id = %s "
+    f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = %s AND id = %s "
     "AND version > 0"
 )
 #: Spaces are hopped through on the index, however many documents each has.
 SPACES: Final = """
 WITH RECURSIVE known (space) AS (
-    SELECT min(space) FROM {s}.record WHERE tenant = %s AND version > 0
+    SELECT min(space) FROM {s}.record WHERE tenant = $1 AND version > 0
     UNION ALL
     SELECT (
         SELECT min(r.space) FROM {s}.record r
-        WHERE r.tenant = %s AND r.space > known.space AND r.version > 0
+        WHERE r.tenant = $1 AND r.space > known.space AND r.version > 0
     ) FROM known WHERE known.space IS NOT NULL
 )
 SELECT space FROM known WHERE space IS NOT NULL
 """
 OUTCOMES: Final = (
-    f"SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = %s AND key > %s ORDER BY key LIMIT %s"
+    f"SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = $1 AND key > %s ORDER BY key LIMIT %s"
 )
 
 # --- as of ------------------------------------------------------------------------------
 
 #: Horizons never fall from version to version, so the last one up to an instant is found
-#: bit by bit: one probe for each bit of the number of versions. Parameters: step, instant, key.
+#: bit by bit: one probe for each bit of the number of versions. Values: step, instant, key.
 LAST_VERSION_UNTIL: Final = f"""
 WITH RECURSIVE search (version, step) AS (
     VALUES (0::bigint, %s::bigint)

@@ -7,15 +7,17 @@ Rules:
 2. What is decided on is read by statements that begin after the locks were granted: under
    READ COMMITTED each statement has a snapshot of its own. The stock row is the latch of
    the lines on its key, the order document that of the lines under its reference.
-3. ``lock`` is one round trip, ``write`` is one statement, the commit is one.
-4. A taken key is found without an error of the database, so no savepoint is needed; anything
-   else that fails leaves a host's transaction aborted, so that the host cannot commit a part.
+3. ``lock`` is one round trip, ``write`` another, the commit a third. Each table has one plain
+   statement, however many rows.
+4. A taken key is found without an error of the database, so no savepoint is needed: in a
+   host's transaction outcomes go first, alone, and one of ours is rolled back. Anything else
+   that fails leaves a host's transaction aborted, so that the host cannot commit a part.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
 from typing import Final, NoReturn
@@ -30,7 +32,7 @@ from truecount.protocols.storage import Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
 from truecount.storage.postgres.session import Step
-from truecount.storage.postgres.wire import Row
+from truecount.storage.postgres.wire import Answer, Row
 
 
 _ORDER: Final = "order"
@@ -63,7 +65,6 @@ class Unit(Reader):
 
     def _locked(self, wants: Wants, *, make: bool) -> Locked | None:
         """Lock and read in one round trip; None when something to be locked is missing."""
-        tenant = self._tenant
         orders = {(_ORDER, reference) for reference in wants.orders}
         early = orders | {name for name in wants.records if name[0] == _ORDER}
         late = wants.records - early
@@ -77,7 +78,7 @@ class Unit(Reader):
         }
         if wants.movements:
             ids = sql.array(sorted(wants.movements))
-            steps["movements"] = [(sql.MOVEMENTS_OF_IDS, (ids, tenant))]
+            steps["movements"] = [(sql.MOVEMENTS_OF_IDS, (self._tenant, ids))]
         found = self._exchange(steps)
         rows = dict(map(stock_row, found["stock"]))
         if not wants.keys <= rows.keys() or len(found["shared"]) < len(late & wants.shared):
@@ -97,8 +98,7 @@ class Unit(Reader):
         """Read what hangs on what was locked, in a statement that begins after all locks."""
         keys = sql.array(wants.keys_of_requests)
         named = sql.columns(sorted(names), 2)
-        tenant = self._tenant
-        return sql.READ_LOCKED, (*named, tenant, tenant, references, tenant, keys)
+        return sql.READ_LOCKED, (self._tenant, *named, references, keys)
 
     def _exchange(self, steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Row]]:
         """Run all steps in one round trip; return the rows of each group."""
@@ -120,7 +120,7 @@ class Unit(Reader):
                 continue
             if make:
                 steps.append((sql.MAKE_RECORDS, (self._tenant, *named)))
-            steps.append((sql.SHARE_RECORDS, (*named, self._tenant)))
+            steps.append((sql.SHARE_RECORDS, (self._tenant, *named)))
         return steps
 
     def _lock_stock(self, wants: Wants, references: str, *, make: bool) -> list[Step]:
@@ -134,14 +134,14 @@ class Unit(Reader):
         if make and wants.keys:
             steps.append((sql.MAKE_STOCK, (tenant, *keys)))
         if not (wants.scopes or wants.orders):
-            return [*steps, (sql.LOCK_KEYS, (*keys, tenant))]
-        steps.append((sql.LOCK_STOCK, (*keys, *scopes, tenant, tenant, references, tenant)))
+            return [*steps, (sql.LOCK_KEYS, (tenant, *keys))]
+        steps.append((sql.LOCK_STOCK, (tenant, *keys, *scopes, references)))
         return steps
 
     def due(self, enough: Mapping[StockKey, int], now: Instant) -> list[LineRow]:
         """Return expired holds of each key until they hold enough."""
         wanted = [(*key, quantity) for key, quantity in sorted(enough.items())]
-        rows = self._session.rows(sql.DUE, *sql.columns(wanted, 4), self._tenant, now)
+        rows = self._session.rows(sql.DUE, self._tenant, *sql.columns(wanted, 4), now)
         return list(map(line_row, rows))
 
     # --- write --------------------------------------------------------------------------
@@ -157,31 +157,43 @@ class Unit(Reader):
             raise
 
     def _write(self, changes: Changes) -> None:
-        rows: dict[str, list[Sequence[object]]] = {
-            "movement": list(changes.movements),
+        keys, *others = self._puts(changes)
+        if self._session.joined:
+            # What is put after a taken key could not be taken back: there is no savepoint.
+            self._check_keys(changes, self._session.together(keys)[0])
+            answers = self._session.together(*others) if others else []
+        else:
+            put, *answers = self._session.together(keys, *others)
+            self._check_keys(changes, put)
+        if changes.records:
+            documents = set(answers[-1].rows)
+            for record in changes.records:
+                if (record.space, record.id) not in documents:
+                    self._fail(f"record {record.space}/{record.id} has changed")
+
+    def _puts(self, changes: Changes) -> Iterator[Step]:
+        """Yield what to put into each table, outcomes first, nothing else that is empty."""
+        rows: dict[str, Sequence[Sequence[object]]] = {
+            "outcome": changes.outcomes,
+            "movement": changes.movements,
             "unnumbered": [(m.recorded_at, m.ordinal, m.id) for m in changes.movements],
             "entry": [(*e.key, e.version, *e.change, *e.after, *e[4:]) for e in changes.entries],
             "stock": [(*k, *r.amounts, *r[1:]) for k, r in changes.rows.items()],
             "line": [(*n[:3], *n.key, *n[4:]) for n in changes.lines],
+            "record": changes.records,
         }
-        tenant = self._tenant
-        put = self._session.rows(
-            sql.WRITE,
-            *(tenant, _text(changes.outcomes), len(changes.outcomes)),
-            *chain.from_iterable((tenant, _text(rows[table])) for table in sql.TABLES),
-            *(tenant, _text(changes.records), tenant),
-        )
-        keys = {name for what, name, _ in put if what == "outcome"}
+        for table, statement in sql.PUT.items():
+            if rows[table] or table == "outcome":
+                yield statement, (self._tenant, _text(rows[table]))
+
+    def _check_keys(self, changes: Changes, put: Answer) -> None:
+        keys = {key for (key,) in put.rows}
         taken = {row.key for row in changes.outcomes} - keys
-        if taken:
-            # No savepoint to go back to: what was put before the taken key is taken out.
-            self._session.run(sql.DROP_OUTCOMES, tenant, sql.array(sorted(keys)))
-            raise KeyTaken(min(taken))
-        if changes.records:
-            documents = {(space, id_) for what, space, id_ in put if what == "record"}
-            for record in changes.records:
-                if (record.space, record.id) not in documents:
-                    self._fail(f"record {record.space}/{record.id} has changed")
+        if not taken:
+            return
+        if self._session.joined:
+            self._session.run(sql.DROP_OUTCOMES, self._tenant, sql.array(sorted(keys)))
+        raise KeyTaken(min(taken))
 
     def _fail(self, problem: str) -> NoReturn:
         """Fail in the database as well, so that a host cannot commit what was written."""

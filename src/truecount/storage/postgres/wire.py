@@ -18,7 +18,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -44,14 +43,26 @@ for _name, _loader in (("text", TextLoader), ("int4", IntLoader), ("int8", IntLo
     _ADAPTERS.register_loader(_name, _loader)
 
 
-class Answer(NamedTuple):
+class Answer:
     """What a statement gave."""
 
-    rows: list[Row]
-    #: How many rows it returned or changed, if it does either.
-    changed: int | None
-    #: What the server says it did: ``COMMIT``, or ``ROLLBACK`` instead.
-    done: bytes | None
+    __slots__ = ("_result", "rows")
+
+    def __init__(self, rows: list[Row], result: Any) -> None:
+        self.rows = rows
+        self._result = result
+
+    @property
+    def changed(self) -> int:
+        """How many rows were changed or returned."""
+        count: int | None = self._result.command_tuples
+        return count or 0
+
+    @property
+    def done(self) -> bytes | None:
+        """What the server says it did: ``COMMIT``, or ``ROLLBACK`` instead."""
+        done: bytes | None = self._result.command_status
+        return done
 
 
 class _Context(NamedTuple):
@@ -154,7 +165,7 @@ class Wire:
         if result.ntuples:
             self._reading.set_pgresult(result)
             rows = self._reading.load_rows(0, result.ntuples, tuple)
-        return Answer(rows, result.command_tuples, result.command_status)
+        return Answer(rows, result)
 
 
 _BAD: Final = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED})
@@ -174,14 +185,14 @@ def _exchanged(pgconn: Any, calls: Sequence[_Call]) -> Generator[Any, Any, _Resu
 
 
 def _pipelined(pgconn: Any, calls: Sequence[_Call]) -> Generator[Any, Any, _Results]:
-    def send() -> None:
+    pgconn.enter_pipeline_mode()
+    try:
         for call in calls:
             call.send()
         pgconn.pipeline_sync()
-
-    pgconn.enter_pipeline_mode()
-    try:
-        found: _Results = yield from generators.pipeline_communicate(pgconn, deque([send]))
+        # Reads as well, or both sides could wait for the other to do so.
+        yield from generators.send(pgconn)
+        found: _Results = []
         while len(found) <= len(calls):
             found.append(_given((yield from generators.fetch_many(pgconn))))
     finally:
