@@ -1,4 +1,4 @@
-"""PostgreSQL: one reservation per commit, a hot SKU, sold-out batches, a host's transaction."""
+"""PostgreSQL: one reservation per commit, a hot SKU, sold out or not, a host, bytes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count, islice
 
-from benchmarks.by_hand_postgres import LOCATION, ByHand, Usual, connect, stocked
+from benchmarks.by_hand_postgres import LOCATION, ByHand, Combiner, Usual, connect, stocked
 from benchmarks.harness import Case, Sizes, main, timed
-from truecount import Inventory, Operation, Received, Reserve, Sold
+from truecount import Inventory, Received, Sold
+from truecount.errors import InsufficientStock
 
 
 SKUS = 1000
-BATCH = 50
+THREADS = 32
+CONNECTIONS = 8
+BYTES_MAX = 1_500
 
 
 def one_by_one(sizes: Sizes, *, durable: bool) -> float:
@@ -52,16 +55,72 @@ def _crowd(threads: int, operations: int, work: Callable[[range], None]) -> floa
     return rate()
 
 
-def hot(sizes: Sizes, *, threads: int) -> float:
-    """truecount: threads that share one inventory after one SKU, group commit."""
+def hot(sizes: Sizes, *, threads: int, sold_out: int = 0) -> float:
+    """truecount: threads share one inventory; *sold_out* percent of them want what is gone."""
     with stocked(1) as storage:
+        inventory = Inventory(storage)
+        inventory.record([Received("GONE", 1, at=LOCATION, key="in-gone")])
+        inventory.record([Sold("GONE", 1, at=LOCATION, key="out-gone")])
+        refused = []
+
+        def work(part: range) -> None:
+            for number in part:
+                # Whoever is refused is spread evenly over time and threads.
+                sku = "GONE" if number * 61 % 100 < sold_out else "SKU-0"
+                try:
+                    inventory.reserve({sku: 1}, reference=f"cart-{number}", key=f"key-{number}")
+                except InsufficientStock:
+                    refused.append(number)
+
+        rate = _crowd(threads, sizes.operations, work)
+        assert bool(refused) == bool(sold_out)
+        return rate
+
+
+def hot_combined_by_hand(sizes: Sizes, *, threads: int) -> float:
+    """By hand: one thread writes for all that wait, one statement for each batch."""
+    with stocked(1) as storage, connect() as connection:
+        combiner = Combiner(connection, storage.schema, "SKU-0")
+
+        def work(part: range) -> None:
+            for number in part:
+                assert combiner.reserve(1, f"cart-{number}", f"key-{number}")
+
+        rate = _crowd(threads, sizes.operations, work)
+        combiner.close()
+        return rate
+
+
+def spread(sizes: Sizes, *, threads: int) -> float:
+    """truecount: threads share one inventory of a thousand SKUs."""
+    with stocked(SKUS) as storage:
         inventory = Inventory(storage)
 
         def work(part: range) -> None:
             for number in part:
-                inventory.reserve({"SKU-0": 1}, reference=f"cart-{number}", key=f"key-{number}")
+                inventory.reserve(
+                    {f"SKU-{number % SKUS}": 1}, reference=f"cart-{number}", key=f"key-{number}"
+                )
 
         return _crowd(threads, sizes.operations, work)
+
+
+def spread_by_hand(sizes: Sizes, *, threads: int) -> float:
+    """By hand: as many threads with a connection each, every one with SKUs of its own."""
+    with stocked(SKUS) as storage:
+        hands = [ByHand(connect(), storage.schema) for _ in range(threads)]
+
+        def work(part: range) -> None:
+            own = part.start // max(1, len(part))
+            hand, each = hands[own], SKUS // threads
+            for number in part:
+                sku = f"SKU-{own * each + number % each}"
+                assert hand.reserve(sku, 1, f"cart-{number}", f"key-{number}")
+
+        rate = _crowd(threads, sizes.operations, work)
+        for hand in hands:
+            hand.close()
+        return rate
 
 
 def hot_the_usual_way(sizes: Sizes, *, threads: int) -> float:
@@ -79,32 +138,6 @@ def hot_the_usual_way(sizes: Sizes, *, threads: int) -> float:
         for hand in hands:
             hand.close()
         return found
-
-
-def sell_out(sizes: Sizes, *, share: int) -> float:
-    """truecount: batches of 50 on one hot SKU, *share* percent of them for a sold-out one."""
-    with stocked(1) as storage:
-        inventory = Inventory(storage)
-        inventory.record([Received("GONE", 1, at=LOCATION, key="in-gone")])
-        inventory.record([Sold("GONE", 1, at=LOCATION, key="out-gone")])
-        batches = max(1, sizes.operations // BATCH)
-
-        def batch(number: int) -> list[Operation]:
-            first = number * BATCH
-            return [
-                Reserve(
-                    {("GONE" if n * share % 100 < share else "SKU-0"): 1},
-                    reference=f"cart-{n}",
-                    key=f"key-{n}",
-                )
-                for n in range(first, first + BATCH)
-            ]
-
-        work = [batch(number) for number in range(batches)]
-        with timed(batches * BATCH) as rate:
-            refused = sum(not found.granted for each in work for found in inventory.submit(each))
-        assert refused or not share
-        return rate()
 
 
 def within(sizes: Sizes, *, by_hand: bool) -> float:
@@ -125,9 +158,34 @@ def within(sizes: Sizes, *, by_hand: bool) -> float:
         return rate()
 
 
+def small(sizes: Sizes, *, name: str = "order-{:07}") -> float:
+    """Reservations in a million bytes of tables and indexes, one SKU in a thousand each."""
+    with stocked(SKUS, durable=False) as storage:
+        inventory = Inventory(storage)
+        before = _size(storage.schema)
+        for number in range(sizes.operations):
+            order = name.format(number)
+            inventory.reserve({f"SKU-{number % SKUS}": 1}, reference=order, key=f"{order}/hold")
+        return sizes.operations * 1_000_000 / (_size(storage.schema) - before)
+
+
+def _size(schema: str) -> int:
+    with connect() as connection:
+        connection.execute(f"VACUUM {schema}.stock, {schema}.record".encode())
+        found = connection.execute(
+            "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class"
+            " WHERE relnamespace = %s::regnamespace AND relkind = 'r'",
+            (schema,),
+        ).fetchone()
+        assert found is not None
+        return int(found[0])
+
+
 def _scaled(contender: Callable[[Sizes], float], factor: int) -> Callable[[Sizes], float]:
     return lambda sizes: contender(sizes._replace(operations=sizes.operations * factor))
 
+
+_HOT = _scaled(partial(hot, threads=THREADS), 4)
 
 CASES = [
     Case(
@@ -145,17 +203,31 @@ CASES = [
         "one statement by hand",
     ),
     Case(
+        "PostgreSQL, 8 threads over 1,000 SKUs",
+        _scaled(partial(spread, threads=CONNECTIONS), 2),
+        _scaled(partial(spread_by_hand, threads=CONNECTIONS), 2),
+        0.65,
+        "8 connections by hand",
+    ),
+    Case(
         "PostgreSQL, one hot SKU, 32 threads with group commit",
-        _scaled(partial(hot, threads=32), 4),
-        partial(hot_the_usual_way, threads=32),
+        _HOT,
+        partial(hot_the_usual_way, threads=THREADS),
         8.0,
         "lock, look, update, insert, commit",
     ),
+    Case(
+        "PostgreSQL, one hot SKU, 32 threads, against a combiner",
+        _HOT,
+        _scaled(partial(hot_combined_by_hand, threads=THREADS), 4),
+        0.35,
+        "combined by hand",
+    ),
     *(
         Case(
-            f"PostgreSQL, batches with {share} % sold out",
-            _scaled(partial(sell_out, share=share), 2),
-            _scaled(partial(sell_out, share=0), 2),
+            f"PostgreSQL, one hot SKU, 32 threads, {share} % sold out",
+            _scaled(partial(hot, threads=THREADS, sold_out=share), 4),
+            _HOT,
             0.5,
             "truecount with plenty",
         )
@@ -167,6 +239,13 @@ CASES = [
         partial(within, by_hand=True),
         0.50,
         "order and one statement by hand",
+    ),
+    Case(
+        "PostgreSQL, reservations in a million bytes",
+        _scaled(small, 5),
+        lambda _: 1_000_000 / BYTES_MAX,
+        1.0,
+        "promised",
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,24 @@ def test_rows_written_by_hand_on_postgres_are_the_rows_truecount_writes() -> Non
         assert hand.reserve("SKU-1", 1, "cart-2", "key-2")
         assert hand.reserve("SKU-0", 1, "cart-3", "key-3")
         assert not hand.reserve("SKU-0", by_hand_postgres.PLENTY, "cart-4", "key-4")
+        combiner = by_hand_postgres.Combiner(connection, storage.schema, "SKU-2")
+        together = range(5)
+        threads = [
+            threading.Thread(
+                target=combiner.reserve, args=(number + 1, f"b-{number}", f"k-{number}")
+            )
+            for number in together
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        combiner.close()
         inventory = Inventory(storage)
         verification = inventory.verify()
         assert verification.ok, verification.problems
         assert inventory.figures("SKU-0").held == 3
+        assert inventory.figures("SKU-2").held == 15
 
 
 def test_every_way_of_joining_finds_the_same() -> None:

@@ -175,8 +175,8 @@ def number(session: Session, tenant: str) -> None:
     was begun after the one that made that version was committed, so it is seen by no earlier
     pass than that one, and in the same pass its time is the later one.
     """
-    [[[waiting]]] = [found.rows for found in session.apart((sql.IS_UNNUMBERED, (tenant,)))]
-    if waiting:
+    [waiting] = session.apart((sql.ONE_UNNUMBERED, (tenant,)))
+    if waiting.rows:
         session.apart(
             (sql.BEGIN_WRITE, ()),
             (sql.MAKE_HEAD, (tenant,)),

@@ -45,7 +45,9 @@ APPLICATION: Final = "truecount"
 FIGURES: Final = tuple(state.value for state in STATES)
 CHANGES: Final = tuple(f"change_{figure}" for figure in FIGURES)
 AFTERS: Final = tuple(f"after_{figure}" for figure in FIGURES)
-COUNTERS: Final = ("held", "allocated", "picked", "shipped", "released", "expired", "short")
+#: What became of a line's units that it no longer promises.
+ENDED: Final = ("shipped", "released", "expired", "short")
+COUNTERS: Final = ("held", "allocated", "picked", *ENDED)
 
 _NAME: Final = 'text COLLATE "C" NOT NULL'
 
@@ -54,30 +56,35 @@ def _bigints(*names: str) -> str:
     return ", ".join(f"{name} bigint NOT NULL" for name in names)
 
 
+def _sparse(*names: str) -> str:
+    """Return columns in which nothing stands for 0 and takes no room."""
+    return ", ".join(f"{name} bigint" for name in names)
+
+
+_SUM: Final = " + ".join(["held + allocated + picked", *(f"coalesce({name}, 0)" for name in ENDED)])
 # The server reads a check anew for each statement, so it is as short as can be.
 _WITHIN: Final = f"least({', '.join(FIGURES)}) >= -{QUANTITY_MAX}"
 
 _FIRST: Final = (
     f"""
 CREATE TABLE {{s}}.movement (
-    tenant {_NAME}, id {_NAME}, kind text NOT NULL,
     {_bigints("occurred_at", "recorded_at", "ordinal")},
+    tenant {_NAME}, id {_NAME}, kind text NOT NULL,
     reference text COLLATE "C", reason text, actor text, origin text, reverses text,
     body text NOT NULL, digest text NOT NULL,
     PRIMARY KEY (tenant, id)
 )""",
     """
-CREATE INDEX movement_reference ON {s}.movement (tenant, reference, recorded_at, ordinal, id)
+CREATE INDEX movement_reference ON {s}.movement (tenant, reference, recorded_at)
     WHERE reference IS NOT NULL""",
     f"""
 CREATE TABLE {{s}}.entry (
-    tenant {_NAME}, sku {_NAME}, location {_NAME}, lot {_NAME},
     version bigint NOT NULL CHECK (version > 0),
-    {_bigints(*CHANGES)},
-    {_bigints(*AFTERS)},
-    movement {_NAME}, {_bigints("occurred_at", "recorded_at", "horizon")},
-    lateness integer NOT NULL, floor bigint,
-    CONSTRAINT "sellable is at or above its floor" CHECK (after_sellable >= floor),
+    {_bigints("occurred_at", "recorded_at", "horizon")}, floor bigint,
+    {_sparse(*CHANGES, *AFTERS)},
+    lateness integer NOT NULL,
+    tenant {_NAME}, sku {_NAME}, location {_NAME}, lot {_NAME}, movement {_NAME},
+    CONSTRAINT "sellable is at or above its floor" CHECK (coalesce(after_sellable, 0) >= floor),
     PRIMARY KEY (tenant, sku, location, lot, version),
     FOREIGN KEY (tenant, movement) REFERENCES {{s}}.movement (tenant, id)
 )""",
@@ -86,51 +93,52 @@ CREATE INDEX entry_late ON {s}.entry (tenant, sku, location, lot, lateness, occu
     WHERE lateness <> 0""",
     f"""
 CREATE TABLE {{s}}.stock (
-    tenant {_NAME}, sku {_NAME}, location {_NAME}, lot {_NAME},
-    {", ".join(f"{figure} bigint NOT NULL DEFAULT 0" for figure in FIGURES)},
     version bigint NOT NULL DEFAULT 0, recorded_at bigint NOT NULL DEFAULT 0,
     horizon bigint NOT NULL DEFAULT 0, opened_at bigint NOT NULL DEFAULT 0,
     lot_expires_at bigint,
+    {", ".join(f"{figure} bigint NOT NULL DEFAULT 0" for figure in FIGURES)},
+    tenant {_NAME}, sku {_NAME}, location {_NAME}, lot {_NAME},
     CONSTRAINT "promises are never negative" CHECK (least(held, allocated, picked) >= 0),
     CONSTRAINT "figures are within bounds" CHECK ({_WITHIN}),
     PRIMARY KEY (tenant, sku, location, lot)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02)""",
     f"""
 CREATE TABLE {{s}}.line (
-    tenant {_NAME}, reference {_NAME}, number bigint NOT NULL, round bigint NOT NULL,
-    sku {_NAME}, location {_NAME}, lot {_NAME},
-    {_bigints("reserved", *COUNTERS, "expires_at")},
+    {_bigints("reserved", "held", "allocated", "picked", "expires_at")},
+    {_sparse(*ENDED)},
+    number integer NOT NULL, round integer NOT NULL,
+    tenant {_NAME}, reference {_NAME}, sku {_NAME}, location {_NAME}, lot {_NAME},
     CONSTRAINT "counters are never negative" CHECK (least({", ".join(COUNTERS)}) >= 0),
-    CONSTRAINT "counters add up to reserved" CHECK ({" + ".join(COUNTERS)} = reserved),
+    CONSTRAINT "counters add up to reserved" CHECK ({_SUM} = reserved),
     PRIMARY KEY (tenant, reference, number)
 )""",
     """
-CREATE INDEX line_open ON {s}.line (tenant, sku, location, lot, expires_at, reference, number)
+CREATE INDEX line_open ON {s}.line (tenant, sku, location, lot, expires_at)
     WHERE held + allocated + picked > 0""",
     """
-CREATE INDEX line_due ON {s}.line (tenant, expires_at, reference, number) WHERE held > 0""",
+CREATE INDEX line_due ON {s}.line (tenant, expires_at) WHERE held > 0""",
     f"""
 CREATE TABLE {{s}}.record (
-    tenant {_NAME}, space {_NAME}, id {_NAME},
-    version bigint NOT NULL CHECK (version >= 0), body text NOT NULL,
+    version bigint NOT NULL CHECK (version >= 0),
+    tenant {_NAME}, space {_NAME}, id {_NAME}, body text NOT NULL,
     PRIMARY KEY (tenant, space, id)
-) WITH (fillfactor = 80)""",
+) WITH (fillfactor = 90)""",
     f"""
 CREATE TABLE {{s}}.outcome (
-    tenant {_NAME}, key {_NAME}, fingerprint text NOT NULL, decided_at bigint NOT NULL,
-    forget_at bigint, body text NOT NULL,
+    decided_at bigint NOT NULL, forget_at bigint,
+    tenant {_NAME}, key {_NAME}, fingerprint text NOT NULL, body text NOT NULL,
     PRIMARY KEY (tenant, key)
 )""",
     """
 CREATE INDEX outcome_forget ON {s}.outcome (tenant, forget_at) WHERE forget_at IS NOT NULL""",
     f"""
 CREATE TABLE {{s}}.unnumbered (
-    tenant {_NAME}, recorded_at bigint NOT NULL, ordinal bigint NOT NULL, movement {_NAME},
-    PRIMARY KEY (tenant, recorded_at, ordinal, movement)
+    {_bigints("recorded_at", "ordinal")}, tenant {_NAME}, movement {_NAME},
+    PRIMARY KEY (tenant, movement)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02)""",
     f"""
 CREATE TABLE {{s}}.numbering (
-    tenant {_NAME}, position bigint NOT NULL CHECK (position > 0), movement {_NAME},
+    position bigint NOT NULL CHECK (position > 0), tenant {_NAME}, movement {_NAME},
     PRIMARY KEY (tenant, position), UNIQUE (tenant, movement),
     FOREIGN KEY (tenant, movement) REFERENCES {{s}}.movement (tenant, id)
 )""",

@@ -1,0 +1,118 @@
+"""Statements sent together: what is prepared, what is read, and what a failure leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.errors import DivisionByZero, UndefinedTable
+
+from tests.postgres.server import Factory
+from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.session import Texts
+from truecount.storage.postgres.wire import Wire
+
+
+PREPARED = b"SELECT count(*) FROM pg_prepared_statements"
+
+
+@pytest.fixture
+def connection(postgres_dsn: str) -> Iterator[psycopg.Connection]:
+    """Return a connection that commits every statement."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def wire(connection: psycopg.Connection) -> Wire:
+    """Return a wire that prepares statements."""
+    return Wire(connection, prepares=True)
+
+
+def test_statement_is_prepared_once(wire: Wire) -> None:
+    """Also where one round trip has it twice, and whatever the size of its values."""
+    one, other = b"SELECT $1::bigint + 1", b"SELECT $1::text"
+    for number in (1, 2**40, -5):
+        first, second, third = wire.exchange([(one, [number]), (other, ["é"]), (one, [number])])
+        assert first.rows == third.rows == [(number + 1,)]
+        assert second.rows == [("é",)]
+    [[count]] = wire.exchange([(PREPARED, [])])[0].rows
+    assert count == 3  # Those, and the one that asks.
+
+
+def test_what_was_prepared_before_a_failure_is_used_after_it(wire: Wire) -> None:
+    """A name is remembered when the server has taken it, and what it skipped is sent again."""
+    good, bad, skipped = b"SELECT 1", b"SELECT 1 / $1::int", b"SELECT 2"
+    for _ in range(3):
+        with pytest.raises(DivisionByZero):
+            wire.exchange([(good, []), (bad, [0]), (skipped, [])])
+    answers = wire.exchange([(skipped, []), (bad, [1]), (good, [])])
+    assert [answer.rows for answer in answers] == [[(2,)], [(1,)], [(1,)]]
+
+
+def test_first_failure_is_told(wire: Wire) -> None:
+    """What the server skipped because of it is not the reason."""
+    with pytest.raises(UndefinedTable, match="no_such"):
+        wire.exchange([(b"SELECT 1", []), (b"SELECT FROM no_such", []), (b"SELECT 1 / 0", [])])
+
+
+def test_nothing_is_prepared_on_a_connection_of_others(connection: psycopg.Connection) -> None:
+    """Its names are its own, and it may drop them all at any time."""
+    wire = Wire.of(connection)
+    wire.exchange([(b"SELECT $1::text", ["a"]), (b"SELECT 1", [])])
+    assert connection.execute(PREPARED).fetchone() == (0,)
+
+
+def test_both_sides_may_have_much_to_say(wire: Wire) -> None:
+    """Neither waits for the other to read first: more goes each way than any buffer holds."""
+    text = "x" * 3_000_000
+    answers = wire.exchange([(b"SELECT $1::text", [text])] * 6)
+    assert [answer.rows for answer in answers] == [[(text,)]] * 6
+
+
+def test_text_with_a_nul_is_refused(wire: Wire) -> None:
+    """It would be cut there on its way, and another name stored."""
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        wire.exchange([(b"SELECT $1::text", ["MUG\0BLUE"])])
+
+
+def test_client_without_pipeline_mode_gets_the_same(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statements then go one by one, and after one that fails none is sent."""
+    monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: False)
+    answers = wire.exchange([(b"SELECT $1::text", ["a"]), (b"SELECT NULL::bigint", [])])
+    assert [answer.rows for answer in answers] == [[("a",)], [(None,)]]
+    with pytest.raises(DivisionByZero):
+        wire.exchange([(b"SELECT 1", []), (b"SELECT 1 / $1::int", [0]), (b"SELECT no_such", [])])
+    assert wire.exchange([(b"SELECT 1 / $1::int", [1])])[0].rows == [(1,)]
+
+
+def test_reading_depends_on_nothing_the_host_has_set(connection: psycopg.Connection) -> None:
+    """Its loaders and its encoding are its own affair."""
+    connection.execute("SET client_encoding = 'LATIN1'")
+    connection.adapters.register_loader("int8", psycopg.types.string.TextLoader)
+    answers = Wire.of(connection).exchange([(b"SELECT $1::text, 5::bigint", ["Käse"])])
+    assert answers[0].rows == [("Käse", 5)]
+
+
+def _statements() -> dict[str, str]:
+    named = {name: value for name, value in vars(sql).items() if name[0].isupper()}
+    texts = {name: value for name, value in named.items() if isinstance(value, str)}
+    texts = {name: text for name, text in texts.items() if "{s}" in text}
+    return texts | {f"PUT {table}": text for table, text in sql.PUT.items()}
+
+
+@pytest.mark.parametrize("name", _statements())
+def test_no_statement_looks_for_rows_one_by_one(make_postgres: Factory, name: str) -> None:
+    """Not even one planned before the first row and the first ANALYZE, as in a new shop."""
+    storage = make_postgres()
+    text = Texts(f'"{storage.schema}"')[_statements()[name]]
+    with psycopg.connect(storage._connections.dsn, autocommit=True) as connection:
+        explained = connection.execute(b"EXPLAIN (GENERIC_PLAN, COSTS off) " + text, prepare=False)
+        plan = "\n".join(line for (line,) in explained)
+    assert "Join Filter" not in plan, plan
+    assert [
+        line for line in plan.splitlines() if "Seq Scan" in line and " on meta" not in line
+    ] == []
