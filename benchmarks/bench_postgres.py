@@ -17,6 +17,7 @@ from truecount.errors import InsufficientStock
 SKUS = 1000
 THREADS = 32
 CONNECTIONS = 8
+BUYERS = 16
 BYTES_MAX = 1_500
 
 
@@ -158,6 +159,36 @@ def within(sizes: Sizes, *, by_hand: bool) -> float:
         return rate()
 
 
+def checkout(sizes: Sizes, *, way: str) -> float:
+    """Orders of one hot SKU, each with 5 ms of other work in the host's transaction."""
+    with stocked(1, connections=BUYERS) as storage, connect() as connection:
+        connection.execute(f"CREATE TABLE {storage.schema}.orders (id text PRIMARY KEY)".encode())
+        inventory = Inventory(storage)
+        hosts = [connect() for _ in range(BUYERS)]
+        order = f"INSERT INTO {storage.schema}.orders SELECT %s FROM pg_sleep(0.005)".encode()
+
+        def work(part: range) -> None:
+            host = hosts[part.start // max(1, len(part))]
+            for number in part:
+                name = f"order-{number}"
+                if way == "hold first":
+                    inventory.reserve({"SKU-0": 1}, reference=name, key=f"{name}/hold")
+                with host.transaction():
+                    stock = inventory.within(host)
+                    if way == "reserve first":
+                        stock.reserve({"SKU-0": 1}, reference=name, key=f"{name}/hold")
+                    host.execute(order, (name,))
+                    if way == "reserve last":
+                        stock.reserve({"SKU-0": 1}, reference=name, key=f"{name}/hold")
+                    if way == "hold first":
+                        stock.confirm(name, key=f"{name}/confirm")
+
+        rate = _crowd(BUYERS, sizes.operations, work)
+        for host in hosts:
+            host.close()
+        return rate
+
+
 def small(sizes: Sizes, *, name: str = "order-{:07}") -> float:
     """Reservations in a million bytes of tables and indexes, one SKU in a thousand each."""
     with stocked(SKUS, durable=False) as storage:
@@ -239,6 +270,16 @@ CASES = [
         partial(within, by_hand=True),
         0.50,
         "order and one statement by hand",
+    ),
+    *(
+        Case(
+            f"PostgreSQL, checkouts of one hot SKU by 16 threads, {way}",
+            partial(checkout, way=way),
+            partial(checkout, way="reserve first"),
+            2.0,
+            "reserve first, then 5 ms of work",
+        )
+        for way in ("reserve last", "hold first")
     ),
     Case(
         "PostgreSQL, reservations in a million bytes",

@@ -12,6 +12,7 @@ from benchmarks import (
     bench_explain,
     bench_memory,
     bench_postgres,
+    bench_postgres_waits,
     bench_reconcile,
     bench_sqlite,
     bench_start,
@@ -54,6 +55,12 @@ def postgres_server(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_benchmark_of_postgres_runs(case: Case, tmp_path: Path) -> None:
     """Both contenders finish and are compared."""
     assert run_case(case, Sizes(10, 1, tmp_path)).ratio > 0
+
+
+@pytest.mark.usefixtures("postgres_server")
+def test_waits_are_measured() -> None:
+    """Both ways are timed, call by call."""
+    assert bench_postgres_waits.table((2,), 4).count("ms") == 6
 
 
 @pytest.mark.usefixtures("postgres_server")

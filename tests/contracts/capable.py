@@ -119,7 +119,8 @@ def behind_postgres(storage: Any, tenant: str) -> Stored:
 
         def rows(columns: str, table: str, more: str = "") -> Rows:
             found = f"SELECT {columns} FROM {storage.schema}.{table} WHERE tenant = %s {more}"  # noqa: S608 -- our own names
-            return connection.execute(found.encode(), (tenant,)).fetchall()
+            kept = connection.execute(found.encode(), (tenant,))
+            return [tuple(0 if value is None else value for value in row) for row in kept]
 
         return stored_of(
             rows("id", "movement"),

@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -29,6 +30,11 @@ from truecount.storage.postgres.wire import Row
 PAGE: Final = 1000
 
 _INT_MIN: Final = -(2**63)
+
+#: Tells rows to a statement.
+text_of: Final[Callable[[object], str]] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
 
 
 def stock_row(row: Row) -> tuple[StockKey, StockRow]:
@@ -108,7 +114,7 @@ class Reader:
         """Yield known movements in the order of *ids*."""
         wanted = iter(ids)
         while page := list(islice(wanted, PAGE)):
-            rows = self._session.rows(sql.MOVEMENTS_OF_IDS, self._tenant, sql.array(page))
+            rows = self._session.rows(sql.MOVEMENTS_OF_IDS, self._tenant, text_of(page))
             yield from map(movement_row, rows)
 
     def movements_of(self, reference: str) -> Iterator[tuple[int | None, MovementRow]]:

@@ -1,9 +1,9 @@
 """
 Every statement of the PostgreSQL storage, put together once from its table and column names.
 
-``{s}`` stands for the schema, ``$1`` for the tenant, each ``%s`` for the next value. Names that
-are looked for go in as one array for each column, written as text (``array``), rows that are
-written as one JSON text; so a statement is the same, and prepared once, however many there are.
+``{s}`` stands for the schema, ``$1`` for the tenant, each ``%s`` for the next value. Rows go in as
+one JSON text, those that are written and the names of those that are looked for; so a
+statement is the same, and prepared once, however many there are.
 
 Rows of a list are found by ``LATERAL``, one probe of the primary key for each, whatever the
 planner believes of the table: before the first ANALYZE it believes that a tenant has a
@@ -13,41 +13,9 @@ is sorted; a multi-row update has no order and deadlocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 from truecount.storage.postgres.schema import AFTERS, APPLICATION, CHANGES, ENDED, FIGURES
-
-
-def _item(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, int):
-        return str(value)
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
-
-
-def array(values: Iterable[object]) -> str:
-    r"""
-    Return texts or integers as PostgreSQL writes an array.
-
-    >>> print(array(["MUG", 'a "b" \\', None, 3]))
-    {"MUG","a \"b\" \\",NULL,3}
-    """
-    return "{" + ",".join(map(_item, values)) + "}"
-
-
-def columns(rows: Sequence[Sequence[object]], width: int) -> list[str]:
-    """
-    Return rows as one array for each of *width* columns.
-
-    >>> columns([("MUG", 1), ("TEA", 2)], 2)
-    ['{"MUG","TEA"}', '{1,2}']
-    """
-    if not rows:
-        return ["{}"] * width
-    return [array(column) for column in zip(*rows, strict=True)]
 
 
 AT_KEY: Final = "tenant = $1 AND sku = %s AND location = %s AND lot = %s"
@@ -82,14 +50,6 @@ _TEXTS: Final = frozenset(
 )
 
 
-def _listed(names: str) -> str:
-    """Return a table ``w`` of arrays, one for each of the columns *names*."""
-    arrays = ", ".join(
-        f"%s::{'text' if name in _TEXTS else 'bigint'}[]" for name in names.split(", ")
-    )
-    return f"unnest({arrays}) AS w({names})"
-
-
 def _kept(name: str, told: str) -> str:
     """Return what a column keeps of a text."""
     if name in _TEXTS:
@@ -106,7 +66,8 @@ def _read(names: str) -> str:
 
 def _told(names: str) -> str:
     """Return a table ``w`` of rows told as one JSON text, a list of lists."""
-    # One function, however many columns: PostgreSQL keeps a store of its own for each array.
+    # Not as arrays: the server keeps a store of its own for each, and where it knows how many
+    # values there are it plans anew for every list, which costs more than it brings.
     parts = ", ".join(
         f"{_kept(name, f'e.v ->> {number}')} AS {name}"
         for number, name in enumerate(names.split(", "))
@@ -140,7 +101,7 @@ META: Final = f"SELECT schema_version FROM {{s}}.meta WHERE application = '{APPL
 
 _NAMES_MADE: Final = (
     "INSERT INTO {s}.record AS t (tenant, space, id, version, body) "
-    f"SELECT $1, w.space, w.id, 0, '' FROM {_listed('space, id')} "
+    f"SELECT $1, w.space, w.id, 0, '' FROM {_told('space, id')} "
     'ORDER BY w.space COLLATE "C", w.id COLLATE "C" ON CONFLICT '
 )
 #: Locks what is there, changing nothing, and makes what is not.
@@ -149,13 +110,13 @@ LOCK_RECORDS: Final = (
 )
 MAKE_RECORDS: Final = f"{_NAMES_MADE} DO NOTHING"
 SHARE_RECORDS: Final = (
-    f"SELECT r.* FROM {_listed('space, id')} CROSS JOIN LATERAL ("
+    f"SELECT r.* FROM {_told('space, id')} CROSS JOIN LATERAL ("
     f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id "
     "FOR SHARE) AS r"
 )
 MAKE_STOCK: Final = (
     "INSERT INTO {s}.stock (tenant, sku, location, lot) "
-    f"SELECT $1, w.* FROM {_listed('sku, location, lot')} "
+    f"SELECT $1, w.* FROM {_told('sku, location, lot')} "
     'ORDER BY w.sku COLLATE "C", w.location COLLATE "C", w.lot COLLATE "C" ON CONFLICT DO NOTHING'
 )
 _STOCK_LOCKED: Final = f"""
@@ -165,21 +126,21 @@ CROSS JOIN LATERAL (
     FOR NO KEY UPDATE
 ) AS s
 """
-#: Keys and nothing else (3 arrays).
-LOCK_KEYS: Final = f"SELECT s.* FROM {_listed('sku, location, lot')} {_STOCK_LOCKED}"
-#: Values: keys (3 arrays), scopes (2 arrays), references.
+#: Keys and nothing else.
+LOCK_KEYS: Final = f"SELECT s.* FROM {_told('sku, location, lot')} {_STOCK_LOCKED}"
+#: Values: keys, scopes, references.
 LOCK_STOCK: Final = f"""
 SELECT s.* FROM (
     SELECT w.sku COLLATE "C" AS sku, w.location COLLATE "C" AS location, w.lot COLLATE "C" AS lot
-    FROM {_listed("sku, location, lot")}
+    FROM {_told("sku, location, lot")}
     UNION
-    SELECT s.sku, s.location, s.lot FROM {_listed("sku, location")} CROSS JOIN LATERAL (
+    SELECT s.sku, s.location, s.lot FROM {_told("sku, location")} CROSS JOIN LATERAL (
         SELECT sku, location, lot FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
         OFFSET 0
     ) AS s
     UNION
-    SELECT l.sku, l.location, l.lot FROM {_listed("reference")} CROSS JOIN LATERAL (
+    SELECT l.sku, l.location, l.lot FROM {_told("reference")} CROSS JOIN LATERAL (
         SELECT sku, location, lot FROM {{s}}.line
         WHERE tenant = $1 AND reference = w.reference OFFSET 0
     ) AS l
@@ -187,32 +148,33 @@ SELECT s.* FROM (
 ) AS w {_STOCK_LOCKED}
 """
 #: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
-#: documents (2 arrays), references, keys.
+#: documents, references, keys.
 READ_LOCKED: Final = f"""
 SELECT (
     SELECT json_agg(json_build_array({RECORD})) FROM (
-        SELECT r.* FROM {_listed("space, id")} CROSS JOIN LATERAL (
+        SELECT r.* FROM {_told("space, id")} CROSS JOIN LATERAL (
             SELECT {RECORD} FROM {{s}}.record
             WHERE tenant = $1 AND space = w.space AND id = w.id AND version > 0 OFFSET 0
         ) AS r
     ) AS r
 )::text, (
     SELECT json_agg(json_build_array({LINE}) ORDER BY reference, number) FROM (
-        SELECT l.* FROM {_listed("reference")} CROSS JOIN LATERAL (
+        SELECT l.* FROM {_told("reference")} CROSS JOIN LATERAL (
             SELECT {_READ_LINE} FROM {{s}}.line
             WHERE tenant = $1 AND reference = w.reference OFFSET 0
         ) AS l
     ) AS l
 )::text, (
     SELECT json_agg(json_build_array({OUTCOME})) FROM (
-        SELECT o.* FROM {_listed("key")} CROSS JOIN LATERAL (
+        SELECT o.* FROM {_told("key")} CROSS JOIN LATERAL (
             SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
         ) AS o
     ) AS o
 )::text
 """
 MOVEMENTS_OF_IDS: Final = f"""
-SELECT m.* FROM unnest(%s::text[]) WITH ORDINALITY AS w(id, place) CROSS JOIN LATERAL (
+SELECT m.* FROM jsonb_array_elements_text(%s::jsonb) WITH ORDINALITY AS w(id, place)
+CROSS JOIN LATERAL (
     SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m
     LEFT JOIN {{s}}.numbering n ON n.tenant = m.tenant AND n.movement = m.id
     WHERE m.tenant = $1 AND m.id = w.id LIMIT 1
@@ -220,7 +182,7 @@ SELECT m.* FROM unnest(%s::text[]) WITH ORDINALITY AS w(id, place) CROSS JOIN LA
 """
 DUE: Final = f"""
 SELECT {", ".join(f"expired.{name}" for name in LINE.split(", "))}
-FROM {_listed("sku, location, lot, enough")} CROSS JOIN LATERAL (
+FROM {_told("sku, location, lot, enough")} CROSS JOIN LATERAL (
     SELECT {_READ_LINE}, sum(held) OVER (ORDER BY expires_at, reference, number) - held AS before
     FROM {{s}}.line
     WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot AND {IS_OPEN}
@@ -258,7 +220,9 @@ PUT: Final = {
         "RETURNING t.space, t.id",
     ),
 }
-DROP_OUTCOMES: Final = "DELETE FROM {s}.outcome WHERE tenant = $1 AND key = ANY(%s::text[])"
+DROP_OUTCOMES: Final = (
+    f"DELETE FROM {{s}}.outcome t USING {_told('key')} WHERE t.tenant = $1 AND t.key = w.key"
+)
 #: Fails, so that a host cannot commit what was written before.
 FAIL: Final = "DO $$ BEGIN RAISE integrity_constraint_violation; END $$"
 FORGET: Final = "DELETE FROM {s}.outcome WHERE tenant = $1 AND forget_at <= %s"

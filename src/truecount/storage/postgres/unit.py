@@ -17,7 +17,7 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
 from typing import Final, NoReturn
@@ -30,16 +30,12 @@ from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey, made
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
-from truecount.storage.postgres.reader import Reader, line_row, stock_row
+from truecount.storage.postgres.reader import Reader, line_row, stock_row, text_of
 from truecount.storage.postgres.session import Step
 from truecount.storage.postgres.wire import Answer, Row
 
 
 _ORDER: Final = "order"
-_text: Final[Callable[[object], str]] = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), check_circular=False
-).encode
-
 _Name = tuple[str, str]
 
 
@@ -68,7 +64,7 @@ class Unit(Reader):
         orders = {(_ORDER, reference) for reference in wants.orders}
         early = orders | {name for name in wants.records if name[0] == _ORDER}
         late = wants.records - early
-        references = sql.array(sorted(wants.orders))
+        references = text_of([(reference,) for reference in sorted(wants.orders)])
         steps: dict[str, list[Step]] = {
             "early": self._lock_records(early, frozenset(), make=make),
             "stock": self._lock_stock(wants, references, make=make),
@@ -77,7 +73,7 @@ class Unit(Reader):
             "movements": [],
         }
         if wants.movements:
-            ids = sql.array(sorted(wants.movements))
+            ids = text_of(sorted(wants.movements))
             steps["movements"] = [(sql.MOVEMENTS_OF_IDS, (self._tenant, ids))]
         found = self._exchange(steps)
         rows = dict(map(stock_row, found["stock"]))
@@ -96,9 +92,8 @@ class Unit(Reader):
 
     def _read(self, names: Iterable[_Name], references: str, wants: Wants) -> Step:
         """Read what hangs on what was locked, in a statement that begins after all locks."""
-        keys = sql.array(wants.keys_of_requests)
-        named = sql.columns(sorted(names), 2)
-        return sql.READ_LOCKED, (self._tenant, *named, references, keys)
+        keys = text_of([(key,) for key in wants.keys_of_requests])
+        return sql.READ_LOCKED, (self._tenant, text_of(sorted(names)), references, keys)
 
     def _exchange(self, steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Row]]:
         """Run all steps in one round trip; return the rows of each group."""
@@ -114,34 +109,32 @@ class Unit(Reader):
         """Lock documents in one sorted order, exclusive and shared ones in turns."""
         steps: list[Step] = []
         for is_shared, run in groupby(sorted(names), lambda name: name in shared):
-            named = sql.columns(list(run), 2)
+            values = self._tenant, text_of(list(run))
             if not is_shared:
-                steps.append((sql.LOCK_RECORDS, (self._tenant, *named)))
+                steps.append((sql.LOCK_RECORDS, values))
                 continue
             if make:
-                steps.append((sql.MAKE_RECORDS, (self._tenant, *named)))
-            steps.append((sql.SHARE_RECORDS, (self._tenant, *named)))
+                steps.append((sql.MAKE_RECORDS, values))
+            steps.append((sql.SHARE_RECORDS, values))
         return steps
 
     def _lock_stock(self, wants: Wants, references: str, *, make: bool) -> list[Step]:
         """Lock the wanted keys with those of scopes and orders, sorted."""
         if not (wants.keys or wants.scopes or wants.orders):
             return []
-        keys = sql.columns(sorted(wants.keys), 3)
-        scopes = sql.columns(sorted(wants.scopes), 2)
-        tenant = self._tenant
+        tenant, keys = self._tenant, text_of(sorted(wants.keys))
         steps: list[Step] = []
         if make and wants.keys:
-            steps.append((sql.MAKE_STOCK, (tenant, *keys)))
+            steps.append((sql.MAKE_STOCK, (tenant, keys)))
         if not (wants.scopes or wants.orders):
-            return [*steps, (sql.LOCK_KEYS, (tenant, *keys))]
-        steps.append((sql.LOCK_STOCK, (tenant, *keys, *scopes, references)))
-        return steps
+            return [*steps, (sql.LOCK_KEYS, (tenant, keys))]
+        scopes = text_of(sorted(wants.scopes))
+        return [*steps, (sql.LOCK_STOCK, (tenant, keys, scopes, references))]
 
     def due(self, enough: Mapping[StockKey, int], now: Instant) -> list[LineRow]:
         """Return expired holds of each key until they hold enough."""
         wanted = [(*key, quantity) for key, quantity in sorted(enough.items())]
-        rows = self._session.rows(sql.DUE, self._tenant, *sql.columns(wanted, 4), now)
+        rows = self._session.rows(sql.DUE, self._tenant, text_of(wanted), now)
         return list(map(line_row, rows))
 
     # --- write --------------------------------------------------------------------------
@@ -184,7 +177,7 @@ class Unit(Reader):
         }
         for table, statement in sql.PUT.items():
             if rows[table] or table == "outcome":
-                yield statement, (self._tenant, _text(rows[table]))
+                yield statement, (self._tenant, text_of(rows[table]))
 
     def _check_keys(self, changes: Changes, put: Answer) -> None:
         keys = {key for (key,) in put.rows}
@@ -192,7 +185,8 @@ class Unit(Reader):
         if not taken:
             return
         if self._session.joined:
-            self._session.run(sql.DROP_OUTCOMES, self._tenant, sql.array(sorted(keys)))
+            mine = text_of([(key,) for key in keys])
+            self._session.run(sql.DROP_OUTCOMES, self._tenant, mine)
         raise KeyTaken(min(taken))
 
     def _fail(self, problem: str) -> NoReturn:
