@@ -27,7 +27,7 @@ def connection(postgres_dsn: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def wire(connection: psycopg.Connection) -> Wire:
     """Return a wire that prepares statements."""
-    return Wire(connection, prepares=True)
+    return Wire(connection, prepares=True, lent=False)
 
 
 def test_statement_is_prepared_once(wire: Wire) -> None:
@@ -57,11 +57,25 @@ def test_first_failure_is_told(wire: Wire) -> None:
         wire.exchange([(b"SELECT 1", []), (b"SELECT FROM no_such", []), (b"SELECT 1 / 0", [])])
 
 
-def test_nothing_is_prepared_on_a_connection_of_others(connection: psycopg.Connection) -> None:
-    """Its names are its own, and it may drop them all at any time."""
-    wire = Wire.of(connection)
+def test_nothing_is_prepared_where_it_must_not_be(connection: psycopg.Connection) -> None:
+    """Behind a proxy that gives each transaction another connection."""
+    wire = Wire.of(connection, prepares=False)
     wire.exchange([(b"SELECT $1::text", ["a"]), (b"SELECT 1", [])])
     assert connection.execute(PREPARED).fetchone() == (0,)
+
+
+def test_what_was_prepared_on_a_connection_of_others_is_asked_for(
+    connection: psycopg.Connection,
+) -> None:
+    """It is used again while it is there, and prepared again when they dropped it."""
+    for _ in range(3):
+        wire = Wire.of(connection, prepares=True)
+        for _ in range(2):
+            assert wire.exchange([(b"SELECT $1::text", ["a"])])[0].rows == [("a",)]
+        assert connection.execute(PREPARED).fetchone() == (1,)
+    connection.execute("DEALLOCATE ALL")
+    wire = Wire.of(connection, prepares=True)
+    assert wire.exchange([(b"SELECT $1::text", ["b"])])[0].rows == [("b",)]
 
 
 def test_both_sides_may_have_much_to_say(wire: Wire) -> None:
@@ -93,7 +107,8 @@ def test_reading_depends_on_nothing_the_host_has_set(connection: psycopg.Connect
     """Its loaders and its encoding are its own affair."""
     connection.execute("SET client_encoding = 'LATIN1'")
     connection.adapters.register_loader("int8", psycopg.types.string.TextLoader)
-    answers = Wire.of(connection).exchange([(b"SELECT $1::text, 5::bigint", ["Käse"])])
+    wire = Wire.of(connection, prepares=True)
+    answers = wire.exchange([(b"SELECT $1::text, 5::bigint", ["Käse"])])
     assert answers[0].rows == [("Käse", 5)]
 
 

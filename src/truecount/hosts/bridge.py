@@ -19,8 +19,8 @@ class BridgedConnection(psycopg.Connection[Any]):
     """
     The connection of *host*, for as long as one call of ours takes.
 
-    It owns nothing: it is never closed, and prepares nothing, because the names of prepared
-    statements are the host's to give.
+    It owns nothing: it is never closed, and its driver prepares nothing, because the names it
+    would give are the host's to give.
 
     Args:
         wait: Runs a coroutine of the host's event loop, and returns what it returns.

@@ -82,7 +82,7 @@ class Connections:
         self.timeout = timeout
         self.dsn = conninfo.make_conninfo("", **told)
         self._size = size
-        self._prepared = prepared
+        self.prepared = prepared
         self._sleep = sleep
         self._draw = draw
         self._mutex = threading.Lock()
@@ -145,7 +145,7 @@ class Connections:
     def _wired(self, connection: Connection) -> None:
         self._configure(connection)
         if isinstance(connection, OwnConnection):
-            connection.wire = Wire(connection, prepares=self._prepared)
+            connection.wire = Wire(connection, prepares=self.prepared, lent=False)
 
     def _configure(self, connection: Connection) -> None:
         """Tell a new connection how long to wait for a lock, and to plan each statement once."""

@@ -95,7 +95,9 @@ class Session:
         *,
         begin: str = "",
         renewed: Callable[[Connection], Connection] | None = None,
+        prepares: bool = False,
     ) -> None:
+        self._prepares = prepares
         self._use(connection)
         self.target = target
         #: Whether nothing was sent yet: the first statement is the beginning.
@@ -134,7 +136,7 @@ class Session:
 
     def _use(self, connection: Connection) -> None:
         self.connection = connection
-        self._wire = Wire.of(connection)
+        self._wire = Wire.of(connection, prepares=self._prepares)
 
     def _sent(self, steps: Sequence[Step]) -> list[Answer]:
         sent = [(self._texts[statement], values) for statement, values in steps]

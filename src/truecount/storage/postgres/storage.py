@@ -184,7 +184,8 @@ class PostgresStorage:
     @contextmanager
     def _joined(self, kind: type[_Kind], tenant: str, host: object) -> Iterator[_Kind]:
         self._connections.check()
-        session = Session(_usable(host), self._connections.texts, self.target)
+        known = self._connections
+        session = Session(_usable(host), known.texts, self.target, prepares=known.prepared)
         self._check(session)
         try:
             yield kind(session, tenant)

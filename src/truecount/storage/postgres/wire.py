@@ -10,9 +10,10 @@ Rules:
    has it); after one that fails the server skips the rest.
 2. Values go out as text, their types known from the statement: it is the same one, and
    prepared once, however large its numbers are.
-3. On a connection of ours each statement is prepared when it is first used, under a name that
-   is remembered once the server has said that it is. On a host's connection nothing is:
-   prepared statements and their end are the host's.
+3. Each statement is prepared when it is first used, under a name made of its text, which is
+   remembered once the server has said that it is. A host, its framework or its driver may drop
+   all that was prepared on its connection, so there the server is asked first, each time the
+   connection is lent.
 4. What is read depends on nothing a host has set on its connection, or in psycopg.
 """
 
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import psycopg
@@ -76,8 +78,17 @@ class _Call(NamedTuple):
     """Something to be sent that has one result."""
 
     send: Callable[[], None]
-    #: The statement and the name it is being prepared under.
-    prepares: tuple[bytes, bytes] | None = None
+    #: The name a statement is being prepared under.
+    prepares: bytes | None = None
+
+
+_RECALL: Final = b"SELECT name FROM pg_prepared_statements WHERE starts_with(name, 'truecount_')"
+
+
+@cache
+def _name_of(text: bytes) -> bytes:
+    """Return what a statement is called once it is prepared: the same in every program."""
+    return b"truecount_" + blake2b(text, digest_size=16).hexdigest().encode()
 
 
 class OwnConnection(psycopg.Connection[Any]):
@@ -92,23 +103,24 @@ class Wire:
 
     Args:
         prepares: Whether statements are prepared.
+        lent: Whether others use the connection before and after.
     """
 
-    def __init__(self, connection: Connection, *, prepares: bool) -> None:
+    def __init__(self, connection: Connection, *, prepares: bool, lent: bool = True) -> None:
         self._connection = connection
         self._pgconn: Any = connection.pgconn
         self._prepares = prepares
         self._encoding = connection.info.encoding
         self._reading = Transformer(_Context(_ADAPTERS, connection))
-        #: Names of the statements that the server has prepared.
-        self._names: dict[bytes, bytes] = {}
+        #: Names the server knows; None before it was asked.
+        self._prepared: set[bytes] | None = None if lent and prepares else set()
 
     @classmethod
-    def of(cls, connection: Connection) -> Wire:
+    def of(cls, connection: Connection, *, prepares: bool) -> Wire:
         """Return the wire of a connection: its own, or a new one to a host's."""
         if isinstance(connection, OwnConnection):
             return connection.wire
-        return cls(connection, prepares=False)
+        return cls(connection, prepares=prepares)
 
     def exchange(self, steps: Sequence[Sent]) -> list[Answer]:
         """
@@ -118,7 +130,12 @@ class Wire:
             psycopg.Error: Why the first one that failed did.
             UnicodeError: A text has no encoding.
         """
-        calls = self._calls(steps)
+        if self._prepared is None:
+            [known] = self._sent([self._call(_RECALL, ())], set())
+            self._prepared = {name.encode() for (name,) in known.rows}
+        return self._sent(self._calls(steps, self._prepared), self._prepared)
+
+    def _sent(self, calls: Sequence[_Call], prepared: set[bytes]) -> list[Answer]:
         with self._connection.lock:
             found = self._connection.wait(_exchanged(self._pgconn, calls))
         answers, problem = [], None
@@ -128,29 +145,31 @@ class Wire:
             if result.status in _BAD:
                 problem = problem or result
             elif call.prepares:
-                text, name = call.prepares
-                self._names[text] = name
+                prepared.add(call.prepares)
             else:
                 answers.append(self._answer(result))
         if problem is not None:
             raise error_from_result(problem, encoding=self._encoding)
         return answers
 
-    def _calls(self, steps: Sequence[Sent]) -> list[_Call]:
-        pgconn, names = self._pgconn, self._names
+    def _calls(self, steps: Sequence[Sent], prepared: set[bytes]) -> list[_Call]:
+        if not self._prepares:
+            return [self._call(text, values) for text, values in steps]
         calls: list[_Call] = []
-        fresh: dict[bytes, bytes] = {}
+        fresh: set[bytes] = set()
         for text, values in steps:
-            told = [None if value is None else self._told(value) for value in values]
-            name = names.get(text) or fresh.get(text)
-            if name is None and self._prepares:
-                name = fresh[text] = b"truecount_%d" % (len(names) + len(fresh))
-                calls.append(_Call(partial(pgconn.send_prepare, name, text), (text, name)))
-            if name is None:
-                calls.append(_Call(partial(pgconn.send_query_params, text, told)))
-            else:
-                calls.append(_Call(partial(pgconn.send_query_prepared, name, told)))
+            name = _name_of(text)
+            if name not in prepared and name not in fresh:
+                fresh.add(name)
+                calls.append(_Call(partial(self._pgconn.send_prepare, name, text), name))
+            calls.append(self._call(text, values, name))
         return calls
+
+    def _call(self, text: bytes, values: Sequence[object], name: bytes | None = None) -> _Call:
+        told = [None if value is None else self._told(value) for value in values]
+        if name is None:
+            return _Call(partial(self._pgconn.send_query_params, text, told))
+        return _Call(partial(self._pgconn.send_query_prepared, name, told))
 
     def _told(self, value: object) -> bytes:
         if type(value) is int:
