@@ -37,10 +37,10 @@ from truecount.errors import (
 from truecount.storage.postgres.session import (
     PASSING,
     Session,
-    Texts,
     is_lost,
     translated,
 )
+from truecount.storage.postgres.texts import Texts
 from truecount.storage.postgres.wire import Connection, OwnConnection, Wire
 
 

@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -23,6 +22,7 @@ from truecount.model.stock import NOTHING, Amounts, EntryRow, StockKey, StockRow
 from truecount.protocols.storage import Record
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.session import Session
+from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
 
 
@@ -30,11 +30,6 @@ from truecount.storage.postgres.wire import Row
 PAGE: Final = 1000
 
 _INT_MIN: Final = -(2**63)
-
-#: Tells rows to a statement.
-text_of: Final[Callable[[object], str]] = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), check_circular=False
-).encode
 
 
 def stock_row(row: Row) -> tuple[StockKey, StockRow]:

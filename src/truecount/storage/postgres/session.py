@@ -25,6 +25,7 @@ from truecount.errors import (
     StorageUnavailable,
     TrueCountError,
 )
+from truecount.storage.postgres.texts import Texts
 from truecount.storage.postgres.wire import Answer, Connection, Row, Wire
 
 
@@ -48,21 +49,6 @@ _RAISED: Final = (psycopg.Error, UnicodeError)
 
 _OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 _OVER: Final = "the transaction is over; read what you need before it ends"
-
-
-class Texts(dict[str, bytes]):
-    """Statements as they are sent: the schema named, values numbered after the tenant."""
-
-    def __init__(self, schema: str) -> None:
-        super().__init__()
-        self._schema = schema
-
-    def __missing__(self, statement: str) -> bytes:
-        """Put the names in, and remember."""
-        first, *others = statement.replace("{s}", self._schema).split("%s")
-        numbered = "".join(f"${number}{part}" for number, part in enumerate(others, 2))
-        text = self[statement] = (first + numbered).encode()
-        return text
 
 
 def translated(error: Exception, target: str) -> TrueCountError:
@@ -139,11 +125,10 @@ class Session:
         self._wire = Wire.of(connection, prepares=self._prepares)
 
     def _sent(self, steps: Sequence[Step]) -> list[Answer]:
-        sent = [(self._texts[statement], values) for statement, values in steps]
         begins = self.is_fresh and bool(self._begin)
         if begins:
-            sent.insert(0, (self._texts[self._begin], ()))
-        found = self._wire.exchange(sent)
+            steps = ((self._begin, ()), *steps)
+        found = self._wire.exchange([self._texts.sent(*step) for step in steps])
         self.is_fresh = False
         return found[1:] if begins else found
 

@@ -1,9 +1,7 @@
 """
 Every statement of the PostgreSQL storage, put together once from its table and column names.
 
-``{s}`` stands for the schema, ``$1`` for the tenant, each ``%s`` for the next value. Rows go in as
-one JSON text, those that are written and the names of those that are looked for; so a
-statement is the same, and prepared once, however many there are.
+``texts`` tells what ``{s}``, ``$1``, ``%s`` and ``[[names]]`` stand for.
 
 Rows of a list are found by ``LATERAL``, one probe of the primary key for each, whatever the
 planner believes of the table: before the first ANALYZE it believes that a tenant has a
@@ -15,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from truecount.storage.postgres.schema import AFTERS, APPLICATION, CHANGES, ENDED, FIGURES
+from truecount.storage.postgres.schema import AFTERS, APPLICATION, CHANGES, FIGURES, SPARSE
 
 
 AT_KEY: Final = "tenant = $1 AND sku = %s AND location = %s AND lot = %s"
@@ -41,44 +39,18 @@ IS_OPEN: Final = "held + allocated + picked > 0"
 
 _MOVEMENT_OF_M: Final = ", ".join(f"m.{name}" for name in MOVEMENT.split(", "))
 
-#: Columns that keep nothing for 0: of sixteen figures most entries have three or four.
-_SPARSE: Final = frozenset((*CHANGES, *AFTERS, *ENDED))
-#: Columns that hold text; all others hold integers.
-_TEXTS: Final = frozenset(
-    {"actor", "body", "digest", "fingerprint", "id", "key", "kind", "location", "lot", "movement"}
-    | {"origin", "reason", "reference", "reverses", "sku", "space"}
-)
-
-
-def _kept(name: str, told: str) -> str:
-    """Return what a column keeps of a text."""
-    if name in _TEXTS:
-        return told
-    return f"nullif(({told})::bigint, 0)" if name in _SPARSE else f"({told})::bigint"
-
 
 def _read(names: str) -> str:
     """Return the columns *names* as they are read."""
     return ", ".join(
-        f"coalesce({name}, 0) AS {name}" if name in _SPARSE else name for name in names.split(", ")
+        f"coalesce({name}, 0) AS {name}" if name in SPARSE else name for name in names.split(", ")
     )
-
-
-def _told(names: str) -> str:
-    """Return a table ``w`` of rows told as one JSON text, a list of lists."""
-    # Not as arrays: the server keeps a store of its own for each, and where it knows how many
-    # values there are it plans anew for every list, which costs more than it brings.
-    parts = ", ".join(
-        f"{_kept(name, f'e.v ->> {number}')} AS {name}"
-        for number, name in enumerate(names.split(", "))
-    )
-    return f"(SELECT {parts} FROM jsonb_array_elements(%s::jsonb) AS e(v)) AS w"
 
 
 def _insert(table: str, names: str, rest: str = "") -> str:
     """Return the statement that inserts the tenant's rows."""
     head = f"INSERT INTO {{s}}.{table} AS t (tenant, {names})"
-    return f"{head} SELECT $1, w.* FROM {_told(names)} {rest}"
+    return f"{head} SELECT $1, w.* FROM [[{names}]] {rest}"
 
 
 def _replaced(names: str, key: str) -> str:
@@ -101,7 +73,7 @@ META: Final = f"SELECT schema_version FROM {{s}}.meta WHERE application = '{APPL
 
 _NAMES_MADE: Final = (
     "INSERT INTO {s}.record AS t (tenant, space, id, version, body) "
-    f"SELECT $1, w.space, w.id, 0, '' FROM {_told('space, id')} "
+    "SELECT $1, w.space, w.id, 0, '' FROM [[space, id]] "
     'ORDER BY w.space COLLATE "C", w.id COLLATE "C" ON CONFLICT '
 )
 #: Locks what is there, changing nothing, and makes what is not.
@@ -110,13 +82,13 @@ LOCK_RECORDS: Final = (
 )
 MAKE_RECORDS: Final = f"{_NAMES_MADE} DO NOTHING"
 SHARE_RECORDS: Final = (
-    f"SELECT r.* FROM {_told('space, id')} CROSS JOIN LATERAL ("
+    f"SELECT r.* FROM [[space, id]] CROSS JOIN LATERAL ("
     f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id "
     "FOR SHARE) AS r"
 )
 MAKE_STOCK: Final = (
     "INSERT INTO {s}.stock (tenant, sku, location, lot) "
-    f"SELECT $1, w.* FROM {_told('sku, location, lot')} "
+    "SELECT $1, w.* FROM [[sku, location, lot]] "
     'ORDER BY w.sku COLLATE "C", w.location COLLATE "C", w.lot COLLATE "C" ON CONFLICT DO NOTHING'
 )
 _STOCK_LOCKED: Final = f"""
@@ -127,20 +99,20 @@ CROSS JOIN LATERAL (
 ) AS s
 """
 #: Keys and nothing else.
-LOCK_KEYS: Final = f"SELECT s.* FROM {_told('sku, location, lot')} {_STOCK_LOCKED}"
+LOCK_KEYS: Final = f"SELECT s.* FROM [[sku, location, lot]] {_STOCK_LOCKED}"
 #: Values: keys, scopes, references.
 LOCK_STOCK: Final = f"""
 SELECT s.* FROM (
     SELECT w.sku COLLATE "C" AS sku, w.location COLLATE "C" AS location, w.lot COLLATE "C" AS lot
-    FROM {_told("sku, location, lot")}
+    FROM [[sku, location, lot]]
     UNION
-    SELECT s.sku, s.location, s.lot FROM {_told("sku, location")} CROSS JOIN LATERAL (
+    SELECT s.sku, s.location, s.lot FROM [[sku, location]] CROSS JOIN LATERAL (
         SELECT sku, location, lot FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
         OFFSET 0
     ) AS s
     UNION
-    SELECT l.sku, l.location, l.lot FROM {_told("reference")} CROSS JOIN LATERAL (
+    SELECT l.sku, l.location, l.lot FROM [[reference]] CROSS JOIN LATERAL (
         SELECT sku, location, lot FROM {{s}}.line
         WHERE tenant = $1 AND reference = w.reference OFFSET 0
     ) AS l
@@ -152,21 +124,21 @@ SELECT s.* FROM (
 READ_LOCKED: Final = f"""
 SELECT (
     SELECT json_agg(json_build_array({RECORD})) FROM (
-        SELECT r.* FROM {_told("space, id")} CROSS JOIN LATERAL (
+        SELECT r.* FROM [[space, id]] CROSS JOIN LATERAL (
             SELECT {RECORD} FROM {{s}}.record
             WHERE tenant = $1 AND space = w.space AND id = w.id AND version > 0 OFFSET 0
         ) AS r
     ) AS r
 )::text, (
     SELECT json_agg(json_build_array({LINE}) ORDER BY reference, number) FROM (
-        SELECT l.* FROM {_told("reference")} CROSS JOIN LATERAL (
+        SELECT l.* FROM [[reference]] CROSS JOIN LATERAL (
             SELECT {_READ_LINE} FROM {{s}}.line
             WHERE tenant = $1 AND reference = w.reference OFFSET 0
         ) AS l
     ) AS l
 )::text, (
     SELECT json_agg(json_build_array({OUTCOME})) FROM (
-        SELECT o.* FROM {_told("key")} CROSS JOIN LATERAL (
+        SELECT o.* FROM [[key]] CROSS JOIN LATERAL (
             SELECT {OUTCOME} FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
         ) AS o
     ) AS o
@@ -182,7 +154,7 @@ CROSS JOIN LATERAL (
 """
 DUE: Final = f"""
 SELECT {", ".join(f"expired.{name}" for name in LINE.split(", "))}
-FROM {_told("sku, location, lot, enough")} CROSS JOIN LATERAL (
+FROM [[sku, location, lot, enough]] CROSS JOIN LATERAL (
     SELECT {_READ_LINE}, sum(held) OVER (ORDER BY expires_at, reference, number) - held AS before
     FROM {{s}}.line
     WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot AND {IS_OPEN}
@@ -221,7 +193,7 @@ PUT: Final = {
     ),
 }
 DROP_OUTCOMES: Final = (
-    f"DELETE FROM {{s}}.outcome t USING {_told('key')} WHERE t.tenant = $1 AND t.key = w.key"
+    "DELETE FROM {s}.outcome t USING [[key]] WHERE t.tenant = $1 AND t.key = w.key"
 )
 #: Fails, so that a host cannot commit what was written before.
 FAIL: Final = "DO $$ BEGIN RAISE integrity_constraint_violation; END $$"

@@ -34,7 +34,8 @@ from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.connections import Connections, Patience
 from truecount.storage.postgres.reader import Reader
 from truecount.storage.postgres.schema import quoted
-from truecount.storage.postgres.session import Session, Texts
+from truecount.storage.postgres.session import Session
+from truecount.storage.postgres.texts import Texts
 from truecount.storage.postgres.unit import Unit
 from truecount.storage.postgres.wire import Connection
 

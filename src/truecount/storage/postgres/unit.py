@@ -30,8 +30,9 @@ from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey, made
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
-from truecount.storage.postgres.reader import Reader, line_row, stock_row, text_of
+from truecount.storage.postgres.reader import Reader, line_row, stock_row
 from truecount.storage.postgres.session import Step
+from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Answer, Row
 
 
@@ -64,7 +65,7 @@ class Unit(Reader):
         orders = {(_ORDER, reference) for reference in wants.orders}
         early = orders | {name for name in wants.records if name[0] == _ORDER}
         late = wants.records - early
-        references = text_of([(reference,) for reference in sorted(wants.orders)])
+        references = [(reference,) for reference in sorted(wants.orders)]
         steps: dict[str, list[Step]] = {
             "early": self._lock_records(early, frozenset(), make=make),
             "stock": self._lock_stock(wants, references, make=make),
@@ -90,10 +91,10 @@ class Unit(Reader):
             {row[1]: made(MovementRow, row[1:]) for row in found["movements"]},
         )
 
-    def _read(self, names: Iterable[_Name], references: str, wants: Wants) -> Step:
+    def _read(self, names: Iterable[_Name], references: list[tuple[str]], wants: Wants) -> Step:
         """Read what hangs on what was locked, in a statement that begins after all locks."""
-        keys = text_of([(key,) for key in wants.keys_of_requests])
-        return sql.READ_LOCKED, (self._tenant, text_of(sorted(names)), references, keys)
+        keys = [(key,) for key in wants.keys_of_requests]
+        return sql.READ_LOCKED, (self._tenant, sorted(names), references, keys)
 
     def _exchange(self, steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Row]]:
         """Run all steps in one round trip; return the rows of each group."""
@@ -109,7 +110,7 @@ class Unit(Reader):
         """Lock documents in one sorted order, exclusive and shared ones in turns."""
         steps: list[Step] = []
         for is_shared, run in groupby(sorted(names), lambda name: name in shared):
-            values = self._tenant, text_of(list(run))
+            values = self._tenant, list(run)
             if not is_shared:
                 steps.append((sql.LOCK_RECORDS, values))
                 continue
@@ -118,23 +119,23 @@ class Unit(Reader):
             steps.append((sql.SHARE_RECORDS, values))
         return steps
 
-    def _lock_stock(self, wants: Wants, references: str, *, make: bool) -> list[Step]:
+    def _lock_stock(self, wants: Wants, references: list[tuple[str]], *, make: bool) -> list[Step]:
         """Lock the wanted keys with those of scopes and orders, sorted."""
         if not (wants.keys or wants.scopes or wants.orders):
             return []
-        tenant, keys = self._tenant, text_of(sorted(wants.keys))
+        tenant, keys = self._tenant, sorted(wants.keys)
         steps: list[Step] = []
         if make and wants.keys:
             steps.append((sql.MAKE_STOCK, (tenant, keys)))
         if not (wants.scopes or wants.orders):
             return [*steps, (sql.LOCK_KEYS, (tenant, keys))]
-        scopes = text_of(sorted(wants.scopes))
+        scopes = sorted(wants.scopes)
         return [*steps, (sql.LOCK_STOCK, (tenant, keys, scopes, references))]
 
     def due(self, enough: Mapping[StockKey, int], now: Instant) -> list[LineRow]:
         """Return expired holds of each key until they hold enough."""
         wanted = [(*key, quantity) for key, quantity in sorted(enough.items())]
-        rows = self._session.rows(sql.DUE, self._tenant, text_of(wanted), now)
+        rows = self._session.rows(sql.DUE, self._tenant, wanted, now)
         return list(map(line_row, rows))
 
     # --- write --------------------------------------------------------------------------
@@ -177,7 +178,7 @@ class Unit(Reader):
         }
         for table, statement in sql.PUT.items():
             if rows[table] or table == "outcome":
-                yield statement, (self._tenant, text_of(rows[table]))
+                yield statement, (self._tenant, list(rows[table]))
 
     def _check_keys(self, changes: Changes, put: Answer) -> None:
         keys = {key for (key,) in put.rows}
@@ -185,7 +186,7 @@ class Unit(Reader):
         if not taken:
             return
         if self._session.joined:
-            mine = text_of([(key,) for key in keys])
+            mine = [(key,) for key in keys]
             self._session.run(sql.DROP_OUTCOMES, self._tenant, mine)
         raise KeyTaken(min(taken))
 

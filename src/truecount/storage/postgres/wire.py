@@ -36,8 +36,10 @@ from psycopg.types.string import TextLoader
 
 Row: TypeAlias = tuple[Any, ...]
 Connection: TypeAlias = psycopg.Connection[Any]
+#: What a statement is told: texts and whole numbers, which go out as text.
+Value: TypeAlias = str | int | None
 #: A statement as it is sent, and its values.
-Sent: TypeAlias = tuple[bytes, Sequence[object]]
+Sent: TypeAlias = tuple[bytes, Sequence[Value]]
 
 _Results: TypeAlias = list[list[Any]]
 _ADAPTERS: Final = AdaptersMap(psycopg.adapters)
@@ -165,18 +167,21 @@ class Wire:
             calls.append(self._call(text, values, name))
         return calls
 
-    def _call(self, text: bytes, values: Sequence[object], name: bytes | None = None) -> _Call:
-        told = [None if value is None else self._told(value) for value in values]
+    def _call(self, text: bytes, values: Sequence[Value], name: bytes | None = None) -> _Call:
+        told = self._told(values)
         if name is None:
             return _Call(partial(self._pgconn.send_query_params, text, told))
         return _Call(partial(self._pgconn.send_query_prepared, name, told))
 
-    def _told(self, value: object) -> bytes:
-        if type(value) is int:
-            return b"%d" % value
-        told = str(value).encode(self._encoding)
-        if b"\0" in told:
-            raise DataError("a text with a NUL character cannot be stored")
+    def _told(self, values: Sequence[Value]) -> list[bytes | None]:
+        told: list[bytes | None] = []
+        for value in values:
+            if isinstance(value, str):
+                if "\0" in value:
+                    raise DataError("a text with a NUL character cannot be stored")
+                told.append(value.encode(self._encoding))
+            else:
+                told.append(None if value is None else b"%d" % value)
         return told
 
     def _answer(self, result: Any) -> Answer:

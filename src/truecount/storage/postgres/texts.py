@@ -1,0 +1,100 @@
+"""
+Statements as they are sent: the schema named, values numbered, rows told.
+
+In a statement ``{s}`` stands for the schema, ``$1`` for the tenant, ``%s`` for the next value,
+and ``[[sku, location]]`` for a table ``w`` of these columns, whose rows are the next value, a
+list. One row goes in as values of its own, which costs the server least; any other number goes
+in as one JSON text, so that the statement is the same, and prepared once, however many.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Any, Final, TypeAlias
+
+from truecount.storage.postgres.schema import SPARSE
+from truecount.storage.postgres.wire import Sent
+
+
+#: For each value: None, or of a list of rows whether it has one.
+_Shape: TypeAlias = tuple[bool | None, ...]
+
+_SLOT: Final = re.compile(r"(%s|\[\[[^]]*\]\])")
+#: Columns that hold text; all others hold integers.
+_TEXTS: Final = frozenset(
+    {"actor", "body", "digest", "fingerprint", "id", "key", "kind", "location", "lot", "movement"}
+    | {"origin", "reason", "reference", "reverses", "sku", "space"}
+)
+#: Tells rows.
+text_of: Final[Callable[[object], str]] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
+
+
+class Texts:
+    """The statements of one schema, each put together once for each shape of its values."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._known: dict[tuple[str, _Shape], bytes] = {}
+
+    def sent(self, statement: str, values: Sequence[object]) -> Sent:
+        """Return a statement with its values as they are sent; the first is the tenant."""
+        told: list[Any] = []
+        shape: list[bool | None] = []
+        for value in values:
+            if type(value) is not list:
+                shape.append(None)
+                told.append(value)
+            elif len(value) == 1:
+                shape.append(True)
+                told += value[0]
+            else:
+                shape.append(False)
+                told.append(text_of(value))
+        known = statement, tuple(shape)
+        if known not in self._known:
+            self._known[known] = self._text(*known)
+        return self._known[known], told
+
+    def _text(self, statement: str, shape: _Shape) -> bytes:
+        parts = iter(_SLOT.split(statement.replace("{s}", self._schema)))
+        whole = [next(parts)]
+        number = 2
+        for is_one, slot, rest in zip(shape[1:], parts, parts, strict=True):
+            names = slot.strip("[]").split(", ")
+            if is_one is None:
+                whole += f"${number}", rest
+            elif is_one:
+                whole += _one(names, number), rest
+            else:
+                whole += _many(names, number), rest
+            number += len(names) if is_one else 1
+        return "".join(whole).encode()
+
+
+def _one(names: Sequence[str], number: int) -> str:
+    return f"(SELECT {_cells(names, (f'${place}' for place in count(number)))}) AS w"
+
+
+def _many(names: Sequence[str], number: int) -> str:
+    # Not as arrays: the server keeps a store of its own for each, and where it knows how many
+    # values there are it plans anew for every list, which costs more than it brings.
+    cells = _cells(names, (f"(e.v ->> {place})" for place in count()))
+    return f"(SELECT {cells} FROM jsonb_array_elements(${number}::jsonb) AS e(v)) AS w"
+
+
+def _cells(names: Sequence[str], told: Iterable[str]) -> str:
+    return ", ".join(
+        f"{_kept(name, cell)} AS {name}" for name, cell in zip(names, told, strict=False)
+    )
+
+
+def _kept(name: str, told: str) -> str:
+    """Return what a column keeps of what is told."""
+    if name in _TEXTS:
+        return f"{told}::text"
+    return f"nullif({told}::bigint, 0)" if name in SPARSE else f"{told}::bigint"
