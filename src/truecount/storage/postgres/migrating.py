@@ -27,7 +27,9 @@ _ENCODING: Final = "SELECT current_setting('server_encoding')"
 _HAS_META: Final = "SELECT to_regclass('{s}.meta') IS NOT NULL"
 _OTHERS: Final = (
     "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('{s}') "
-    "AND relkind IN ('r', 'p', 'v', 'm') ORDER BY relname LIMIT 3"
+    "AND relkind IN ('r', 'p', 'v', 'm') "
+    # Ours, if somebody has made them since we looked for them.
+    "AND to_regclass('{s}.meta') IS NULL ORDER BY relname LIMIT 3"
 )
 _LOCK: Final = f"{sql.META} FOR UPDATE"
 
