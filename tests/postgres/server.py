@@ -18,6 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres.beginning import Isolation
 
 
 #: Settings of our own server, all of which a reload applies.
@@ -65,10 +66,10 @@ class Factory:
         self.dsn = dsn
         self._made: list[PostgresStorage] = []
 
-    def __call__(self) -> PostgresStorage:
+    def __call__(self, isolation: Isolation = "read committed") -> PostgresStorage:
         """Return a new storage in a new schema."""
         schema = f"t{uuid4().hex[:12]}"
-        storage = PostgresStorage(self.dsn_of(schema), schema=schema)
+        storage = PostgresStorage(self.dsn_of(schema), schema=schema, isolation=isolation)
         storage.migrate()
         self._made.append(storage)
         return storage

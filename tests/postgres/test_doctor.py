@@ -111,7 +111,7 @@ def test_nothing_is_written(storage: PostgresStorage) -> None:
     """A doctor may look at a server that only reads."""
     with connect(storage) as connection:
         connection.execute("SET default_transaction_read_only = on")
-        session = Session(connection, storage._connections.texts, "shop", begin="")
+        session = Session(connection, storage._connections.texts, "shop")
         assert diagnosis(session, None).checks
 
 

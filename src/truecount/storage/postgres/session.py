@@ -10,8 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 import psycopg
@@ -79,7 +79,7 @@ class Session:
         texts: Texts,
         target: str,
         *,
-        begin: str = "",
+        begin: Sequence[str] = (),
         renewed: Callable[[Connection], Connection] | None = None,
         prepares: bool = False,
     ) -> None:
@@ -125,24 +125,25 @@ class Session:
         self._wire = Wire.of(connection, prepares=self._prepares)
 
     def _sent(self, steps: Sequence[Step]) -> list[Answer]:
-        begins = self.is_fresh and bool(self._begin)
-        if begins:
-            steps = ((self._begin, ()), *steps)
-        found = self._wire.exchange([self._texts.sent(*step) for step in steps])
+        begin = self._begin if self.is_fresh else ()
+        both = (*((statement, ()) for statement in begin), *steps)
+        found = self._wire.exchange([self._texts.sent(*step) for step in both])
         self.is_fresh = False
-        return found[1:] if begins else found
+        return found[len(begin) :]
 
-    def apart(self, *steps: Step) -> list[Answer]:
-        """Run statements in a transaction of their own, before this one has begun."""
-        begin, self._begin = self._begin, ""
+    @contextmanager
+    def apart(self, begin: Sequence[str] = ()) -> Iterator[None]:
+        """Run what is asked meanwhile in transactions that begin with *begin*, before this one."""
+        own, self._begin = self._begin, begin
         try:
-            return self.together(*steps)
+            yield
         finally:
-            self._begin = begin
+            self._begin = own
             self.is_fresh = True
 
     def again(self) -> None:
         """Let go of all locks and begin anew."""
+        self.is_fresh = False
         self.together(("ROLLBACK", ()))
         self.is_fresh = True
 
