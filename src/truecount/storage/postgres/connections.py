@@ -241,7 +241,9 @@ def passes(problem: TrueCountError) -> bool:
     cause = problem.__cause__
     if isinstance(problem, Retryable):
         return isinstance(cause, psycopg.Error) and cause.sqlstate in PASSING
-    return isinstance(problem, (OutcomeUnknown, StorageUnavailable)) and is_lost(cause)
+    return isinstance(problem, OutcomeUnknown) or (
+        isinstance(problem, StorageUnavailable) and is_lost(cause)
+    )
 
 
 def _shown(told: dict[str, Any]) -> str:

@@ -36,6 +36,8 @@ Step: TypeAlias = tuple[str, Sequence[object]]
 PASSING: Final = frozenset({"40001", "40P01"})
 #: Those, and a lock that was not to be had in time, or a statement that took too long.
 _BUSY: Final = PASSING | {"55P03", "57014"}
+#: What a database of several nodes says when it does not know whether it has committed.
+_COMPLETION_UNKNOWN: Final = "40003"
 #: What a statement said about its data; the second half of a class is left out.
 _CONSTRAINTS: Final = ("21", "22", "23")
 _ADVICE: Final = {
@@ -68,6 +70,12 @@ def is_lost(error: BaseException | None) -> bool:
         return False
     state = error.sqlstate or ""
     return not state or state.startswith("08") or state in {"57P01", "57P02", "57P03", "57P05"}
+
+
+def _is_unsettled(error: BaseException | None) -> bool:
+    """Return whether *error*, the answer to a commit, leaves open what became of it."""
+    # A proxy tells of a server that it lost, and a cluster of a node, on a connection that lives.
+    return is_lost(error) or getattr(error, "sqlstate", None) == _COMPLETION_UNKNOWN
 
 
 class Session:
@@ -167,7 +175,7 @@ class Session:
         try:
             [answer] = self.together(("COMMIT", ()))
         except StorageUnavailable as error:
-            if self.connection.closed:
+            if self.connection.closed or _is_unsettled(error.__cause__):
                 raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
             raise
         finally:
