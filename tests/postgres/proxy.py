@@ -39,7 +39,7 @@ class Proxy:
     def __init__(self, dsn: str) -> None:
         self._told = conninfo_to_dict(dsn)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        #: Asked about each request of the connections that began while it was set.
+        #: Asked about each request.
         self.decide: Decide = lambda: Fate.PASSED
         #: Whether new connections are ended at once.
         self.refuses = False
@@ -49,7 +49,8 @@ class Proxy:
     def dsn(self, dsn: str) -> str:
         """Return *dsn* leading through this proxy."""
         port = self._listener.getsockname()[1]
-        return make_conninfo(dsn, host="127.0.0.1", port=port, gssencmode="disable")
+        plain = {"sslmode": "disable", "gssencmode": "disable"}
+        return make_conninfo(dsn, host="127.0.0.1", port=port, **plain)
 
     def once(self, fate: Fate) -> None:
         """Let the next request have *fate*."""
@@ -77,28 +78,29 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        fate = Fate.PASSED
+        is_begun = False  # Until the server is ready for a request there is none to decide on.
+        tail = b""
         with client, self._server() as server, suppress(OSError):
             while True:
                 for end in select.select([client, server], [], [])[0]:
                     sent = end.recv(_BUFFER)
                     if not sent:
                         return
-                    if end is server:
+                    if end is client:
+                        if is_begun and fate is Fate.PASSED:
+                            fate = self.decide()
+                            self.fates.append(fate)
+                        if fate is Fate.CUT:
+                            return
+                        server.sendall(sent)
+                        continue
+                    tail = (tail + sent)[-len(_READY) - 1 :]
+                    is_begun |= _READY in tail
+                    if fate is Fate.PASSED:
                         client.sendall(sent)
-                    elif not self._passed(server, sent):
+                    elif _READY in tail:
                         return
-
-    def _passed(self, server: socket.socket, request: bytes) -> bool:
-        """Let a request have its fate; return whether the connection goes on."""
-        fate = self.decide()
-        self.fates.append(fate)
-        if fate is not Fate.CUT:
-            server.sendall(request)
-        if fate is Fate.UNANSWERED:
-            reply = b""
-            while _READY not in reply[-6:]:
-                reply = reply[-6:] + server.recv(_BUFFER)
-        return fate is Fate.PASSED
 
     def _server(self) -> socket.socket:
         host, port = str(self._told.get("host", "127.0.0.1")), int(self._told.get("port") or 5432)

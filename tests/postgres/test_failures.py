@@ -77,7 +77,7 @@ class TestDeadlock:
             assert mine.result(DEADLINE).status == "held"
             host.commit()
             assert order.result(DEADLINE).status == "held"
-        assert failing.calls["begin"] == 2
+        assert failing.calls["begin"] >= 2  # Serializable, it may meet the host's commit as well.
         assert [inventory.available(sku) for sku in SKUS] == [7, 7, 7]
 
     def test_lock_that_is_not_to_be_had_is_not_waited_for_again(
