@@ -8,7 +8,6 @@ from collections import Counter
 
 import pytest
 
-from tests.broad_day import day, prepare
 from tests.postgres.proxy import Fate, proxied
 from tests.postgres.server import Factory
 from tests.postgres.shopping import buy, check_settled, open_shop
@@ -16,7 +15,7 @@ from tests.postgres.troubled import is_over, trouble
 from tests.postgres.waiting import DEADLINE, crew
 from truecount.errors import Retryable
 from truecount.storage.postgres import PostgresStorage
-from truecount.testing import STORAGE_CHECKS, StorageCheck, checks, races, while_busy
+from truecount.testing import STORAGE_CHECKS, StorageCheck, checks, races
 
 
 #: How often a check may be begun again.
@@ -54,13 +53,6 @@ def test_storage_keeps_the_contract(make_postgres: Factory, check: StorageCheck)
             if not isinstance(error.__cause__, Retryable):
                 raise
     raise AssertionError(f"{REPEATS_MAX} attempts, and the check was never done")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_a_day_of_busy_calls_ends_the_same(make_postgres: Factory, seed: int) -> None:
-    """Whoever repeats what was busy, under the same keys, ends where nobody was busy."""
-    assert while_busy(make_postgres, day, seed=seed, prepare=prepare) > 1
 
 
 def test_orders_are_settled_while_everything_fails(make_postgres: Factory) -> None:

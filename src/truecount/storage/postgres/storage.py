@@ -18,7 +18,7 @@ with them, ``connections`` the pool.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -148,18 +148,32 @@ class PostgresStorage:
         """Return how long the failures of one write of our own are borne."""
         return self._connections.patience()
 
-    def doctor(self, *, now: datetime | None = None) -> Diagnosis:
+    def doctor(
+        self,
+        *,
+        now: datetime | None = None,
+        tenant: str = "main",
+        followers: Mapping[str, int] | None = None,
+    ) -> Diagnosis:
         """
-        Return what is unsafe about the server and the tables, and why; write nothing.
+        Return what is unsafe about the server, the way to it and the tables, and why.
+
+        Writes nothing; uses two connections beside the pool.
 
         Args:
             now: The time of this program's clock; by default the system's.
+            tenant: Whose feed the followers read.
+            followers: Positions of the feed that have been dealt with, by who did.
 
         Raises:
+            InvalidArgument: A position is none.
             StorageUnavailable: The database cannot be reached.
         """
-        with self._connections.alone() as session:
-            return doctor.diagnosis(session, now)
+        connections = self._connections
+        with connections.alone() as session, connections.alone() as other:
+            return doctor.diagnosis(
+                session, other, connections.begins, now=now, tenant=tenant, positions=followers
+            )
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they come back."""
