@@ -33,6 +33,7 @@ GUARDS: dict[str, Callable[[Changes, Record], bool]] = {
         record.version == 1
         and record.id.rpartition("/")[2] in {row.id for row in changes.movements}
     ),
+    "finding-register": lambda changes, _: ("finding-register", "cursor") in names_of(changes),
     "recipe_history": lambda changes, _: GENERATION in names_of(changes),
     "source_history": lambda changes, _: GENERATION in names_of(changes),
 }

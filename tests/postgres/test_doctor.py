@@ -140,10 +140,6 @@ class TestWay:
         """What a connection was told is lost on the way; told to, each transaction says it."""
         dsn, schema = storage._connections.dsn, storage.schema
         with pooling(dsn, servers) as address:
-            with closing(PostgresStorage(address, schema=schema)) as unaware:
-                check = checks(unaware)["server connection"]
-                assert check.verdict is Verdict.UNSAFE
-                assert "proxied=True" in check.why
             with closing(PostgresStorage(address, schema=schema, proxied=True)) as aware:
                 inventory = Inventory(aware)
                 inventory.locations.add("berlin")
@@ -154,6 +150,10 @@ class TestWay:
                 assert found["server connection"].verdict is Verdict.SAFE
                 assert found["lock_timeout of our transactions"].seen == "30 s"
                 assert inventory.figures("MUG").on_hand == 8
+            with closing(PostgresStorage(address, schema=schema)) as unaware:
+                check = checks(unaware)["server connection"]
+                assert check.verdict is Verdict.UNSAFE
+                assert "proxied=True" in check.why
 
     def test_proxy_that_keeps_connections_needs_no_telling(self, storage: PostgresStorage) -> None:
         """One that only passes on is no danger; saying that it does more costs a little."""

@@ -143,6 +143,7 @@ class Session:
     def apart(self, begin: Sequence[str] = ()) -> Iterator[None]:
         """Run what is asked meanwhile in transactions that begin with *begin*, before this one."""
         own, self._begin = self._begin, begin
+        self.is_fresh = True
         try:
             yield
         finally:
