@@ -12,11 +12,13 @@ from psycopg.pq import TransactionStatus
 
 from tests.contracts.capable import POSTGRES
 from tests.postgres.server import Factory
-from tests.postgres.waiting import connect
+from tests.postgres.waiting import DEADLINE, connect, crew, hosted
 from truecount import Inventory, Policy, Sold
 from truecount.errors import InvalidArgument, Retryable
 from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.beginning import ISOLATIONS, Isolation
+from truecount.storage.postgres.session import Session
 from truecount.testing import (
     CAPABILITY_CHECKS,
     STORAGE_CHECKS,
@@ -76,6 +78,28 @@ def test_level_that_is_none_of_them_is_refused(level: Any) -> None:
     """The message lists those there are."""
     with pytest.raises(InvalidArgument, match="read committed, repeatable read, serializable"):
         PostgresStorage("", isolation=level)
+
+
+@pytest.mark.parametrize("level", STRICT)
+def test_numbering_is_repeated_where_a_server_makes_it_stricter(
+    make_postgres: Factory, level: Isolation
+) -> None:
+    """Some know no READ COMMITTED; who waited for another pass then begins again, and misses nothing."""
+    storage = make_postgres(level)
+    begins = storage._connections.begins
+    storage._connections.begins = begins._replace(numbering=begins.write)
+    inventory = Inventory(storage)
+    inventory.locations.add("berlin")
+    first = inventory.receive("MUG", 1, at="berlin").movement_id
+    with crew(storage) as threads, hosted(storage) as other:
+        session = Session(other, storage._connections.texts, "other")
+        for statement in (sql.MAKE_HEAD, sql.LOCK_HEAD, sql.NUMBER, sql.DEQUEUE, sql.MOVE_HEAD):
+            session.run(statement, "main")
+        second = inventory.receive("MUG", 1, at="berlin").movement_id
+        reading = threads.start_blocked(inventory.feed)
+        other.commit()
+        told = reading.result(DEADLINE)
+    assert [(each.position, each.id) for each in told] == [(1, first), (2, second)]
 
 
 # --- hosts ------------------------------------------------------------------------------
