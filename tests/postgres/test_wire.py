@@ -10,7 +10,9 @@ import pytest
 from psycopg.errors import DivisionByZero, UndefinedTable
 
 from tests.postgres.server import Factory
+from truecount import Inventory
 from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.schema import MIGRATIONS
 from truecount.storage.postgres.texts import Texts
 from truecount.storage.postgres.wire import Wire
 
@@ -121,20 +123,25 @@ def _statements() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("rows", [1, 2], ids=["one", "many"])
-@pytest.mark.parametrize("name", _statements())
-def test_no_statement_looks_for_rows_one_by_one(
-    make_postgres: Factory, name: str, rows: int
-) -> None:
-    """Not even one planned before the first row and the first ANALYZE, as in a new shop."""
+def test_no_statement_looks_for_rows_one_by_one(make_postgres: Factory, rows: int) -> None:
+    """Not even one that was planned while its table was small."""
     storage = make_postgres()
-    statement = _statements()[name]
-    told = [
-        "" if slot == "%s" else [("",) * (slot.count(",") + 1)] * rows
-        for slot in re.findall(r"%s|\[\[.*?\]\]", statement)
-    ]
-    text, _ = Texts(f'"{storage.schema}"').sent(statement, ["main", *told])
-    with psycopg.connect(storage._connections.dsn, autocommit=True) as connection:
-        explained = connection.execute(b"EXPLAIN (GENERIC_PLAN, COSTS off) " + text, prepare=False)
-        plan = "\n".join(line for (line,) in explained)
-    assert "Join Filter" not in plan, plan
-    assert not re.search("Seq Scan on (?!meta)", plan), plan
+    inventory = Inventory(storage)
+    inventory.locations.add("berlin")
+    inventory.receive("MUG", 5, at="berlin")
+    inventory.reserve({"MUG": 1}, reference="cart-1")
+    texts = Texts(f'"{storage.schema}"')
+    connection = storage._connections.take()
+    for table in re.findall(r"CREATE TABLE \{s\}\.(\w+)", "".join(MIGRATIONS[0])):
+        connection.execute(f"VACUUM ANALYZE {storage.schema}.{table}".encode())
+    for name, statement in _statements().items():
+        told = [
+            "" if slot == "%s" else [("",) * (slot.count(",") + 1)] * rows
+            for slot in re.findall(r"%s|\[\[.*?\]\]", statement)
+        ]
+        text, _ = texts.sent(statement, ["main", *told])
+        explained = connection.execute(b"EXPLAIN (GENERIC_PLAN, COSTS off) " + text)
+        plan = "\n".join([name, *(line for (line,) in explained)])
+        assert "Join Filter" not in plan, plan
+        assert not re.search("Seq Scan on (?!meta)", plan), plan
+    storage._connections.give_back(connection)

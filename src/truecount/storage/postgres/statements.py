@@ -37,6 +37,9 @@ RECORD: Final = "space, id, version, body"
 OUTCOME: Final = "key, fingerprint, decided_at, forget_at, body"
 IS_OPEN: Final = "held + allocated + picked > 0"
 
+_POSITION_OF_M: Final = (
+    "(SELECT position FROM {s}.numbering WHERE tenant = m.tenant AND movement = m.id)"
+)
 _MOVEMENT_OF_M: Final = ", ".join(f"m.{name}" for name in MOVEMENT.split(", "))
 
 
@@ -143,8 +146,7 @@ SELECT (
 MOVEMENTS_OF_IDS: Final = f"""
 SELECT m.* FROM jsonb_array_elements_text(%s::jsonb) WITH ORDINALITY AS w(id, place)
 CROSS JOIN LATERAL (
-    SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m
-    LEFT JOIN {{s}}.numbering n ON n.tenant = m.tenant AND n.movement = m.id
+    SELECT {_POSITION_OF_M} AS position, {_MOVEMENT_OF_M} FROM {{s}}.movement m
     WHERE m.tenant = $1 AND m.id = w.id LIMIT 1
 ) AS m ORDER BY w.place
 """
@@ -238,8 +240,8 @@ ENTRIES: Final = (
     f"WHERE {AT_KEY} AND version > %s ORDER BY version LIMIT %s"
 )
 MOVEMENTS_OF: Final = (
-    f"SELECT n.position, {_MOVEMENT_OF_M} FROM {{s}}.movement m LEFT JOIN {{s}}.numbering n "
-    "ON n.tenant = m.tenant AND n.movement = m.id WHERE m.tenant = $1 AND m.reference = %s "
+    f"SELECT {_POSITION_OF_M}, {_MOVEMENT_OF_M} FROM {{s}}.movement m "
+    "WHERE m.tenant = $1 AND m.reference = %s "
     "AND (m.recorded_at, m.ordinal, m.id) > (%s, %s, %s) "
     "ORDER BY m.recorded_at, m.ordinal, m.id LIMIT %s"
 )
