@@ -77,6 +77,18 @@ def test_confirmed_orders_are_no_open_holds(tmp_path: Path) -> None:
         assert checks(storage)["oldest open hold"].seen == "none"
 
 
+def test_followers_are_told(line: Line) -> None:
+    """How old the oldest movement is that a follower has not dealt with; each ledger its own."""
+    answer = line("doctor", "--follower", "search=0", "--follower", "mail=9")
+    assert answer.code == 1
+    assert "follower 'mail' is at position 9: the feed ends at" in answer.out
+    assert (
+        "ok      follower 'search' is up to date"
+        in line("doctor", "--tenant", "other", "--follower", "search=0").out
+    )
+    assert line("doctor", "--follower", "search=x").code == 2
+
+
 def test_safe_file_exits_with_zero(line: Line) -> None:
     """Each check is a line; JSON has all of them."""
     answer, data = line("doctor"), line("doctor", "--json")

@@ -12,14 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 from uuid import uuid4
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres.beginning import Isolation
 
 
+#: At which level storages write for which a test names none.
+ISOLATION = cast("Isolation", os.environ.get("TRUECOUNT_PG_ISOLATION", "read committed"))
 #: Settings of our own server, all of which a reload applies.
 RELAXED = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
@@ -65,10 +69,10 @@ class Factory:
         self.dsn = dsn
         self._made: list[PostgresStorage] = []
 
-    def __call__(self) -> PostgresStorage:
+    def __call__(self, isolation: Isolation = ISOLATION) -> PostgresStorage:
         """Return a new storage in a new schema."""
         schema = f"t{uuid4().hex[:12]}"
-        storage = PostgresStorage(self.dsn_of(schema), schema=schema)
+        storage = PostgresStorage(self.dsn_of(schema), schema=schema, isolation=isolation)
         storage.migrate()
         self._made.append(storage)
         return storage

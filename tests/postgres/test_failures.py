@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
 import psycopg
 import pytest
 
-from tests.hooked import HookedStorage
+from tests.postgres.failing import Failing
 from tests.postgres.server import Factory
 from tests.postgres.waiting import DEADLINE, connect, crew, hosted
 from truecount import Inventory
-from truecount.errors import OutcomeUnknown, Retryable, StorageUnavailable, TrueCountError
-from truecount.protocols.storage import Unit, Wants
+from truecount.errors import OutcomeUnknown, Retryable, StorageUnavailable
+from truecount.protocols.storage import Wants
 from truecount.storage.postgres import PostgresStorage
 from truecount.testing.samples import MUG, Sheet, outcome
 
 
 SKUS = ("MUG", "POT", "TEA")
 NOWHERE = "host=127.0.0.1 port=1 dbname=shop"
-
-
-class Failing(HookedStorage):
-    """A storage in front of a real one that is as patient, and can fail around its commit."""
-
-    def __init__(self, storage: PostgresStorage) -> None:
-        super().__init__(storage)
-        self.postgres = storage
-
-    @contextmanager
-    def begin(self, tenant: str, host: object | None = None) -> Iterator[Unit]:
-        """Open a write transaction; hooks of ``commit`` and ``reply`` come around its end."""
-        with super().begin(tenant, host) as unit:
-            yield unit
-            self.reached("commit")
-        self.reached("reply")
-
-    def patience(self) -> Callable[[TrueCountError], bool]:
-        """Return the patience of the storage behind."""
-        return self.postgres.patience()
 
 
 @pytest.fixture
@@ -99,7 +77,7 @@ class TestDeadlock:
             assert mine.result(DEADLINE).status == "held"
             host.commit()
             assert order.result(DEADLINE).status == "held"
-        assert failing.calls["begin"] == 2
+        assert failing.calls["begin"] >= 2  # Serializable, it may meet the host's commit as well.
         assert [inventory.available(sku) for sku in SKUS] == [7, 7, 7]
 
     def test_lock_that_is_not_to_be_had_is_not_waited_for_again(

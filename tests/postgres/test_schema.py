@@ -19,14 +19,6 @@ from truecount.storage.postgres.schema import SCHEMA
 from truecount.testing.claims import at_once
 
 
-#: Tables of ours, and of each what a foreign or unique key would have to begin with.
-_KEYS = """
-SELECT c.conrelid::regclass::text, a.attname FROM pg_constraint c
-JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
-WHERE c.contype IN ('p', 'u', 'f') AND c.connamespace = %s::regnamespace
-"""
-
-
 @pytest.fixture
 def schema(postgres_dsn: str) -> Iterator[str]:
     """Return the name of a schema that is not there, and drop it in the end."""
@@ -144,14 +136,6 @@ class TestSql:
             connection.execute(schema_sql(storage.schema).encode())
         assert not storage.migrate()
         assert shape(storage) == shape(make_postgres())
-
-    def test_tenant_leads_every_key(self, make_postgres: Factory) -> None:
-        """Primary, unique and foreign keys can all be kept by a database that is split by tenant."""
-        storage = make_postgres()
-        with connect(storage) as connection:
-            first = {tuple(row) for row in connection.execute(_KEYS, (storage.schema,))}
-        assert len({table for table, _ in first}) == 10
-        assert {column for table, column in first if "meta" not in table} == {"tenant"}
 
     @pytest.mark.parametrize("table", ["movement", "entry", "numbering"])
     @pytest.mark.parametrize("act", ["DELETE FROM", "TRUNCATE"])

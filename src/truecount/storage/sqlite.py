@@ -138,14 +138,25 @@ class SQLiteStorage:
             return _Reader(_joined(host, self._connections), tenant)
         return _Reader(self._connections.reads, tenant)
 
-    def doctor(self, *, now: datetime | None = None) -> Diagnosis:
+    def doctor(
+        self,
+        *,
+        now: datetime | None = None,
+        tenant: str = "main",
+        followers: Mapping[str, int] | None = None,
+    ) -> Diagnosis:
         """
         Return what is unsafe about the file and how it is written, and why; write nothing.
 
         Args:
             now: The time of this program's clock; by default the system's.
+            tenant: Whose feed the followers read.
+            followers: Positions of the feed that have been dealt with, by who did.
+
+        Raises:
+            InvalidArgument: A position is none.
         """
-        return diagnosis(self._connections, now)
+        return diagnosis(self._connections, now, tenant, followers)
 
     def close(self) -> None:
         """Close the file; closing again does nothing."""

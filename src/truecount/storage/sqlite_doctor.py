@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from truecount.model.diagnosis import Diagnosis, HealthCheck, told
 from truecount.model.instants import to_instant
-from truecount.storage.health import clock_check, holds_check
+from truecount.storage.health import (
+    Behind,
+    clock_check,
+    follower_check,
+    followers,
+    holds_check,
+)
 from truecount.storage.sqlite_connections import Connections
 from truecount.storage.sqlite_schema import SCHEMA
 from truecount.storage.sqlite_session import Session
@@ -20,18 +26,37 @@ _LOST: Final = {
     "OFF": "a power cut may destroy the whole file; use FULL",
 }
 _OLDEST_HOLD: Final = "SELECT min(expires_at) FROM truecount_line WHERE held > 0"
+_LAST: Final = "SELECT coalesce(max(position), 0) FROM truecount_movement WHERE tenant = ?"
+_SINCE: Final = (
+    "SELECT (SELECT recorded_at FROM truecount_movement WHERE tenant = ? AND position > ? "
+    "ORDER BY position LIMIT 1)"
+)
 _WATERMARK: Final = "SELECT max(recorded_at) FROM truecount_stock"
 
 
-def diagnosis(connections: Connections, now: datetime | None) -> Diagnosis:
+def diagnosis(
+    connections: Connections,
+    now: datetime | None,
+    tenant: str,
+    positions: Mapping[str, int] | None,
+) -> Diagnosis:
     """Look at the file through a reader of its own."""
+    named = followers(positions)
     session = connections.begin_read()
     try:
         own = to_instant(now or datetime.now(UTC))
-        checks = tuple(_checks(session, connections.synchronous, own))
+        checks = [*_checks(session, connections.synchronous, own)]
+        for name, position in named:
+            checks.append(follower_check(name, position, _behind(session, tenant, position), own))
     finally:
         connections.end_read(session)
-    return Diagnosis(target=connections.target, checks=checks)
+    return Diagnosis(target=connections.target, checks=tuple(checks))
+
+
+def _behind(session: Session, tenant: str, position: int) -> Behind:
+    [(last,)] = session.rows(_LAST, (tenant,))
+    [(since,)] = session.rows(_SINCE, (tenant, position))
+    return Behind(last, 0, since)
 
 
 def _checks(session: Session, synchronous: str, now: int) -> Iterator[HealthCheck]:

@@ -278,10 +278,17 @@ def check_writers_of_other_rows_do_not_wait(
     capabilities: Capabilities,  # noqa: ARG001 -- a check takes them, needed or not
 ) -> None:
     """While a unit is open, another one over other rows is locked, written and committed."""
-    with closing(make_storage()) as storage, writing(storage, MUG) as sheet:
-        sheet.move("slow", MUG, sellable=1)
-        other = Aside(partial(patiently, partial(_write_tea, storage)))
-        other.result()
+    with closing(make_storage()) as storage:
+        others: list[Aside[None]] = []
+
+        def write_mugs() -> None:
+            with writing(storage, MUG) as sheet:
+                sheet.move("slow", MUG, sellable=1)
+                if not others:
+                    others.append(Aside(partial(patiently, partial(_write_tea, storage))))
+                    others[0].result()
+
+        patiently(write_mugs)
 
 
 def _write_tea(storage: Storage) -> None:

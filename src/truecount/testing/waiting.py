@@ -130,14 +130,21 @@ def check_reader_sees_nothing_uncommitted(make_storage: MakeStorage) -> None:
 def check_feed_tells_slow_writers_once(make_storage: MakeStorage) -> None:
     """A writer that began first and commits last is told once, after what was told before."""
     with closing(make_storage()) as storage:
-        with writing(storage, MUG) as slow:
-            slow.move("slow", MUG, sellable=1)
-            other = Aside(partial(patiently, partial(_write_tea, storage)))
-            other.finished()
-            early = Aside(partial(_feed, storage, 0))
-            early.finished()
-        other.result()
-        told = early.result()
+        others: list[Aside[None]] = []
+        readers: list[Aside[list[tuple[int, MovementRow]]]] = []
+
+        def write_slowly() -> None:
+            with writing(storage, MUG) as slow:
+                slow.move("slow", MUG, sellable=1)
+                if not others:
+                    others.append(Aside(partial(patiently, partial(_write_tea, storage))))
+                    others[0].finished()
+                    readers.append(Aside(partial(_feed, storage, 0)))
+                    readers[0].finished()
+
+        patiently(write_slowly)
+        others[0].result()
+        told = readers[0].result()
         rest = _feed(storage, len(told))
         positions = [position for position, _ in told + rest]
         expect(positions, [1, 2], "positions told in two pages, one of them beside a slow writer")

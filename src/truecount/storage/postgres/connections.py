@@ -4,8 +4,8 @@ Connections to one PostgreSQL database: a pool, what a new one is told, and when
 Rules:
 1. Connections are made when somebody needs one, and kept for the next; a process that was
    forked makes its own and never touches its parent's.
-2. Every connection waits for a lock as long as the storage's ``timeout``, no longer, and
-   plans a prepared statement once, by an index.
+2. Every connection waits for a lock as long as the storage's ``timeout``, no longer
+   (``beginning``).
 3. A write of our own is tried again after a deadlock, a serialization failure or a lost
    connection: at most ``ATTEMPTS_MAX`` times, for at most ``timeout``, after a random pause
    that grows. Randomness, sleeping and the clock for it are arguments, so that tests need
@@ -18,7 +18,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from truecount.errors import (
     StorageUnavailable,
     TrueCountError,
 )
+from truecount.storage.postgres.beginning import Beginnings
 from truecount.storage.postgres.session import (
     PASSING,
     Session,
@@ -62,9 +63,9 @@ class Connections:
         dsn: str,
         texts: Texts,
         *,
+        begins: Beginnings,
         timeout: float,
         size: int,
-        prepared: bool,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -81,8 +82,9 @@ class Connections:
         self.texts = texts
         self.timeout = timeout
         self.dsn = conninfo.make_conninfo("", **told)
+        #: How transactions begin.
+        self.begins = begins
         self._size = size
-        self.prepared = prepared
         self._sleep = sleep
         self._draw = draw
         self._mutex = threading.Lock()
@@ -92,12 +94,12 @@ class Connections:
 
     # --- one transaction ---------------------------------------------------------------
 
-    def session(self, begin: str) -> Session:
-        """Return a connection of ours on which *begin* will be the first statement."""
+    def session(self, begin: Sequence[str]) -> Session:
+        """Return a connection of ours on which *begin* will come first."""
         return Session(self.take(), self.texts, self.target, begin=begin, renewed=self._renewed)
 
     @contextmanager
-    def alone(self, begin: str) -> Iterator[Session]:
+    def alone(self, begin: Sequence[str] = ()) -> Iterator[Session]:
         """Yield a session on a connection outside the pool, which says at once why it cannot be."""
         self.check()
         try:
@@ -145,19 +147,12 @@ class Connections:
     def _wired(self, connection: Connection) -> None:
         self._configure(connection)
         if isinstance(connection, OwnConnection):
-            connection.wire = Wire(connection, prepares=self.prepared, lent=False)
+            connection.wire = Wire(connection, prepares=self.begins.prepares, lent=False)
 
     def _configure(self, connection: Connection) -> None:
-        """Tell a new connection how long to wait for a lock, and how to plan."""
-        # Each statement once: planning anew for every list costs more than running. And by an
-        # index: a plan made while a table is small would read all of it, and still do so when
-        # a sale has filled it, until the next ANALYZE.
-        connection.execute(
-            "SELECT set_config('lock_timeout', %s, false),"
-            " set_config('plan_cache_mode', 'force_generic_plan', false),"
-            " set_config('enable_seqscan', 'off', false)",
-            (f"{self.timeout * 1000:.0f}ms",),
-        )
+        """Tell a new connection what all its transactions begin with."""
+        for statement in self.begins.connection:
+            connection.execute(statement.encode())
 
     # --- the pool ----------------------------------------------------------------------
 
@@ -246,7 +241,9 @@ def passes(problem: TrueCountError) -> bool:
     cause = problem.__cause__
     if isinstance(problem, Retryable):
         return isinstance(cause, psycopg.Error) and cause.sqlstate in PASSING
-    return isinstance(problem, (OutcomeUnknown, StorageUnavailable)) and is_lost(cause)
+    return isinstance(problem, OutcomeUnknown) or (
+        isinstance(problem, StorageUnavailable) and is_lost(cause)
+    )
 
 
 def _shown(told: dict[str, Any]) -> str:

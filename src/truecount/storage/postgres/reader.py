@@ -58,9 +58,13 @@ _STOCK_BY: Final = {
 class Reader:
     """Reads of one tenant in one transaction."""
 
-    def __init__(self, session: Session, tenant: str) -> None:
+    def __init__(
+        self, session: Session, tenant: str, number: Callable[[], None] | None = None
+    ) -> None:
         self._session = session
         self._tenant = tenant
+        #: Numbers what waits, where that can be done before the reading begins.
+        self._number = number
 
     def _pages(
         self,
@@ -127,8 +131,8 @@ class Reader:
 
         If that is the first thing asked, what was committed by then is numbered before.
         """
-        if self._session.is_fresh and not self._session.joined:
-            number(self._session, self._tenant)
+        if self._number is not None and self._session.is_fresh:
+            self._number()
         return list(map(movement_row, self._session.rows(sql.FEED, self._tenant, after, limit)))
 
     def lines(self, reference: str) -> list[LineRow]:
@@ -166,24 +170,3 @@ class Reader:
         """Return outcomes by key."""
         found = self._session.rows(sql.OUTCOMES, self._tenant, after, limit)
         return list(map(OutcomeRow._make, found))
-
-
-def number(session: Session, tenant: str) -> None:
-    """
-    Give positions to the movements that were committed and have none.
-
-    One pass at a time, under the tenant's row of ``head``. A movement that extends a version
-    was begun after the one that made that version was committed, so it is seen by no earlier
-    pass than that one, and in the same pass its time is the later one.
-    """
-    [waiting] = session.apart((sql.ONE_UNNUMBERED, (tenant,)))
-    if waiting.rows:
-        session.apart(
-            (sql.BEGIN_WRITE, ()),
-            (sql.MAKE_HEAD, (tenant,)),
-            (sql.LOCK_HEAD, (tenant,)),
-            (sql.NUMBER, (tenant,)),
-            (sql.DEQUEUE, (tenant,)),
-            (sql.MOVE_HEAD, (tenant,)),
-            ("COMMIT", ()),
-        )

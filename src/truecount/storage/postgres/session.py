@@ -10,8 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 import psycopg
@@ -36,6 +36,8 @@ Step: TypeAlias = tuple[str, Sequence[object]]
 PASSING: Final = frozenset({"40001", "40P01"})
 #: Those, and a lock that was not to be had in time, or a statement that took too long.
 _BUSY: Final = PASSING | {"55P03", "57014"}
+#: What a database of several nodes says when it does not know whether it has committed.
+_COMPLETION_UNKNOWN: Final = "40003"
 #: What a statement said about its data; the second half of a class is left out.
 _CONSTRAINTS: Final = ("21", "22", "23")
 _ADVICE: Final = {
@@ -70,6 +72,12 @@ def is_lost(error: BaseException | None) -> bool:
     return not state or state.startswith("08") or state in {"57P01", "57P02", "57P03", "57P05"}
 
 
+def _is_unsettled(error: BaseException | None) -> bool:
+    """Return whether *error*, the answer to a commit, leaves open what became of it."""
+    # A proxy tells of a server that it lost, and a cluster of a node, on a connection that lives.
+    return is_lost(error) or getattr(error, "sqlstate", None) == _COMPLETION_UNKNOWN
+
+
 class Session:
     """One connection in use, for the time of one transaction."""
 
@@ -79,7 +87,7 @@ class Session:
         texts: Texts,
         target: str,
         *,
-        begin: str = "",
+        begin: Sequence[str] = (),
         renewed: Callable[[Connection], Connection] | None = None,
         prepares: bool = False,
     ) -> None:
@@ -125,24 +133,26 @@ class Session:
         self._wire = Wire.of(connection, prepares=self._prepares)
 
     def _sent(self, steps: Sequence[Step]) -> list[Answer]:
-        begins = self.is_fresh and bool(self._begin)
-        if begins:
-            steps = ((self._begin, ()), *steps)
-        found = self._wire.exchange([self._texts.sent(*step) for step in steps])
+        begin = self._begin if self.is_fresh else ()
+        both = (*((statement, ()) for statement in begin), *steps)
+        found = self._wire.exchange([self._texts.sent(*step) for step in both])
         self.is_fresh = False
-        return found[1:] if begins else found
+        return found[len(begin) :]
 
-    def apart(self, *steps: Step) -> list[Answer]:
-        """Run statements in a transaction of their own, before this one has begun."""
-        begin, self._begin = self._begin, ""
+    @contextmanager
+    def apart(self, begin: Sequence[str] = ()) -> Iterator[None]:
+        """Run what is asked meanwhile in transactions that begin with *begin*, before this one."""
+        own, self._begin = self._begin, begin
+        self.is_fresh = True
         try:
-            return self.together(*steps)
+            yield
         finally:
-            self._begin = begin
+            self._begin = own
             self.is_fresh = True
 
     def again(self) -> None:
         """Let go of all locks and begin anew."""
+        self.is_fresh = False
         self.together(("ROLLBACK", ()))
         self.is_fresh = True
 
@@ -166,7 +176,7 @@ class Session:
         try:
             [answer] = self.together(("COMMIT", ()))
         except StorageUnavailable as error:
-            if self.connection.closed:
+            if self.connection.closed or _is_unsettled(error.__cause__):
                 raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
             raise
         finally:

@@ -66,10 +66,6 @@ def _replaced(names: str, key: str) -> str:
 _READ_ENTRY: Final = _read(ENTRY)
 _READ_LINE: Final = _read(LINE)
 
-# --- transactions -----------------------------------------------------------------------
-
-BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 META: Final = f"SELECT schema_version FROM {{s}}.meta WHERE application = '{APPLICATION}'"
 
 # --- locking ----------------------------------------------------------------------------

@@ -3,7 +3,8 @@ One PostgreSQL database: writers beside each other, in their own transactions or
 
 Rules:
 1. A write locks rows, in one sorted order, and waits only for writers of the same rows.
-   READ COMMITTED suffices: everything decided on is read after the locks.
+   READ COMMITTED suffices: everything decided on is read after the locks; stricter levels
+   may be chosen (``beginning``).
 2. A read is one snapshot (REPEATABLE READ, read only) and waits for nobody.
 3. Movements are numbered after they were committed, by whoever reads the feed: neither
    sequence numbers nor transaction ids nor times are the order of commits.
@@ -17,9 +18,10 @@ with them, ``connections`` the pool.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
@@ -30,8 +32,9 @@ from truecount.model.diagnosis import Diagnosis
 from truecount.model.instants import duration
 from truecount.protocols import storage as protocol
 from truecount.storage.postgres import doctor, migrating
-from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.beginning import Isolation, beginnings
 from truecount.storage.postgres.connections import Connections, Patience
+from truecount.storage.postgres.numbering import number
 from truecount.storage.postgres.reader import Reader
 from truecount.storage.postgres.schema import quoted
 from truecount.storage.postgres.session import Session
@@ -64,7 +67,11 @@ class PostgresStorage:
         timeout: How long a call waits for a lock or a free connection, and how long a write
             is tried again after deadlocks and lost connections.
         connections: How many connections this storage uses at most.
-        prepared: Prepare statements; False behind a proxy that cannot keep them.
+        isolation: At which level writes of our own run; all give the same answers, and the
+            stricter ones repeat more writes.
+        proxied: Whether a proxy between us and the server gives out connections for one
+            transaction at a time (PgBouncer's ``pool_mode = transaction``). Then nothing is
+            prepared, and each transaction is told its settings.
 
     Raises:
         InvalidArgument: An argument cannot be used.
@@ -77,7 +84,8 @@ class PostgresStorage:
         schema: str = "truecount",
         timeout: timedelta = timedelta(seconds=30),
         connections: int = 10,
-        prepared: bool = True,
+        isolation: Isolation = "read committed",
+        proxied: bool = False,
     ) -> None:
         if type(connections) is not int or not 1 <= connections <= _CONNECTIONS_MAX:
             raise InvalidArgument("connections", repr(connections), f"1 to {_CONNECTIONS_MAX}")
@@ -85,9 +93,9 @@ class PostgresStorage:
         self._connections = Connections(
             dsn,
             Texts(quoted(schema)),
-            timeout=duration(timeout, "timeout").total_seconds(),
+            begins=beginnings(isolation, duration(timeout, "timeout"), proxied=proxied),
+            timeout=timeout.total_seconds(),
             size=connections,
-            prepared=prepared,
         )
         self._is_checked = False
 
@@ -113,7 +121,7 @@ class PostgresStorage:
                 left as it was.
             StorageUnavailable: The database cannot be reached, or a right is missing.
         """
-        with self._connections.alone(sql.BEGIN_WRITE) as session:
+        with self._connections.alone(self._connections.begins.write) as session:
             return migrating.migrate(session)
 
     def begin(
@@ -140,28 +148,42 @@ class PostgresStorage:
         """Return how long the failures of one write of our own are borne."""
         return self._connections.patience()
 
-    def doctor(self, *, now: datetime | None = None) -> Diagnosis:
+    def doctor(
+        self,
+        *,
+        now: datetime | None = None,
+        tenant: str = "main",
+        followers: Mapping[str, int] | None = None,
+    ) -> Diagnosis:
         """
-        Return what is unsafe about the server and the tables, and why; write nothing.
+        Return what is unsafe about the server, the way to it and the tables, and why.
+
+        Writes nothing; uses two connections beside the pool.
 
         Args:
             now: The time of this program's clock; by default the system's.
+            tenant: Whose feed the followers read.
+            followers: Positions of the feed that have been dealt with, by who did.
 
         Raises:
+            InvalidArgument: A position is none.
             StorageUnavailable: The database cannot be reached.
         """
-        with self._connections.alone("") as session:
-            return doctor.diagnosis(session, now)
+        connections = self._connections
+        with connections.alone() as session, connections.alone() as other:
+            return doctor.diagnosis(
+                session, other, connections.begins, now=now, tenant=tenant, positions=followers
+            )
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they come back."""
         self._connections.close()
 
     @contextmanager
-    def _session(self, begin: str) -> Iterator[Session]:
+    def _session(self, begin: Sequence[str]) -> Iterator[Session]:
         self._connections.check()
         if not self._is_checked:
-            with self._connections.alone("") as session:
+            with self._connections.alone() as session:
                 self._check(session)
         session = self._connections.session(begin)
         try:
@@ -172,21 +194,24 @@ class PostgresStorage:
 
     @contextmanager
     def _own_unit(self, tenant: str) -> Iterator[Unit]:
-        with self._session(sql.BEGIN_WRITE) as session:
+        with self._session(self._connections.begins.write) as session:
             unit = Unit(session, tenant)
             yield unit
             session.commit(unit.first_key)
 
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:
-        with self._session(sql.BEGIN_READ) as session:
-            yield Reader(session, tenant)
+        with self._session(self._connections.begins.read) as session:
+            yield Reader(session, tenant, partial(self._number, session, tenant))
+
+    def _number(self, session: Session, tenant: str) -> None:
+        number(session, tenant, self._connections.begins.numbering, self.patience)
 
     @contextmanager
     def _joined(self, kind: type[_Kind], tenant: str, host: object) -> Iterator[_Kind]:
         self._connections.check()
         known = self._connections
-        session = Session(_usable(host), known.texts, self.target, prepares=known.prepared)
+        session = Session(_usable(host), known.texts, self.target, prepares=known.begins.prepares)
         self._check(session)
         try:
             yield kind(session, tenant)
