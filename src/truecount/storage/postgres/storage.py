@@ -25,7 +25,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from truecount.errors import InvalidArgument, NotInTransaction
+from truecount.errors import (
+    InvalidArgument,
+    NotInTransaction,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
 from truecount.model.diagnosis import Diagnosis
 from truecount.model.instants import duration
 from truecount.protocols import storage as protocol
@@ -173,7 +178,12 @@ class PostgresStorage:
         with self._session(sql.BEGIN_WRITE) as session:
             unit = Unit(session, tenant)
             yield unit
-            session.commit(unit.first_key)
+            try:
+                session.commit(unit.first_key)
+            except OutcomeUnknown as error:
+                if unit.has_written:
+                    raise
+                raise StorageUnavailable(self.target, error.problem) from error.__cause__
 
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:
