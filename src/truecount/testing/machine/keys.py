@@ -14,6 +14,7 @@ from truecount.errors import IdempotencyConflict
 from truecount.inventory import Inventory
 from truecount.model.facts import Received
 from truecount.model.operation import Operation
+from truecount.model.outcomes import Outcome
 from truecount.model.policy import Policy
 from truecount.model.sources import Source
 from truecount.storage.memory import MemoryStorage
@@ -22,6 +23,7 @@ from truecount.testing.invariants import assert_invariants
 from truecount.testing.machine.base import ShopMachine
 from truecount.testing.machine.goods import ANYTHING
 from truecount.testing.machine.others import ACTS
+from truecount.testing.model import NaiveInventory
 
 
 _which: Final = st.integers(0, 999)
@@ -144,6 +146,19 @@ class Hosts(ShopMachine):
         except _RolledBack:
             self.model, self.position, self.asked = kept
             expect(self.contents(), before, "I16: everything after a host rolled back")
+        else:
+            self.tell_again(*kept)
+
+    def tell_again(
+        self, model: NaiveInventory, position: int, asked: list[tuple[Operation, Outcome]]
+    ) -> None:
+        """Tell what a host committed to the model of before, in the order it has by now."""
+        said = self.asked[len(asked) :]
+        self.model, self.position, self.asked = model, position, asked
+        self.catch_up()
+        for operation, outcome in said:
+            self.note(operation, outcome)
+        self.follow()
 
 
 class Crashes(ShopMachine):
