@@ -1,4 +1,4 @@
-"""Calls in processes of their own that begin together: for claims about processes."""
+"""Calls in processes of their own that can meet: for claims about processes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from typing import Any, TypeVar
 from truecount.testing.claims import DEADLINE
 
 
-#: Nothing is inherited from the process of the tests, as with programs of their own.
-_CONTEXT = multiprocessing.get_context("spawn")
+#: Nothing is inherited from the process of the tests, as with programs of their own; what all
+#: of them need is loaded once.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["pytest", "tests.postgres.clients", "tests.postgres.traders"])
 #: How long a process may take to load on a busy machine.
 _LOADING = 2 * DEADLINE
 
 _Result = TypeVar("_Result")
 
-#: Of a child: where it waits for the others, and where it tells what it has done.
+#: Of a child: where it meets the others, and where it tells what it has done.
 _GATE: list[Barrier] = []
 _STEPS: list[Semaphore] = []
 
 
 class Crowd:
-    """A number of processes that begin as soon as all of them are there."""
+    """A number of processes, each with one call, that can meet and tell their steps."""
 
     def __init__(self, size: int, pool: ProcessPoolExecutor, steps: Semaphore) -> None:
         self.size = size
@@ -38,7 +40,7 @@ class Crowd:
         """Run each call, which can be pickled, in a process of its own."""
         if len(calls) != self.size:
             raise AssertionError(f"a crowd of {self.size}: expected as many calls: {len(calls)}")
-        begun = [self._pool.submit(_together, call) for call in calls]
+        begun = [self._pool.submit(call) for call in calls]
         self._running += begun
         return begun
 
@@ -66,9 +68,15 @@ def crowd(size: int) -> Iterator[Crowd]:
 
 
 def at_once_in_processes(*calls: Callable[[], _Result]) -> list[_Result]:
-    """Run *calls* in processes that begin together; return their results, in that order."""
+    """Run each of *calls* in a process of its own; return their results, in that order."""
     with crowd(len(calls)) as processes:
         return [future.result(_LOADING) for future in processes.begin(*calls)]
+
+
+def meet() -> None:
+    """Wait in one of the processes until all of them are here; may be called again and again."""
+    for gate in _GATE:
+        gate.wait(_LOADING)
 
 
 def tell_step() -> None:
@@ -80,9 +88,3 @@ def tell_step() -> None:
 def _enter(gate: Barrier, steps: Semaphore) -> None:
     _GATE.append(gate)
     _STEPS.append(steps)
-
-
-def _together(call: Callable[[], Any]) -> Any:
-    for gate in _GATE:
-        gate.wait(_LOADING)
-    return call()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from tests.postgres.processes import tell_step
+from tests.postgres.processes import meet, tell_step
 from truecount import Confirm, Inventory, Operation, Outcome, Received, Release, Reserve, Ship
 from truecount.errors import OutcomeUnknown, Retryable, StorageUnavailable
 from truecount.storage.postgres import PostgresStorage
@@ -46,6 +46,7 @@ class Trader:
         storage = PostgresStorage(self.dsn, schema=self.schema, timeout=self.timeout)
         try:
             desk = Desk(Inventory(storage))
+            meet()
             for operation in requests(self.number, self.requests):
                 desk.ask(operation)
                 tell_step()
