@@ -176,10 +176,11 @@ class _Every:
 
 
 def _state(storage: Storage) -> Any:
-    """Return all that is stored, column by column."""
+    """Return all that is stored, column by column, but for positions: they may come later."""
     with storage.read(TENANT) as reader:
         references = [record.id for record in reader.records("order")]
-    return dump(storage, references)
+    found = dump(storage, references)
+    return {**found, "feed": {row.id: row for _, row in found["feed"]}}
 
 
 class Effects(NamedTuple):
