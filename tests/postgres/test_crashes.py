@@ -17,6 +17,7 @@ from tests.postgres.processes import crowd
 from tests.postgres.traders import SHOP, SKUS, Report, Trader
 from truecount import Confirm, Inventory, Operation, Outcome, Received, Release, Reserve, Ship
 from truecount.errors import Refused
+from truecount.model.diagnosis import Verdict
 from truecount.storage.postgres import PostgresStorage
 from truecount.testing import History, assert_invariants, check_history
 from truecount.testing.histories import movements_in
@@ -104,6 +105,20 @@ def told(counts: Counter[str], reports: Sequence[Report]) -> str:
     """Return the figures of a run."""
     granted = {o.key for report in reports for _, o in report.answers if o.granted}
     return f"{dict(counts)}, granted {len(granted)}"
+
+
+@pytest.mark.slow
+def test_asynchronous_commits_are_lost_and_the_doctor_said_so() -> None:
+    """With ``synchronous_commit`` off a stop takes what was acknowledged: stops can show it."""
+    with durable_server(synchronous_commit="off") as server:
+        shop = opened(server, STOCK)
+        checks = {check.name: check for check in shop.storage.doctor().checks}
+        assert checks["synchronous_commit"].verdict is Verdict.UNSAFE
+        told = {shop.inventory.receive("LATE", 1, at=SHOP).movement_id for _ in range(20)}
+        server.crash()
+        assert told - movements_in(shop.storage)
+        assert shop.inventory.verify().ok
+        shop.storage.close()
 
 
 # --- judging -----------------------------------------------------------------------------
