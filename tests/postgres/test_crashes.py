@@ -15,6 +15,7 @@ from tests.conftest import IN_CI
 from tests.postgres.durable import DurableServer, durable_server
 from tests.postgres.processes import crowd
 from tests.postgres.traders import SHOP, SKUS, Report, Trader
+from tests.postgres.waiting import connect
 from truecount import Confirm, Inventory, Operation, Outcome, Received, Release, Reserve, Ship
 from truecount.errors import Refused
 from truecount.model.diagnosis import Verdict
@@ -114,6 +115,8 @@ def test_asynchronous_commits_are_lost_and_the_doctor_said_so() -> None:
         shop = opened(server, STOCK)
         checks = {check.name: check for check in shop.storage.doctor().checks}
         assert checks["synchronous_commit"].verdict is Verdict.UNSAFE
+        with connect(shop.storage) as connection:
+            connection.execute("CHECKPOINT")  # Or the tables would be lost as well.
         told = {shop.inventory.receive("LATE", 1, at=SHOP).movement_id for _ in range(20)}
         server.crash()
         assert told - movements_in(shop.storage)

@@ -1,4 +1,4 @@
-"""The kit's state machine, and its faults at every call, on PostgreSQL."""
+"""The whole kit on PostgreSQL: nothing left out, the state machine, a fault at every call."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import psycopg
 import pytest
 
 from tests.broad_day import day, morning, prepare
-from tests.contracts.capable import reopened
+from tests.contracts.capable import POSTGRES, reopened
 from tests.machines import run
 from tests.postgres.server import storages
 from tests.postgres.waiting import connect
 from truecount.storage.postgres import PostgresStorage
 from truecount.testing import every_fault, inventory_machine, while_busy
+from truecount.testing.capabilities import MEANING
 
 
 class Fresh:
@@ -48,6 +49,11 @@ def host(storage: PostgresStorage) -> Iterator[psycopg.Connection[Any]]:
     """Open a host's transaction: leaving commits it, an exception rolls it back."""
     with connect(storage) as connection, connection.transaction():
         yield connection
+
+
+def test_no_check_is_left_out() -> None:
+    """Every capability there is is declared, so every check of the kit runs."""
+    assert {name: POSTGRES.missing((name,)) for name in MEANING} == dict.fromkeys(MEANING, "")
 
 
 def test_anything_may_happen_in_a_shop_on_postgres(fresh: Fresh) -> None:
