@@ -34,20 +34,12 @@ def _before_lock(*lines: str) -> tuple[str, str, str]:
 MUTANTS: dict[str, Mutant] = {
     "lock order dropped": _edits(
         "opposite_carts",
-        (
-            "unit",
-            "keys = sql.columns(sorted(wants.keys), 3)",
-            "keys = sql.columns(sorted(wants.keys, key=id), 3)",
-        ),
-        (
-            "statements",
-            'LOCK_STOCK: Final = f"""\nSELECT s.* FROM (\n',
-            'LOCK_STOCK: Final = f"""\nSELECT s.* FROM (SELECT * FROM (\n',
-        ),
-        (
-            "statements",
-            "    ORDER BY sku, location, lot\n) AS w {_STOCK_LOCKED}\n",
-            ") AS w ORDER BY random()) AS w {_STOCK_LOCKED}\n",
+        _before_lock(
+            "from random import sample",
+            "keys = [key for key, _ in unit.stock()]",
+            "for key in sample(keys, len(keys)):",
+            "    lock(protocol.Wants(keys={key}))",
+            "return lock(wants)",
         ),
     ),
     "decided before the lock": _edits(
