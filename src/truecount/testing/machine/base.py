@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -241,6 +242,11 @@ class ShopMachine(RuleBasedStateMachine):
 
     # --- following -------------------------------------------------------------------------
 
+    def untold(self, door: Inventory, told: Iterable[Movement]) -> list[Movement]:
+        """Return what was written through *door* and its feed has not *told*: as yet nothing."""
+        del door, told
+        return []
+
     def catch_up(self, door: Inventory | None = None) -> list[Movement]:
         """Tell the model what was written since it was told last; return that."""
         door = self.inventory if door is None else door
@@ -248,8 +254,7 @@ class ShopMachine(RuleBasedStateMachine):
         while page := door.feed(self.position):
             written += page
             self.position = page[-1].position or 0
-        if door is not self.inventory:
-            written += self.unnumbered(door, {each.id for each in written})
+        written += self.untold(door, written)
         for movement in written:
             if movement.kind is Kind.EXPIRE:
                 self.check_ran_out(movement)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from truecount.errors import IdempotencyConflict
 from truecount.inventory import Inventory
 from truecount.model.facts import Received
+from truecount.model.movements import Movement
 from truecount.model.operation import Operation
 from truecount.model.outcomes import Outcome
 from truecount.model.policy import Policy
@@ -124,6 +126,21 @@ class Hosts(ShopMachine):
         expect(name in self.inventory.sources, commits, f"I16: {name} is described")
         kept = self.inventory.policies.of(name).safety_stock
         expect(kept, found if commits else 0, f"I16: the policy of {name}")
+
+    def untold(self, door: Inventory, told: Iterable[Movement]) -> list[Movement]:
+        """Return what an open transaction wrote where only a commit brings it into the feed."""
+        if door is self.inventory:
+            return []
+        known = self.model.movements.keys() | {each.id for each in told}
+        with door._engine.read() as reader:  # noqa: SLF001 -- entries of all keys at once
+            entries = (entry for key, _ in reader.stock() for entry in reader.entries(key))
+            new = {entry.movement_id for entry in entries} - known
+            rows = [row for _, row in reader.movements(new)]
+        rows.sort(key=lambda row: (row.recorded_at, row.ordinal, row.id))
+        return [
+            attrs.evolve(door.movement(row.id), position=position)
+            for position, row in enumerate(rows, len(known) + 1)
+        ]
 
     @contextmanager
     def joined(self, *, commits: bool) -> Iterator[Inventory]:
