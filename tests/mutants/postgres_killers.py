@@ -10,7 +10,7 @@ from functools import partial
 from tests.postgres.apart import database_apart, deadlocks
 from tests.postgres.durable import durable_server
 from tests.postgres.server import running, storages
-from tests.postgres.waiting import DEADLINE, crew, hosted
+from tests.postgres.waiting import DEADLINE, connect, crew, hosted
 from truecount import Inventory
 from truecount.errors import InsufficientStock
 from truecount.storage.postgres import PostgresStorage
@@ -78,6 +78,8 @@ def acknowledged_survives_a_crash(_dsn: str) -> None:
         storage.migrate()
         shop = Inventory(storage)
         shop.locations.add("berlin")
+        with connect(storage) as connection:
+            connection.execute("CHECKPOINT")  # Or the tables would be lost as well.
         told = [shop.receive("MUG", 1, at="berlin").movement_id for _ in range(20)]
         server.crash()
         expect([each.id for each in shop.feed()], told, "movements after a crash")

@@ -14,7 +14,7 @@ import psycopg
 #: Seconds within which a server must have come back, its log replayed.
 _STARTING = 120
 
-#: What shows who waits for the disk, and gives a stop something to interrupt.
+#: What shows who waits for the disk, and gives a stop something to interrupt; a reload applies it.
 SETTINGS = {
     # Asynchronous commits reach the disk late: whoever made them loses them in a crash.
     "wal_writer_delay": "10s",
@@ -76,8 +76,7 @@ def durable_server(**settings: str) -> Iterator[DurableServer]:
             with psycopg.connect(server.dsn, autocommit=True) as connection:
                 for name, value in {**SETTINGS, **settings}.items():
                     connection.execute(f"ALTER SYSTEM SET {name} = '{value}'".encode())
-            server.crash()
-            server.stops = 0
+                connection.execute("SELECT pg_reload_conf()")
             yield server
         finally:
             # The wheel remembers the process it started first, which is gone.

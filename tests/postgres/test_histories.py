@@ -117,7 +117,7 @@ def test_counts_and_late_facts_are_told_the_same(makers: Makers, history: list[S
 
 @pytest.mark.slow
 @given(st.one_of(histories(), counted_histories))
-@examples(400)
+@examples(150)
 def test_trade_is_told_the_same_at_length(makers: Makers, history: list[Step]) -> None:
     """The same for many long histories, counted and uncounted."""
     check(new_shop, makers, history)
@@ -125,7 +125,7 @@ def test_trade_is_told_the_same_at_length(makers: Makers, history: list[Step]) -
 
 @pytest.mark.slow
 @given(bundle_histories())
-@examples(200)
+@examples(100)
 def test_bundles_are_told_the_same_at_length(makers: Makers, history: list[Step]) -> None:
     """The same for many long histories of bundles."""
     check(bundle_shop, makers, history)

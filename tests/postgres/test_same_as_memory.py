@@ -190,7 +190,7 @@ def test_every_storage_tells_the_same(others: list[Storage], history: list[Step]
 
 @pytest.mark.slow
 @given(st.lists(steps, min_size=10, max_size=40))
-@settings(max_examples=400, phases=PHASES)
+@settings(max_examples=150, phases=PHASES)
 def test_every_storage_tells_the_same_at_length(others: list[Storage], history: list[Step]) -> None:
     """The same for many long histories."""
     check(others, history)
