@@ -63,7 +63,7 @@ def test_anything_may_happen_in_a_shop_on_postgres(fresh: Fresh) -> None:
 
 @pytest.mark.slow
 def test_anything_may_happen_in_many_shops_on_postgres(fresh: Fresh) -> None:
-    """The same, for 400 examples of 50 steps."""
+    """The same, for 400 examples of 50 steps: ten minutes of a core, and the server's own."""
     run(inventory_machine(fresh, join=host, reopen=reopened), examples=400, steps=50)
 
 
