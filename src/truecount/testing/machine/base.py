@@ -10,15 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from hypothesis.stateful import RuleBasedStateMachine
-import attrs
-from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from truecount.errors import InsufficientStock, InvalidRequest, Refused
 from truecount.inventory import Inventory
@@ -275,17 +271,6 @@ class ShopMachine(RuleBasedStateMachine):
             return door.policies.of(sku, location=at).late == "report"
 
         return reported
-    def unnumbered(self, door: Inventory, told: Collection[str]) -> list[Movement]:
-        """Return what a host's open transaction wrote and the feed does not tell before its end."""
-        with door._engine.read() as reader:  # noqa: SLF001 -- entries of all keys at once
-            entries = (entry for key, _ in reader.stock() for entry in reader.entries(key))
-            new = {entry.movement_id for entry in entries} - self.model.movements.keys() - {*told}
-            found = sorted(row[3:5] + row[:1] for _, row in reader.movements(new))
-        last = len(self.model.ledger.told) + len(told)
-        return [
-            attrs.evolve(door.movement(id_), position=position)
-            for position, (*_, id_) in enumerate(found, last + 1)
-        ]
 
     def check_ran_out(self, movement: Movement) -> None:
         """Check that a hold that was given back had run out (I10)."""
