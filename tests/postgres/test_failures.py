@@ -158,6 +158,32 @@ class TestLostConnection:
         with storage.read("main") as reader:
             assert list(reader.stock()) == []
 
+    def test_connection_ended_before_the_end_of_a_replay_leaves_nothing_unknown(
+        self, storage: PostgresStorage
+    ) -> None:
+        """A transaction that wrote nothing has nothing whose fate could be unknown."""
+
+        def look_and_lose() -> None:
+            with storage.begin("main") as unit:
+                unit.lock(Wants(keys={MUG}))
+                unit.write(Sheet(unit.lock(Wants(keys={MUG}))).changes())
+                assert end(storage) == 1
+
+        with pytest.raises(StorageUnavailable):
+            look_and_lose()
+
+    def test_unknown_outcome_is_named_by_its_key_though_the_replay_was_lost_too(
+        self, storage: PostgresStorage, failing: Failing, inventory: Inventory
+    ) -> None:
+        """An attempt that found the outcome and lost its connection does not forget the key."""
+        failing.before("reply", lose_reply)
+        failing.before("commit", lambda: None, lambda: end(storage))
+        failing.before("begin", lambda: None, lambda: None, lock_timeout)
+        with pytest.raises(OutcomeUnknown) as caught:
+            inventory.receive("MUG", 3, at="berlin", key="asn-1")
+        assert caught.value.key == "asn-1"
+        assert Inventory(storage).receive("MUG", 3, at="berlin", key="asn-1").replayed
+
     def test_connection_ended_in_a_hosts_transaction_is_the_hosts_to_repeat(
         self, storage: PostgresStorage, inventory: Inventory
     ) -> None:

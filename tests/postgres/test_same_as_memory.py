@@ -1,4 +1,4 @@
-"""The same commands on memory and on PostgreSQL: the same outcomes, figures and histories."""
+"""The same commands on memory, SQLite and PostgreSQL: the same outcomes, figures, histories."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from truecount import (
     Returned,
     Ship,
     Sold,
+    SQLiteStorage,
     State,
     TakeBack,
     Undo,
 )
 from truecount.errors import TrueCountError
 from truecount.protocols.storage import Storage
-from truecount.storage.postgres import PostgresStorage
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.samples import dump
 
@@ -159,10 +159,11 @@ def told(history: list[Step], storage: Storage, tenant: str) -> Iterator[object]
 
 
 @pytest.fixture(scope="module")
-def postgres(postgres_dsn: str) -> Iterator[PostgresStorage]:
-    """Return one storage for all examples: each example is a tenant of its own."""
-    with storages(postgres_dsn) as make:
-        yield make()
+def others(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Storage]]:
+    """Return storages for all examples: each example is a tenant of its own."""
+    file = tmp_path_factory.mktemp("same") / "shop.db"
+    with storages(postgres_dsn) as make, closing(SQLiteStorage(file, synchronous="OFF")) as sqlite:
+        yield [sqlite, make()]
 
 
 #: Shrinking through a database takes minutes; the failing history is printed as it is.
@@ -170,12 +171,26 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 tenants = map("tenant-{}".format, itertools.count())
 
 
-@given(st.lists(steps, min_size=4, max_size=14))
-@settings(max_examples=25, phases=PHASES)
-def test_memory_and_postgres_tell_the_same(postgres: PostgresStorage, history: list[Step]) -> None:
-    """Outcomes, errors, figures, entries, lines, documents and the feed are equal."""
+def check(others: list[Storage], history: list[Step]) -> None:
+    """Compare what is told, one answer after the other."""
     tenant = next(tenants)
     with closing(MemoryStorage()) as memory:
         wanted = list(told(history, memory, tenant))
-    for seen, expected in zip(told(history, postgres, tenant), wanted, strict=True):
-        assert seen == expected
+    for other in others:
+        for seen, expected in zip(told(history, other, tenant), wanted, strict=True):
+            assert seen == expected, type(other).__name__
+
+
+@given(st.lists(steps, min_size=4, max_size=14))
+@settings(max_examples=25, phases=PHASES)
+def test_every_storage_tells_the_same(others: list[Storage], history: list[Step]) -> None:
+    """Outcomes, errors, figures, entries, lines, documents and the feed are equal."""
+    check(others, history)
+
+
+@pytest.mark.slow
+@given(st.lists(steps, min_size=10, max_size=40))
+@settings(max_examples=150, phases=PHASES)
+def test_every_storage_tells_the_same_at_length(others: list[Storage], history: list[Step]) -> None:
+    """The same for many long histories."""
+    check(others, history)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -76,6 +76,9 @@ class History:
     """
     Notes calls of several threads to inventories over one storage.
 
+    Processes note histories of their own, numbered by one clock that all of them see, as
+    ``History(time.monotonic_ns)`` on one machine; put together, their ``events`` are one.
+
     >>> from truecount import Received
     >>> from truecount.testing import check_history
     >>> inventory = Inventory()
@@ -88,13 +91,14 @@ class History:
     >>> check_history(history, inventory.storage)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int] | None = None) -> None:
         self.events: list[Event] = []
-        self._ticks = count(1)  # One call of next() is not divided between threads.
+        # One call of next() is not divided between threads.
+        self._now = count(1).__next__ if now is None else now
 
     def submit(self, inventory: Inventory, operation: Operation) -> Outcome:
         """Let *inventory* run one operation; note and return its outcome, also a refusal."""
-        began = next(self._ticks)
+        began = self._now()
         name = f"{type(operation).__name__} {operation.key or ''}".strip()
         try:
             [outcome] = inventory.submit([operation])
@@ -114,14 +118,14 @@ class History:
 
     def figures(self, inventory: Inventory, sku: str, *, at: str) -> Figures:
         """Let *inventory* show the figures of a SKU without lots; note and return them."""
-        began = next(self._ticks)
+        began = self._now()
         found = inventory.figures(sku, at=at, lot="")
         amounts: Any = tuple(found[state] for state in STATES)
         self._note(call=f"figures of {sku}", began=began, read={StockKey(sku, at): amounts})
         return found
 
     def _note(self, **words: Any) -> None:
-        ended = NEVER_ENDED if words.get("unknown") else next(self._ticks)
+        ended = NEVER_ENDED if words.get("unknown") else self._now()
         self.events.append(Event(**words, ended=ended))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from truecount.errors import Retryable, TrueCountError
 from truecount.inventory import Inventory
-from truecount.model.movements import decode
+from truecount.model.movements import MovementRow, decode
 from truecount.protocols.storage import Storage
 from truecount.testing.capabilities import Reopen
 from truecount.testing.claims import MakeStorage, expect
@@ -176,10 +176,11 @@ class _Every:
 
 
 def _state(storage: Storage) -> Any:
-    """Return all that is stored, column by column."""
+    """Return all that is stored, column by column, but for positions: they may come later."""
     with storage.read(TENANT) as reader:
         references = [record.id for record in reader.records("order")]
-    return dump(storage, references)
+    found = dump(storage, references)
+    return {**found, "feed": {row.id: row for _, row in found["feed"]}}
 
 
 class Effects(NamedTuple):
@@ -193,26 +194,19 @@ class Effects(NamedTuple):
 
 
 def effects(storage: Storage) -> Effects:
-    """Return what the history in *storage* did; the same for two runs of one scenario."""
+    """
+    Return what the history in *storage* did; the same for two runs of one scenario.
+
+    Movements are sorted by what they say, the versions they made included: which of two that
+    share no key comes first in the feed is the storage's business.
+    """
     with storage.read(TENANT) as reader:
-        feed = reader.feed(0, _ALL)
-        place = {row.id: position for position, row in feed}
+        told = sorted((_said(row), row.id, row.reverses) for _, row in reader.feed(0, _ALL))
+        place = {id_: number for number, (_, id_, _) in enumerate(told, 1)}
         orders = [record.id for record in reader.records("order", "", _ALL)]
         records = [row for space in reader.spaces() for row in reader.records(space, "", _ALL)]
         return Effects(
-            movements=[
-                (
-                    row.kind,
-                    row.reference,
-                    row.reason,
-                    row.actor,
-                    row.origin,
-                    place.get(row.reverses or ""),
-                    decode(row.body).legs,
-                    decode(row.body).notes,
-                )
-                for _, row in feed
-            ],
+            movements=[(*said, place.get(reverses or "")) for said, _, reverses in told],
             stock={key: row.amounts for key, row in reader.stock()},
             lines={
                 (row.reference, row.number): (row.key, row.counters)
@@ -226,6 +220,13 @@ def effects(storage: Storage) -> Effects:
                 if "~" not in row.key
             },
         )
+
+
+def _said(row: MovementRow) -> tuple[str, ...]:
+    """Return what a movement says, as texts; no two of a ledger make the same versions."""
+    body = decode(row.body)
+    words = (row.reference, row.reason, row.actor, row.origin)
+    return row.kind, *map(str, (*words, body.extends, body.legs, body.notes))
 
 
 _ALL: Final = 100_000

@@ -27,7 +27,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from truecount.errors import InvalidArgument, NotInTransaction
+from truecount.errors import (
+    InvalidArgument,
+    NotInTransaction,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
 from truecount.model.diagnosis import Diagnosis
 from truecount.model.instants import duration
 from truecount.protocols import storage as protocol
@@ -197,7 +202,12 @@ class PostgresStorage:
         with self._session(self._connections.begins.write) as session:
             unit = Unit(session, tenant)
             yield unit
-            session.commit(unit.first_key)
+            try:
+                session.commit(unit.first_key)
+            except OutcomeUnknown as error:
+                if unit.has_written:
+                    raise
+                raise StorageUnavailable(self.target, error.problem) from error.__cause__
 
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:

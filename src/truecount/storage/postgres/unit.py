@@ -45,6 +45,8 @@ class Unit(Reader):
 
     #: What to ask about when the reply to a commit is lost.
     first_key: str | None = None
+    #: Whether there is anything that a lost reply leaves unknown.
+    has_written = False
 
     # --- lock ---------------------------------------------------------------------------
 
@@ -142,6 +144,7 @@ class Unit(Reader):
 
     def write(self, changes: Changes) -> None:
         """Write all of *changes*; outcomes first, so that a taken key stops it before it began."""
+        self.has_written |= any(changes)
         if changes.outcomes:
             self.first_key = changes.outcomes[0].key
         try:
@@ -211,4 +214,5 @@ class Unit(Reader):
 
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
+        self.has_written = True
         return self._session.run(sql.FORGET, self._tenant, before)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from truecount.errors import IdempotencyConflict
 from truecount.inventory import Inventory
 from truecount.model.facts import Received
+from truecount.model.movements import Movement
 from truecount.model.operation import Operation
+from truecount.model.outcomes import Outcome
 from truecount.model.policy import Policy
 from truecount.model.sources import Source
 from truecount.storage.memory import MemoryStorage
@@ -22,6 +25,7 @@ from truecount.testing.invariants import assert_invariants
 from truecount.testing.machine.base import ShopMachine
 from truecount.testing.machine.goods import ANYTHING
 from truecount.testing.machine.others import ACTS
+from truecount.testing.model import NaiveInventory
 
 
 _which: Final = st.integers(0, 999)
@@ -123,6 +127,21 @@ class Hosts(ShopMachine):
         kept = self.inventory.policies.of(name).safety_stock
         expect(kept, found if commits else 0, f"I16: the policy of {name}")
 
+    def untold(self, door: Inventory, told: Iterable[Movement]) -> list[Movement]:
+        """Return what an open transaction wrote where only a commit brings it into the feed."""
+        if door is self.inventory:
+            return []
+        known = self.model.movements.keys() | {each.id for each in told}
+        with door._engine.read() as reader:  # noqa: SLF001 -- entries of all keys at once
+            entries = (entry for key, _ in reader.stock() for entry in reader.entries(key))
+            new = {entry.movement_id for entry in entries} - known
+            rows = [row for _, row in reader.movements(new)]
+        rows.sort(key=lambda row: (row.recorded_at, row.ordinal, row.id))
+        return [
+            attrs.evolve(door.movement(row.id), position=position)
+            for position, row in enumerate(rows, len(known) + 1)
+        ]
+
     @contextmanager
     def joined(self, *, commits: bool) -> Iterator[Inventory]:
         """Open a host's transaction; check what others see of it, before and afterwards."""
@@ -144,6 +163,19 @@ class Hosts(ShopMachine):
         except _RolledBack:
             self.model, self.position, self.asked = kept
             expect(self.contents(), before, "I16: everything after a host rolled back")
+        else:
+            self.tell_again(*kept)
+
+    def tell_again(
+        self, model: NaiveInventory, position: int, asked: list[tuple[Operation, Outcome]]
+    ) -> None:
+        """Tell what a host committed to the model of before, in the order it has by now."""
+        said = self.asked[len(asked) :]
+        self.model, self.position, self.asked = model, position, asked
+        self.catch_up()
+        for operation, outcome in said:
+            self.note(operation, outcome)
+        self.follow()
 
 
 class Crashes(ShopMachine):

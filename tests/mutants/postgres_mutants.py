@@ -1,0 +1,102 @@
+"""
+Mistakes one could make in the PostgreSQL storage, and the check that must notice each.
+
+Run one, ``python -m tests.mutants.postgres_mutants "feed by xid"``, or the code as it is,
+without a name: every killer must let it live. ``TRUECOUNT_PG_DSN`` names a server; the killer
+that stops one starts its own.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.mutants.mutants import Edit, Mutant
+from tests.mutants.run import Finder
+
+
+_UNIT = "            unit = Unit(session, tenant)\n"
+
+
+def _edits(killer: str, *edits: tuple[str, str, str]) -> Mutant:
+    return Mutant(
+        killer,
+        tuple(Edit(f"truecount.storage.postgres.{module}", old, new) for module, old, new in edits),
+    )
+
+
+def _before_lock(*lines: str) -> tuple[str, str, str]:
+    """Let a unit of our own do something with what it wants before it locks that."""
+    early = "".join(f"                {line}\n" for line in lines)
+    new = f"{_UNIT}            lock = unit.lock\n            def early(wants):\n{early}"
+    return "storage", _UNIT, f"{new}            unit.lock = early\n"
+
+
+MUTANTS: dict[str, Mutant] = {
+    "lock order dropped": _edits(
+        "opposite_carts",
+        _before_lock(
+            "from random import sample",
+            "keys = [key for key, _ in unit.stock()]",
+            "for key in sample(keys, len(keys)):",
+            "    lock(protocol.Wants(keys={key}))",
+            "return lock(wants)",
+        ),
+    ),
+    "decided before the lock": _edits(
+        "lock_waits_and_reads_anew",
+        _before_lock(
+            "seen = dict(unit.stock())",
+            "locked = lock(wants)",
+            "return locked._replace(rows={key: seen.get(key, row) for key, row in locked.rows.items()})",
+        ),
+    ),
+    "hold lines at the pre-lock snapshot": _edits(
+        "expired_hold_after_a_wait",
+        _before_lock(
+            "lines = [line for key, _ in unit.stock() for line in unit.open_lines(key)]",
+            "unit.due = lambda enough, now: [",
+            "    line for line in lines if line.key in enough and line.has_expired(now)",
+            "]",
+            "return lock(wants)",
+        ),
+    ),
+    "synchronous_commit off": _edits(
+        "acknowledged_survives_a_crash",
+        (
+            "beginning",
+            "lock_timeout), *_PLAN)",
+            'lock_timeout), *_PLAN, "SET SESSION synchronous_commit = off")',
+        ),
+    ),
+    "feed by xid": _edits(
+        "oldest_transaction_commits_last",
+        (
+            "statements",
+            "ORDER BY u.recorded_at, u.ordinal, u.movement",
+            "ORDER BY u.xmin::text::bigint, u.ordinal, u.movement",
+        ),
+    ),
+}
+
+
+def main(names: list[str]) -> int:
+    """Return 0 if the killers let it live, 1 if the one of the mutant killed it."""
+    edits = MUTANTS[names[0]].edits if names else ()
+    sys.meta_path.insert(0, Finder(edits))
+    from tests.mutants.postgres_killers import KILLERS, server
+
+    with server() as dsn:
+        for killer in [MUTANTS[names[0]].killer] if names else sorted(KILLERS):
+            try:
+                KILLERS[killer](dsn)
+            except (AttributeError, ImportError, NameError, SyntaxError, TypeError):
+                raise  # The mutant is no program at all, which proves nothing.
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the mutant was noticed
+                print(f"killed by {killer}: {type(error).__name__}: {error}"[:500])  # noqa: T201 -- for whoever started us
+                return 1
+            print(f"{killer} passed")  # noqa: T201 -- as above
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
