@@ -3,7 +3,9 @@ Peers: an order and its stock in one transaction of Django's, by django-oscar an
 
 The two do not do the same. Oscar's checkout adds to one column, looks at nothing and keeps no
 history; the second case gives it the lock and the look that would keep it from overselling.
-Needs django-oscar, and is a process of its own, because Django has one set of settings.
+Needs django-oscar, and is a process of its own, because Django has one set of settings. Where
+Tryton is installed (``pip install trytond trytond_stock``) its assign is measured, too: a move to
+a customer and what assigns it, in one transaction of Tryton's.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.util import find_spec
 from itertools import count
 from typing import Any, Final
 
@@ -74,6 +77,24 @@ def truecount(sizes: Sizes) -> float:
     return _orders(sizes, _reserve)
 
 
+def _assign(sizes: Sizes) -> float:
+    """Tryton: a move to a customer, assigned."""
+    from benchmarks import tryton_site
+
+    company = tryton_site.opened(SKUS)
+    with timed(sizes.operations) as rate:
+        for _ in range(sizes.operations):
+            tryton_site.order(company, next(_NUMBERS))
+    return rate()
+
+
+_TRYTON: Final = Case(
+    "order and stock: a Django transaction, and one of Tryton's",
+    truecount,
+    _assign,
+    1.0,
+    "Tryton's assign",
+)
 CASES = [
     Case(
         "order and stock in Django's transaction, PostgreSQL",
@@ -89,6 +110,7 @@ CASES = [
         0.50,
         "django-oscar's allocate, safely",
     ),
+    *([_TRYTON] if find_spec("trytond") else []),
 ]
 
 if __name__ == "__main__":

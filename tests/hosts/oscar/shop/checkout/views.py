@@ -24,7 +24,11 @@ class PaymentDetailsView(views.PaymentDetailsView):
             stock.let_go(order_number)
             raise
 
-    def place_order(self, *args, **kwargs):
-        """Write addresses, order, reservation and payment in one transaction."""
-        with transaction.atomic():
-            return super().place_order(*args, **kwargs)
+    def place_order(self, order_number, **kwargs):
+        """Write addresses, order, reservation and payment in one transaction, or none of them."""
+        try:
+            with transaction.atomic():
+                return super().place_order(order_number, **kwargs)
+        except Exception:
+            stock.let_go(order_number)
+            raise
