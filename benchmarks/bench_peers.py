@@ -97,7 +97,7 @@ _TRYTON: Final = Case(
 )
 CASES = [
     Case(
-        "order and stock in Django's transaction, PostgreSQL",
+        "an order of Oscar's and its stock, in Django's transaction",
         truecount,
         partial(_orders, take=_allocate),
         0.50,

@@ -63,7 +63,17 @@ def test_benchmark_of_postgres_runs(case: Case, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_benchmark_of_peers_runs(postgres_dsn: str) -> None:
     """It has settings of Django's, so it is a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.bench_peers", "--operations", "10", "--only", "Oscar", "--repeat", "1"]
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.bench_peers",
+        "--operations",
+        "10",
+        "--only",
+        "Oscar",
+        "--repeat",
+        "1",
+    ]
     answer = subprocess.run(
         words,
         cwd=ROOT,
