@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from benchmarks.by_hand_sqlite import ByHand, connect, stocked
 from benchmarks.harness import Case, Sizes, document, run_case, table
 from truecount import Inventory, SQLiteStorage
 
+
+ROOT = Path(__file__).parent.parent
 
 CASES = [
     *bench_explain.CASES,
@@ -55,6 +60,32 @@ def postgres_server(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_benchmark_of_postgres_runs(case: Case, tmp_path: Path) -> None:
     """Both contenders finish and are compared."""
     assert run_case(case, Sizes(10, 1, tmp_path)).ratio > 0
+
+
+@pytest.mark.slow
+def test_benchmark_of_peers_runs(postgres_dsn: str) -> None:
+    """It has settings of Django's, so it is a process of its own."""
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.bench_peers",
+        "--operations",
+        "10",
+        "--only",
+        "Oscar",
+        "--repeat",
+        "1",
+    ]
+    answer = subprocess.run(
+        words,
+        cwd=ROOT,
+        env=os.environ | {"TRUECOUNT_PG_DSN": postgres_dsn},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert answer.stdout.count("django-oscar's allocate") == 2, answer.stderr
 
 
 @pytest.mark.usefixtures("postgres_server")

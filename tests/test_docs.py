@@ -113,7 +113,9 @@ class Runner:
             if fence.order == "skip":
                 skips.append(fence.value)
             elif fence.order == "file":
-                (self.folder / fence.value).write_text(fence.text, encoding="utf-8")
+                path = self.folder / fence.value
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(fence.text, encoding="utf-8")
             if fence.order in {"file", "skip"} or fence in told_apart:
                 continue
             if fence.language not in RUNNABLE:

@@ -114,6 +114,37 @@ def test_default_connection_is_a_proxy(shop: DjangoShop) -> None:
     assert shop.inventory.available("MUG") == 4
 
 
+class TestOnCommit:
+    """What waits for the outermost block to be committed, a mail for example."""
+
+    def test_it_sees_what_was_reserved(self, shop: DjangoShop) -> None:
+        """Once, after the commit, and by the plain inventory: no block is open any more."""
+        seen: list[object] = []
+
+        def look(joined: Inventory) -> None:
+            seen.append(shop.inventory.available("MUG"))
+            with pytest.raises(NotInTransaction):
+                joined.available("MUG")
+
+        with shop.begun() as host:
+            joined = shop.inventory.within(host)
+            with shop.savepoint(host):
+                joined.reserve({"MUG": 2}, reference="A-1")
+                transaction.on_commit(lambda: look(joined), using=shop.alias)
+            assert seen == []
+        assert seen == [3]
+
+    def test_it_never_runs_for_what_was_taken_back(self, shop: DjangoShop) -> None:
+        """Neither after the block nor after a savepoint in it."""
+        seen: list[object] = []
+        with shop.begun() as host:
+            with taken_back(shop.savepoint(host)):
+                shop.inventory.within(host).reserve({"MUG": 2}, reference="A-1")
+                transaction.on_commit(lambda: seen.append("mail"), using=shop.alias)
+            shop.inventory.within(host).reserve({"MUG": 5}, reference="A-2")
+        assert (seen, shop.inventory.available("MUG")) == ([], 0)
+
+
 class TestWithoutAutocommit:
     """``set_autocommit(False)``: the driver begins by itself, at the latest now."""
 

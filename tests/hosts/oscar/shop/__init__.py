@@ -1,0 +1,1 @@
+"""A shop of django-oscar whose stock is truecount's."""

@@ -1,0 +1,1 @@
+"""Oscar's app `checkout`, with what is ours."""

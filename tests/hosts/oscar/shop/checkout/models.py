@@ -1,0 +1,1 @@
+"""Oscar has none here."""

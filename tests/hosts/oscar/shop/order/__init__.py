@@ -1,0 +1,1 @@
+"""Oscar's app `order`, with what is ours."""

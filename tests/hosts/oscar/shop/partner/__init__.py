@@ -1,0 +1,1 @@
+"""Oscar's app `partner`, with what is ours."""
