@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -195,6 +196,27 @@ def on_postgres(request: Any) -> Storage:
     """Return a storage in a schema of its own."""
     factory: Factory = request.getfixturevalue("make_postgres")
     return factory()
+
+
+async def by_psycopg(dsn: str) -> Any:
+    """Connect by psycopg."""
+    return await psycopg.AsyncConnection.connect(dsn)
+
+
+async def by_asyncpg(dsn: str) -> Any:
+    """Connect by asyncpg, which has other words for some things."""
+    told: dict[str, Any] = dict(conninfo_to_dict(dsn))
+    words = {"dbname": "database", "host": "host", "port": "port", "user": "user"}
+    words["password"] = "password"  # noqa: S105 -- the name of an argument
+    settings = {name: told[name] for name in ("options", "application_name")}
+    named = {word: told[name] for name, word in words.items() if name in told}
+    return await asyncpg.connect(**named, server_settings=settings)
+
+
+ASYNCHRONOUS: Final[dict[str, Callable[[str], Awaitable[Any]]]] = {
+    "psycopg": by_psycopg,
+    "asyncpg": by_asyncpg,
+}
 
 
 FRAMEWORKS: Final[dict[str, Callable[[Storage], Shop]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,24 @@ from typing import Any, Final
 
 import pytest
 from django.db import connections, transaction
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
-from tests.hosts.shops import DATABASES, FRAMEWORKS, ConnectionShop, DjangoShop, Shop, opened
+from tests.hosts.shops import (
+    DATABASES,
+    FRAMEWORKS,
+    Base,
+    ConnectionShop,
+    DjangoShop,
+    Shop,
+    by_asyncpg,
+    dsn_of,
+    opened,
+)
 from tests.machines import run
+from tests.postgres.server import Factory
 from truecount import SQLiteStorage
 from truecount.errors import InsufficientStock, Retryable
 from truecount.protocols.storage import Storage
@@ -26,8 +40,8 @@ from truecount.testing.reaching import NEEDS, CapabilityCheck
 class SessionHost:
     """A session, its transaction begun and ended by hand."""
 
-    def __init__(self, shop: ConnectionShop) -> None:
-        self.connection = Session(shop.engine)
+    def __init__(self, engine: Engine) -> None:
+        self.connection = Session(engine)
 
     def begin(self) -> None:
         """Begin, if the session has not."""
@@ -100,7 +114,7 @@ class DjangoHost:
 def session_host(storage: Any) -> Iterator[SessionHost]:
     """Open a session on the storage's database."""
     shop = ConnectionShop(storage)
-    host = SessionHost(shop)
+    host = SessionHost(shop.engine)
     host.begin()
     yield host
     host.close()
@@ -184,3 +198,45 @@ def test_last_mugs_are_sold_once(
         assert len(shop.orders()) == 5
         assert shop.inventory.available("MUG") == 0
         assert shop.inventory.verify().problems == ()
+
+
+@contextmanager
+def asyncpg_engine(storage: Any) -> Iterator[Engine]:
+    """Yield an engine on asyncpg, for use inside the greenlet that lets it wait."""
+    dsn = dsn_of(storage)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: by_asyncpg(dsn))
+    Base.metadata.create_all(engine.sync_engine)
+    try:
+        yield engine.sync_engine
+    finally:
+        engine.sync_engine.dispose()
+
+
+@contextmanager
+def asyncpg_host(storage: Any) -> Iterator[SessionHost]:
+    """Open a session on asyncpg."""
+    with asyncpg_engine(storage) as engine:
+        host = SessionHost(engine)
+        host.begin()
+        yield host
+        host.close()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_asyncpg_is_joined_like_any_host(make_postgres: Factory, check: CapabilityCheck) -> None:
+    """Inside ``run_sync``; here the whole check is."""
+    capabilities = Capabilities(open_host=asyncpg_host)
+    asyncio.run(greenlet_spawn(check, make_postgres, capabilities))
+
+
+@pytest.mark.slow
+def test_anything_may_happen_on_asyncpg(make_postgres: Factory) -> None:
+    """The machine of a whole shop: every statement, with every kind of value."""
+
+    @contextmanager
+    def join(storage: Storage) -> Iterator[object]:
+        with asyncpg_engine(storage) as engine, engine.begin() as connection:
+            yield connection
+
+    machine = inventory_machine(make_postgres, join=join)
+    asyncio.run(greenlet_spawn(run, machine, examples=3, steps=20))

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from tests.hosts.shops import DATABASES, Base, Order, SessionShop, dsn_of, engine_of, opened
+from tests.hosts.shops import (
+    ASYNCHRONOUS,
+    DATABASES,
+    Base,
+    Order,
+    SessionShop,
+    dsn_of,
+    engine_of,
+    opened,
+)
 from tests.postgres.server import Factory
 from truecount import Inventory
 from truecount.errors import InsufficientStock, InvalidArgument, NotInTransaction, Retryable
@@ -249,15 +259,12 @@ class TestSQLite:
 class AsyncShop:
     """A shop on PostgreSQL whose handlers are coroutines."""
 
-    def __init__(self, storage: PostgresStorage) -> None:
+    def __init__(self, storage: PostgresStorage, driver: str) -> None:
         self.inventory = Inventory(storage)
-        self.dsn = dsn_of(storage)
+        dsn = dsn_of(storage)
         self.engine: AsyncEngine = create_async_engine(
-            "postgresql+psycopg://", async_creator=self._connect, pool_size=20
+            f"postgresql+{driver}://", async_creator=lambda: ASYNCHRONOUS[driver](dsn), pool_size=20
         )
-
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(self.dsn)
 
     async def sell(self, name: str, quantity: int = 1) -> str:
         """Take an order: sold, or else remembered as refused."""
@@ -280,11 +287,14 @@ class AsyncShop:
             return list(await connection.scalars(text("SELECT id FROM orders ORDER BY id")))
 
 
-def run(storage: PostgresStorage, act: Callable[[AsyncShop], Any]) -> Any:
+Run = Callable[[Callable[[AsyncShop], Any]], Any]
+
+
+def run_on(storage: PostgresStorage, driver: str, act: Callable[[AsyncShop], Any]) -> Any:
     """Run a coroutine of a shop with five mugs."""
 
     async def main() -> Any:
-        shop = AsyncShop(storage)
+        shop = AsyncShop(storage, driver)
         shop.inventory.locations.add("berlin")
         shop.inventory.receive("MUG", 5, at="berlin")
         async with shop.engine.begin() as connection:
@@ -299,8 +309,14 @@ def run(storage: PostgresStorage, act: Callable[[AsyncShop], Any]) -> Any:
     return asyncio.run(main())
 
 
+@pytest.fixture(params=ASYNCHRONOUS)
+def run(request: pytest.FixtureRequest, make_postgres: Factory) -> Run:
+    """Return what runs a coroutine of a shop, by each driver."""
+    return partial(run_on, make_postgres(), request.param)
+
+
 class TestAsynchronous:
-    def test_order_and_reservation_commit_together(self, make_postgres: Factory) -> None:
+    def test_order_and_reservation_commit_together(self, run: Run) -> None:
         """A refusal leaves the session usable, a replay counts once."""
 
         async def act(shop: AsyncShop) -> None:
@@ -309,9 +325,9 @@ class TestAsynchronous:
             assert await shop.orders() == ["A-1", "A-2", "A-2, refused"]
             assert shop.inventory.available("MUG") == 3
 
-        run(make_postgres(), act)
+        run(act)
 
-    def test_order_and_reservation_leave_together(self, make_postgres: Factory) -> None:
+    def test_order_and_reservation_leave_together(self, run: Run) -> None:
         """Also what a nested transaction kept."""
 
         async def act(shop: AsyncShop) -> None:
@@ -327,11 +343,9 @@ class TestAsynchronous:
             assert await shop.orders() == []
             assert shop.inventory.available("MUG") == 5
 
-        run(make_postgres(), act)
+        run(act)
 
-    def test_tasks_that_want_the_same_mug_wait_without_stopping_the_loop(
-        self, make_postgres: Factory
-    ) -> None:
+    def test_tasks_that_want_the_same_mug_wait_without_stopping_the_loop(self, run: Run) -> None:
         """Whoever holds the row must be able to commit: twelve orders, five mugs."""
 
         async def act(shop: AsyncShop) -> None:
@@ -340,9 +354,9 @@ class TestAsynchronous:
             assert len(await shop.orders()) == 12 + 7
             assert shop.inventory.available("MUG") == 0
 
-        run(make_postgres(), act)
+        run(act)
 
-    def test_what_the_host_set_on_its_connection_stays(self, make_postgres: Factory) -> None:
+    def test_what_the_host_set_on_psycopgs_connection_stays(self, make_postgres: Factory) -> None:
         """Notices still reach it, and its prepared statements still work."""
 
         async def act(shop: AsyncShop) -> None:
@@ -365,9 +379,9 @@ class TestAsynchronous:
                 await connection.commit()
             assert heard == ["hello"]
 
-        run(make_postgres(), act)
+        run_on(make_postgres(), "psycopg", act)
 
-    def test_cancelled_task_leaves_nothing(self, make_postgres: Factory) -> None:
+    def test_cancelled_task_leaves_nothing(self, run: Run) -> None:
         """A handler that is given up while it waits for a row takes its order with it."""
 
         async def act(shop: AsyncShop) -> None:
@@ -381,9 +395,9 @@ class TestAsynchronous:
             assert await shop.sell("A-2") == "sold"
             assert shop.inventory.available("MUG") == 3
 
-        run(make_postgres(), act)
+        run(act)
 
-    def test_isolation_level_is_the_hosts(self, make_postgres: Factory) -> None:
+    def test_isolation_level_is_the_hosts(self, run: Run) -> None:
         """Also where our statement is the first of the transaction."""
 
         async def act(shop: AsyncShop) -> None:
@@ -393,9 +407,9 @@ class TestAsynchronous:
                 shown = await connection.scalar(text("SHOW transaction_isolation"))
                 assert shown == "serializable"
 
-        run(make_postgres(), act)
+        run(act)
 
-    def test_autocommit_is_refused(self, make_postgres: Factory) -> None:
+    def test_autocommit_is_refused(self, run: Run) -> None:
         """As it is for synchronous connections."""
 
         async def act(shop: AsyncShop) -> None:
@@ -404,9 +418,30 @@ class TestAsynchronous:
                 with pytest.raises(NotInTransaction, match="AUTOCOMMIT"):
                     await connection.run_sync(lambda c: shop.inventory.within(c).available("MUG"))
 
-        run(make_postgres(), act)
+        run(act)
 
-    def test_asynchronous_session_itself_is_refused(self, make_postgres: Factory) -> None:
+    def test_transaction_that_has_failed(self, run: Run) -> None:
+        """The message says what to do; after a savepoint's end there is nothing to be done."""
+
+        async def act(shop: AsyncShop) -> None:
+            async with shop.engine.connect() as connection:
+                with pytest.raises(DBAPIError):
+                    await connection.execute(text("SELECT 1 / 0"))
+                with pytest.raises(InvalidArgument, match="transaction has failed; roll back"):
+                    await connection.run_sync(lambda c: shop.inventory.within(c).available("MUG"))
+                await connection.rollback()
+                async with connection.begin():
+                    with suppress(DBAPIError):
+                        async with connection.begin_nested():
+                            await connection.execute(text("SELECT 1 / 0"))
+                    found = await connection.run_sync(
+                        lambda c: shop.inventory.within(c).available("MUG")
+                    )
+                assert found == 5
+
+        run(act)
+
+    def test_asynchronous_session_itself_is_refused(self, run: Run) -> None:
         """The message says how its synchronous one is had."""
 
         async def act(shop: AsyncShop) -> None:
@@ -414,4 +449,4 @@ class TestAsynchronous:
                 with pytest.raises(InvalidArgument, match="run_sync"):
                     shop.inventory.within(session).available("MUG")
 
-        run(make_postgres(), act)
+        run(act)

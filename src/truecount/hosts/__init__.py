@@ -6,6 +6,7 @@ Hosts: joining the open transaction of a framework, and not only a driver's conn
 ``django``      ``django.db.connection``, or ``connections[alias]``
 ``drivers``     whether the driver below has begun the transaction its framework speaks of
 ``bridge``      an asynchronous connection of psycopg, used as a synchronous one
+``asyncpg``     a connection of asyncpg, used as a storage uses one of psycopg
 
 A framework is imported only when one of its connections is joined; its user brings it.
 """

@@ -20,7 +20,8 @@ from truecount.errors import InvalidArgument, NotInTransaction, TrueCountError
 if TYPE_CHECKING:
     import sqlite3
 
-_TARGET: Final = "the host's database"
+#: What a host's database is called in messages.
+TARGET: Final = "the host's database"
 _ALLOWED: Final = "psycopg 3 or sqlite3"
 
 
@@ -59,7 +60,7 @@ def busy(error: Exception) -> TrueCountError:
     """Return why SQLite could not begin, in our words."""
     from truecount.storage.sqlite_session import translated
 
-    return translated(error, _TARGET)
+    return translated(error, TARGET)
 
 
 def _open_sqlite(
@@ -100,7 +101,7 @@ def _open_psycopg(connection: Any, doubts: Doubts, wait: Callable[[Any], object]
         # The driver puts its BEGIN in front, with the isolation level it was told.
         wait(connection.execute("SELECT 1"))
     except psycopg.Error as error:
-        raise translated(error, _TARGET) from error
+        raise translated(error, TARGET) from error
 
 
 _DRIVERS: Final[Mapping[str, Callable[[Any, Doubts, Callable[[Any], object]], None]]] = {

@@ -17,12 +17,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError, UnboundExecutionError
+from sqlalchemy.exc import DBAPIError, OperationalError, UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.util import await_only
 
 from truecount.errors import InvalidArgument, NotInTransaction
-from truecount.hosts.drivers import Doubts, busy, opened
+from truecount.hosts.drivers import TARGET, Doubts, busy, opened
 
 
 #: What ``begin_explicitly`` leaves in a connection's own notes.
@@ -37,7 +37,8 @@ _SAVEPOINT: Final = (
     "called for, once, when it was made"
 )
 _DRIVER: Final = (
-    "postgresql+psycopg:// (inside `await session.run_sync(...)` too), or sqlite:// for a file"
+    "postgresql+psycopg:// (inside `await session.run_sync(...)` too), postgresql+asyncpg:// "
+    "(only there), or sqlite:// for a file"
 )
 _RUN_SYNC: Final = (
     "the Session of `await session.run_sync(lambda s: inventory.within(s)...)`, or the "
@@ -96,6 +97,8 @@ def driver_connection(host: object) -> object:
     """
     connection = _connection_of(host)
     driver: Any = connection.connection.driver_connection
+    if connection.dialect.driver == "asyncpg":
+        return _lent_by_asyncpg(connection, driver)
     doubtful = connection.in_nested_transaction() and _MARK not in connection.info
     doubts = Doubts(
         autocommit=_AUTOCOMMIT, savepoint=_SAVEPOINT if doubtful else "", driver=_DRIVER
@@ -113,6 +116,21 @@ def _bridged(driver: Any) -> object:
     from truecount.hosts.bridge import BridgedConnection
 
     return BridgedConnection(driver, await_only)
+
+
+def _lent_by_asyncpg(connection: Connection, driver: Any) -> object:
+    """Return what a storage can use, the transaction begun by SQLAlchemy: it ends no other."""
+    from truecount.hosts.asyncpg import LentConnection
+    from truecount.storage.postgres.session import translated
+
+    if not driver.is_in_transaction():
+        try:
+            connection.exec_driver_sql("SELECT 1")
+        except DBAPIError as error:
+            raise translated(error.orig or error, TARGET) from error
+        if not driver.is_in_transaction():
+            raise NotInTransaction(_AUTOCOMMIT)
+    return LentConnection(driver, await_only)
 
 
 def _connection_of(host: object) -> Connection:

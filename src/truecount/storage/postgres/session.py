@@ -26,7 +26,7 @@ from truecount.errors import (
     TrueCountError,
 )
 from truecount.storage.postgres.texts import Texts
-from truecount.storage.postgres.wire import Answer, Connection, Row, Wire
+from truecount.storage.postgres.wire import Answer, Connection, Lent, Row, Wire
 
 
 #: A statement, and its values.
@@ -81,9 +81,12 @@ def _is_unsettled(error: BaseException | None) -> bool:
 class Session:
     """One connection in use, for the time of one transaction."""
 
+    #: The connection, unless it was lent by a host that has another driver.
+    connection: Connection
+
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection | Lent,
         texts: Texts,
         target: str,
         *,
@@ -128,8 +131,9 @@ class Session:
         except _RAISED as error:
             raise translated(error, self.target) from error
 
-    def _use(self, connection: Connection) -> None:
-        self.connection = connection
+    def _use(self, connection: Connection | Lent) -> None:
+        if not isinstance(connection, Lent):
+            self.connection = connection
         self._wire = Wire.of(connection, prepares=self._prepares)
 
     def _sent(self, steps: Sequence[Step]) -> list[Answer]:

@@ -45,7 +45,7 @@ from truecount.storage.postgres.schema import quoted
 from truecount.storage.postgres.session import Session
 from truecount.storage.postgres.texts import Texts
 from truecount.storage.postgres.unit import Unit
-from truecount.storage.postgres.wire import Connection
+from truecount.storage.postgres.wire import Connection, Lent
 
 
 _CONNECTIONS_MAX: Final = 1000
@@ -235,25 +235,31 @@ class PostgresStorage:
             self._is_checked = True
 
 
-def _usable(host: object) -> Connection:
+def _usable(host: object) -> Connection | Lent:
     """Return *host* if a transaction is open on it, and still good."""
-    if not isinstance(host, psycopg.Connection):
+    if not isinstance(host, psycopg.Connection | Lent):
         seen = f"of type {type(host).__module__}.{type(host).__qualname__}"
         raise InvalidArgument("host", seen, "a psycopg.Connection")
     if host.closed:
         raise InvalidArgument("host", "that is closed", "an open psycopg.Connection")
-    status = host.info.transaction_status
+    status = _status(host)
     if status == TransactionStatus.IDLE:
         raise NotInTransaction("write `with connection.transaction():` around the call")
-    if status != TransactionStatus.INTRANS or host.info.pipeline_status:
-        seen = _STATES.get(status, _BUSY)
-        raise InvalidArgument("host", seen, "one that is free to run a statement")
+    if status != TransactionStatus.INTRANS:
+        raise InvalidArgument("host", _STATES[status], "one that is free to run a statement")
     return host
 
 
-_BUSY: Final = "in the middle of a statement or a pipeline"
+def _status(host: Connection | Lent) -> TransactionStatus:
+    if isinstance(host, Lent):
+        return host.status
+    status = host.info.transaction_status
+    in_pipeline = status == TransactionStatus.INTRANS and host.info.pipeline_status
+    return TransactionStatus.ACTIVE if in_pipeline else status
+
+
 _STATES: Final = {
-    TransactionStatus.ACTIVE: _BUSY,
+    TransactionStatus.ACTIVE: "in the middle of a statement or a pipeline",
     TransactionStatus.INERROR: "whose transaction has failed; roll back and repeat it",
     TransactionStatus.UNKNOWN: "in an unknown state",
 }

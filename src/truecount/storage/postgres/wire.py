@@ -19,6 +19,7 @@ Rules:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -29,7 +30,7 @@ import psycopg
 from psycopg import generators
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.errors import DataError, error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.types.numeric import IntLoader
 from psycopg.types.string import TextLoader
 
@@ -93,13 +94,43 @@ def _name_of(text: bytes) -> bytes:
     return b"truecount_" + blake2b(text, digest_size=16).hexdigest().encode()
 
 
+class Exchange(ABC):
+    """The way of statements to a server, and of its answers back."""
+
+    @abstractmethod
+    def exchange(self, steps: Sequence[Sent]) -> list[Answer]:
+        """
+        Run statements in order, in one round trip where that can be.
+
+        Raises:
+            psycopg.Error: Why the first one that failed did.
+            UnicodeError: A text has no encoding.
+        """
+
+
+class Lent(ABC):
+    """A connection of another driver than psycopg, lent by a host with a wire of its own."""
+
+    wire: Exchange
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether it was closed."""
+
+    @property
+    @abstractmethod
+    def status(self) -> TransactionStatus:
+        """Whether a transaction is open on it."""
+
+
 class OwnConnection(psycopg.Connection[Any]):
     """A connection of ours, which knows what was prepared on it."""
 
     wire: Wire
 
 
-class Wire:
+class Wire(Exchange):
     """
     A connection, for as long as it lives or a host lends it.
 
@@ -118,20 +149,14 @@ class Wire:
         self._prepared: set[bytes] | None = None if lent and prepares else set()
 
     @classmethod
-    def of(cls, connection: Connection, *, prepares: bool) -> Wire:
+    def of(cls, connection: Connection | Lent, *, prepares: bool) -> Exchange:
         """Return the wire of a connection: its own, or a new one to a host's."""
-        if isinstance(connection, OwnConnection):
+        if isinstance(connection, OwnConnection | Lent):
             return connection.wire
         return cls(connection, prepares=prepares)
 
     def exchange(self, steps: Sequence[Sent]) -> list[Answer]:
-        """
-        Run statements in order, in one round trip.
-
-        Raises:
-            psycopg.Error: Why the first one that failed did.
-            UnicodeError: A text has no encoding.
-        """
+        """Run statements in order, in one round trip."""
         if self._prepared is None:
             [known] = self._sent([self._call(_RECALL, ())], set())
             self._prepared = {name.encode() for (name,) in known.rows}
