@@ -3,13 +3,16 @@ Importing: what ``exporting`` wrote, folded into another storage.
 
 Rules:
 1. An import goes into an empty tenant, or into one that an earlier import of the same file
-   left half done: what is there is compared by digest and passed over. Anything else is
-   refused before it is mixed with what is there.
+   left half done: what is there must be how the file begins, position by position, and is
+   passed over. Anything else is refused before it is mixed with what is there.
 2. It is written in chunks, each in one transaction. A bad line stops it: the chunks before
    stay, and running it again with a good file goes on from there. A file without its footer
    is imported as far as it goes, then refused; so is one whose lines are not those that the
    footer's checksum was made of.
-3. Documents are new in the target: their versions start again at 1 (a storage counts them
+3. Positions become those of the file. A storage that numbers movements only after they were
+   committed does so by (recorded_at, ordinal, id), so a chunk ends where the file leaves that
+   order, and the next one is begun by a read, which numbers the one before.
+4. Documents are new in the target: their versions start again at 1 (a storage counts them
    one by one). Versions are only ever compared within one storage, and whoever has the shop
    rules cached sees a new generation of them.
 
@@ -20,12 +23,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import attrs
 
-from truecount.errors import InternalError, InvalidData, InvalidQuantity
+from truecount.errors import InternalError, InvalidArgument, InvalidData, InvalidQuantity
 from truecount.ledger.export_format import (
     SECTIONS,
     Checksum,
@@ -40,14 +42,12 @@ from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.settings import GENERATION, RULE_SPACES, generation_after
-from truecount.protocols.storage import Changes, Locked, Record, Unit, Wants
+from truecount.protocols.storage import Changes, Record, Unit, Wants
+from truecount.write.engine import Engine
 
 
 #: Rows written in one transaction.
 CHUNK_MAX: Final = 1000
-
-#: Opens a write transaction of the target.
-Begin: TypeAlias = Callable[[], AbstractContextManager[Unit]]
 
 
 @attrs.frozen(kw_only=True)
@@ -71,14 +71,20 @@ class Import:
 
 
 def import_lines(
-    begin: Begin,
+    target: Engine,
     stream: Iterable[str],
     *,
     progress: Progress | None = None,
     chunk: int = CHUNK_MAX,
 ) -> Import:
     """Read what ``export`` wrote; see ``StockLedger.import_lines``."""
-    arrival = _Arrival(begin, progress, chunk)
+    if target.is_joined:
+        raise InvalidArgument(
+            "import_lines",
+            "within a host's transaction",
+            "an inventory of its own: each chunk is committed before the next is begun",
+        )
+    arrival = _Arrival(target, progress, chunk)
     number = 0
     for number, text in enumerate(stream, 1):
         value = parsed(number, text)
@@ -102,15 +108,16 @@ class _Line(NamedTuple):
 class _Arrival:
     """One import under way: the chunk being read, and what was written before it."""
 
-    begin: Begin
+    target: Engine
     progress: Progress | None
     chunk: int
     total: int = 0
     counts: Counts = attrs.field(factory=Counts)
     checksum: Checksum = attrs.field(factory=Checksum)
-    #: Movements the target had before, and whether the others have begun.
+    #: Movements the target had before.
     known: int = 0
-    writes: bool = False
+    #: Where the last movement stands in the order in which movements are numbered later.
+    place: tuple[int, int, str] = (0, 0, "")
     section: str = "movement"
     pending: list[_Line] = attrs.field(factory=list)
 
@@ -128,8 +135,7 @@ class _Arrival:
 
     def _close_section(self, number: int) -> None:
         if self.section == "movement":
-            with self.begin() as unit:
-                self._check_no_others(unit, number)
+            self._check_no_more(number)
         self.section = SECTIONS[SECTIONS.index(self.section) + 1]
 
     def take_movement(self, number: int, fields: dict[str, Any]) -> None:
@@ -145,6 +151,10 @@ class _Arrival:
         reading = reading_of(row)
         if reading.problem is not None:
             raise bad_line(number, f"movement {row.id!r}: {reading.problem}")
+        place = (row.recorded_at, row.ordinal, row.id)
+        if place <= self.place:
+            self.flush()
+        self.place = place
         self.counts.add_movement(position, row)
         self.pending.append(_Line(number, row, reading))
 
@@ -181,20 +191,50 @@ class _Arrival:
         return Import(known=self.known, **attrs.asdict(self.counts))
 
     def flush(self) -> None:
-        """Write the chunk, in one transaction."""
+        """Write what is not there of the chunk, in one transaction."""
+        if self.section == "movement":
+            self._pass_over_known()
         if self.pending:
-            with self.begin() as unit:
+            with self.target.begin() as unit:
                 changes = _WRITE[self.section](self, unit, self.pending)
                 if any(changes):
                     unit.write(changes)
             self.pending = []
-            if self.progress is not None:
-                self.progress(self.counts.movements, self.total)
+        if self.progress is not None:
+            self.progress(self.counts.movements, self.total)
+
+    # --- what is there already ------------------------------------------------------------
+
+    def _pass_over_known(self) -> None:
+        """Take out of the chunk what an earlier run imported; refuse a target of other words."""
+        if not self.pending:
+            return
+        before = self.counts.movements - len(self.pending)
+        with self.target.read() as reader:
+            there = reader.feed(before, len(self.pending))
+        for (number, row, _), (position, stored) in zip(self.pending, there, strict=False):
+            if stored.id != row.id:
+                raise _not_in_export(number, position, stored)
+            if stored != row:
+                problem = (
+                    f"movement {row.id!r} is there already with other words "
+                    f"(digest {stored.digest}, here {row.digest})"
+                )
+                raise bad_line(number, problem)
+        self.known += len(there)
+        del self.pending[: len(there)]
+
+    def _check_no_more(self, number: int) -> None:
+        """Refuse a target that has gone on after the movements of the file."""
+        with self.target.read() as reader:
+            more = reader.feed(self.counts.movements, 1)
+        if more:
+            raise _not_in_export(number, *more[0])
 
     # --- what each section writes ---------------------------------------------------------
 
     def movement_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the movements that are not there yet, and all that they make."""
+        """Return the movements and all that they make."""
         wants = Wants()
         for _, row, reading in lines:
             wants.movements.add(row.id)
@@ -204,43 +244,11 @@ class _Arrival:
         locked = unit.lock(wants)
         rebuilt = Rebuilt(locked)
         for number, row, reading in lines:
-            if self._is_known(unit, locked, number, row):
-                self.known += 1
-            else:
-                self.writes = True
-                try:
-                    rebuilt.add(row, reading)
-                except (InternalError, InvalidQuantity) as error:
-                    raise bad_line(number, f"movement {row.id!r}: {error}") from error
+            try:
+                rebuilt.add(row, reading)
+            except (InternalError, InvalidQuantity) as error:
+                raise bad_line(number, f"movement {row.id!r}: {error}") from error
         return rebuilt.changes()
-
-    def _is_known(self, unit: Unit, locked: Locked, number: int, row: MovementRow) -> bool:
-        """Return whether an earlier run imported *row*; refuse a target that is not its prefix."""
-        stored = locked.movements.get(row.id)
-        if stored is None:
-            if not self.writes:
-                self._check_no_others(unit, number)
-            return False
-        if stored != row:
-            problem = (
-                f"movement {row.id!r} is there already with other words "
-                f"(digest {stored.digest}, here {row.digest})"
-            )
-            raise bad_line(number, problem)
-        if self.writes:
-            raise bad_line(number, f"movement {row.id!r} is there already, but not those before it")
-        return True
-
-    def _check_no_others(self, unit: Unit, number: int) -> None:
-        """Refuse a target that has movements the file does not begin with."""
-        before = self.counts.movements if self.writes else self.known
-        others = unit.feed(before, 1)
-        if others:
-            raise bad_line(
-                number,
-                f"the target has movement {others[0][1].id!r} at position {others[0][0]}, which "
-                "is not in the export; import into an empty tenant",
-            )
 
     def record_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
         """Return the documents that are not there as they are here."""
@@ -280,6 +288,14 @@ class _Arrival:
             elif stored != row:
                 raise bad_line(number, f"key {row.key!r} already names another request")
         return Changes(new, [], [], {}, [], [])
+
+
+def _not_in_export(number: int, position: int, stored: MovementRow) -> InvalidData:
+    return bad_line(
+        number,
+        f"the target has movement {stored.id!r} at position {position}, which is not in the "
+        "export there; import into an empty tenant",
+    )
 
 
 _TAKE: Final[dict[str, Callable[[_Arrival, int, dict[str, Any]], None]]] = {

@@ -26,7 +26,7 @@ class Rebuilt:
         self._touched: dict[tuple[str, int], LineRow] = {}
         self._movements: list[MovementRow] = []
         self._entries: list[EntryRow] = []
-        self._ids: set[str] = set()
+        self._ids = set(locked.movements)
         for line in locked.lines:
             self._lines.setdefault(line.reference, {})[line.number] = line
 
@@ -39,7 +39,9 @@ class Rebuilt:
             InvalidQuantity: A figure leaves int64.
         """
         if row.id in self._ids:
-            raise InternalError("another movement has this id")
+            raise InternalError(
+                "another movement has this id; if another import was still writing, run it again"
+            )
         self._ids.add(row.id)
         self._extend(row, reading)
         self._follow(row, reading)
