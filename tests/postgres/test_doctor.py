@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.cli.running import called
-from tests.postgres.server import Factory
+from tests.postgres.server import Factory, uri_of
 from tests.postgres.waiting import connect
 from truecount import Inventory
 from truecount.model.diagnosis import HealthCheck, Verdict
@@ -119,7 +119,7 @@ class TestCommand:
     def test_unsafe_server_exits_with_one(self, storage: PostgresStorage) -> None:
         """The reason stands beside the check; JSON has the same."""
         with closing(told_by(storage, "-c synchronous_commit=off")) as relaxed:
-            words = ("doctor", "--postgres", relaxed._connections.dsn, "--schema", storage.schema)
+            words = ("doctor", "--db", uri_of(relaxed._connections.dsn, schema=storage.schema))
             answer, data = called(*words), called(*words, "--json")
         assert (answer.code, data.code) == (1, 1)
         assert "UNSAFE  synchronous_commit is off: a crash of the server loses" in answer.out
@@ -129,7 +129,6 @@ class TestCommand:
 
     def test_server_that_is_not_there_exits_with_three(self) -> None:
         """Nobody can say whether it is safe."""
-        dsn = "host=127.0.0.1 port=1 dbname=shop"
-        answer = called("doctor", "--postgres", dsn)
+        answer = called("doctor", "--db", "postgresql://127.0.0.1:1/shop")
         assert answer.code == 3
         assert "dbname=shop host=127.0.0.1" in answer.err

@@ -98,7 +98,7 @@ def restore(
     """
     Read what export wrote into an empty ledger.
 
-    --db FILE is made when missing. Interrupted, run it again: it goes on where it stopped.
+    The database is made when missing. Interrupted, run it again: it goes on where it stopped.
     """
     screen = Screen(as_json=as_json)
     with (
