@@ -2,7 +2,7 @@
 The raw limit of moving in: a year's lines copied into PostgreSQL by hand.
 
 ``copy_bare`` is what somebody does who has a history table and a stock column: COPY the lines,
-then one UPDATE for each SKU. ``copy_same`` does it for all the rows truecount keeps of them:
+then one UPDATE for each SKU. ``Copied`` does it for all the rows truecount keeps of them:
 movement, entry, outcome and position, with their digests. Neither checks anything, neither can
 be interrupted and run again, and both need the tables for themselves.
 """
@@ -28,7 +28,7 @@ CHUNK: Final = 10_000
 NULL: Final = "\\N"
 _ZEROS: Final = "\t0" * (len(FIGURES) - 1)
 _COLUMNS: Final = {
-    "movement": ("tenant, id, kind, occurred_at, recorded_at, ordinal, reason, body, digest"),
+    "movement": "tenant, id, kind, occurred_at, recorded_at, ordinal, reason, body, digest",
     "entry": (
         f"tenant, sku, location, lot, version, {', '.join((*CHANGES, *AFTERS))}, movement, "
         "occurred_at, recorded_at, horizon, lateness"
@@ -36,22 +36,16 @@ _COLUMNS: Final = {
     "outcome": "tenant, key, fingerprint, decided_at, body",
     "numbering": "tenant, position, movement",
 }
+_SHELF: Final = f'"{SHOP}","sellable"'
+_CUSTOMER: Final = '"","customer"'
+_REASON: Final = "stock adjustment"
+_ADJUSTED: Final = f'"","adjustment:{_REASON}"'
+#: By kind of line and whether stock comes in: kind of movement, reason, from, to.
 _WORDS: Final = {
-    # kind of line and whether stock comes in: kind of movement, reason, from, to
-    ("S", False): ("sold", "", f'"{SHOP}","sellable"', '"","customer"'),
-    ("C", True): ("take_back", "", '"","customer"', f'"{SHOP}","sellable"'),
-    ("J", False): (
-        "adjust",
-        "stock adjustment",
-        f'"{SHOP}","sellable"',
-        '"","adjustment:stock adjustment"',
-    ),
-    ("J", True): (
-        "adjust",
-        "stock adjustment",
-        '"","adjustment:stock adjustment"',
-        f'"{SHOP}","sellable"',
-    ),
+    ("S", False): ("sold", "", _SHELF, _CUSTOMER),
+    ("C", True): ("take_back", "", _CUSTOMER, _SHELF),
+    ("J", False): ("adjust", _REASON, _SHELF, _ADJUSTED),
+    ("J", True): ("adjust", _REASON, _ADJUSTED, _SHELF),
 }
 
 

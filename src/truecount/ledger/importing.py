@@ -2,9 +2,10 @@
 Importing: what ``exporting`` wrote, folded into another storage.
 
 Rules:
-1. An import goes into an empty tenant, or into one that an earlier import of the same file
-   left half done: what is there must be how the file begins, position by position, and is
-   passed over. Anything else is refused before it is mixed with what is there.
+1. An import goes into an empty tenant (no movement, no document), or into one that an
+   earlier import of the same file left half done: what is there must be how the file begins,
+   position by position, and is passed over. Anything else is refused before it is mixed with
+   what is there.
 2. It is written in chunks, each in one transaction. A bad line stops it: the chunks before
    stay, and running it again with a good file goes on from there. A file without its footer
    is imported as far as it goes, then refused; so is one whose lines are not those that the
@@ -38,11 +39,11 @@ from truecount.ledger.export_format import (
     section_of,
 )
 from truecount.ledger.rebuild import Rebuilt
-from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of
+from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of, records_of
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import GENERATION, RULE_SPACES, generation_after
-from truecount.protocols.storage import Changes, Record, Unit, Wants
+from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES, generation_after
+from truecount.protocols.storage import Changes, Reader, Record, Unit, Wants
 from truecount.write.engine import Engine
 
 
@@ -212,6 +213,8 @@ class _Arrival:
         before = self.counts.movements - len(self.pending)
         with self.target.read() as reader:
             there = reader.feed(before, len(self.pending))
+            if not (before or there):
+                self._check_empty(reader)
         for (number, row, _), (position, stored) in zip(self.pending, there, strict=False):
             if stored.id != row.id:
                 raise _not_in_export(number, position, stored)
@@ -223,6 +226,14 @@ class _Arrival:
                 raise bad_line(number, problem)
         self.known += len(there)
         del self.pending[: len(there)]
+
+    def _check_empty(self, reader: Reader) -> None:
+        """Refuse a target without movements that has documents: they would be mixed."""
+        for space in reader.spaces():
+            for record in records_of(reader, space):
+                if (space, record.id) not in (GENERATION, JOURNAL):
+                    problem = f"the target has {space} {record.id!r}; import into an empty tenant"
+                    raise bad_line(self.pending[0].number, problem)
 
     def _check_no_more(self, number: int) -> None:
         """Refuse a target that has gone on after the movements of the file."""
