@@ -8,9 +8,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import wait
+from contextlib import closing, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -21,7 +25,7 @@ from hypothesis import strategies as st
 from tests.broad_day import day, prepare
 from tests.cli.running import Line
 from tests.postgres.server import Factory, storages, uri_of
-from tests.postgres.waiting import connect
+from tests.postgres.waiting import connect, crew
 from tests.strategies import Step, histories, new_shop, play, spoken
 from truecount import Inventory, MemoryStorage, Operation, Outcome, SQLiteStorage
 from truecount.errors import InvalidArgument, InvalidData, InvalidRequest, Retryable
@@ -221,6 +225,39 @@ def test_killed_import_is_run_again_until_it_is_done(
     assert exported(copy) == lived.lines
     verification = copy.verify()
     assert verification.ok, verification.problems
+
+
+#: Connections of the import, whatever they do just now.
+_END_ALL = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = %s AND pid <> pg_backend_pid()
+"""
+
+
+def test_import_gets_through_while_its_connections_are_ended(
+    make_postgres: Factory, lived: Lived
+) -> None:
+    """A chunk is tried again, and what was committed although the reply was lost is not doubled."""
+    storage = make_postgres()
+    copy = Inventory(storage)
+    draw, chunks, ended = Random(1), SimpleQueue[int](), 0
+
+    def progress(done: int, _to_do: int) -> None:
+        chunks.put(done)
+
+    with crew(storage) as threads, connect(storage) as connection:
+        # Of another name, so that it does not end itself.
+        connection.execute("SET application_name = 'the one who ends connections'")
+        work = partial(importing.import_lines, copy._engine, chunk=5, progress=progress)
+        done = threads.start(work, lived.lines)
+        while not done.done():
+            with suppress(Empty):
+                chunks.get(timeout=0.1)
+                wait([done], timeout=draw.uniform(0, 0.02))
+                ended += len(connection.execute(_END_ALL, (storage.schema,)).fetchall())
+        assert ended > 0
+    assert everything(storage) == lived.whole
+    assert copy.verify().ok
 
 
 def test_import_goes_on_after_what_has_no_position_yet(

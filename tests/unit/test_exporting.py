@@ -346,6 +346,15 @@ class TestTarget:
         assert everything(copy) == everything(shop)
 
 
+def doubled(lines: list[str]) -> list[str]:
+    """Return *lines* with the first movement once more, as the last of them."""
+    value = json.loads(lines[0])
+    last = next(n for n, line in enumerate(lines) if line.startswith('{"record"'))
+    again = json.loads(lines[1])
+    again["movement"]["position"] = value["movements"] + 1
+    return [*lines[:last], encode(again) + "\n", *lines[last:]]
+
+
 LINES: Final = exported(lived_in())
 FIRST: Final[dict[str, Any]] = json.loads(LINES[1])["movement"]
 LAST: Final = len(LINES)
@@ -461,6 +470,12 @@ class TestBadLines:
             load(Inventory(), lines)
         assert caught.value.where == f"line {number} of the export"
         assert said in caught.value.problem
+
+    @pytest.mark.parametrize("chunk", [1, 1000])
+    def test_movement_that_comes_twice_is_refused(self, chunk: int) -> None:
+        """Far apart or near, one movement has one position."""
+        with pytest.raises(errors.InvalidData, match=f"line {RECORD + 1} .* some came twice"):
+            load(Inventory(), doubled(LINES), chunk=chunk)
 
     def test_nothing_of_the_bad_chunk_is_written(self) -> None:
         """A chunk is written whole or not at all."""

@@ -6,7 +6,8 @@ Rules:
    earlier import of the same file left half done: what is there must be how the file begins,
    position by position, and is passed over. Anything else is refused before it is mixed with
    what is there.
-2. It is written in chunks, each in one transaction. A bad line stops it: the chunks before
+2. It is written in chunks, each in one transaction, which is tried again where the storage
+   says so. A bad line stops it: the chunks before
    stay, and running it again with a good file goes on from there. A file without its footer
    is imported as far as it goes, then refused; so is one whose lines are not those that the
    footer's checksum was made of.
@@ -24,11 +25,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 
-from truecount.errors import InternalError, InvalidArgument, InvalidData, InvalidQuantity
+from truecount.errors import (
+    InternalError,
+    InvalidArgument,
+    InvalidData,
+    InvalidQuantity,
+    KeyTaken,
+    Retryable,
+)
 from truecount.ledger.export_format import (
     SECTIONS,
     Checksum,
@@ -39,16 +47,26 @@ from truecount.ledger.export_format import (
     section_of,
 )
 from truecount.ledger.rebuild import Rebuilt
-from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of, records_of
+from truecount.ledger.scan import (
+    NOTHING_READ,
+    Progress,
+    Reading,
+    last_position,
+    reading_of,
+    records_of,
+)
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES, generation_after
 from truecount.protocols.storage import Changes, Reader, Record, Unit, Wants
 from truecount.write.engine import Engine
+from truecount.write.repeating import repeated
 
 
 #: Rows written in one transaction.
 CHUNK_MAX: Final = 1000
+
+_Answer = TypeVar("_Answer")
 
 
 @attrs.frozen(kw_only=True)
@@ -136,7 +154,7 @@ class _Arrival:
 
     def _close_section(self, number: int) -> None:
         if self.section == "movement":
-            self._check_no_more(number)
+            self._check_movements(number)
         self.section = SECTIONS[SECTIONS.index(self.section) + 1]
 
     def take_movement(self, number: int, fields: dict[str, Any]) -> None:
@@ -196,13 +214,20 @@ class _Arrival:
         if self.section == "movement":
             self._pass_over_known()
         if self.pending:
+            repeated(self.target.storage, self._write)
+            self.pending = []
+        if self.progress is not None:
+            self.progress(self.counts.movements, self.total)
+
+    def _write(self) -> None:
+        """Write the chunk, or what an attempt whose reply was lost has not written of it."""
+        try:
             with self.target.begin() as unit:
                 changes = _WRITE[self.section](self, unit, self.pending)
                 if any(changes):
                     unit.write(changes)
-            self.pending = []
-        if self.progress is not None:
-            self.progress(self.counts.movements, self.total)
+        except KeyTaken as error:
+            raise Retryable(f"another import wrote the outcome of {error.key!r}") from error
 
     # --- what is there already ------------------------------------------------------------
 
@@ -210,11 +235,7 @@ class _Arrival:
         """Take out of the chunk what an earlier run imported; refuse a target of other words."""
         if not self.pending:
             return
-        before = self.counts.movements - len(self.pending)
-        with self.target.read() as reader:
-            there = reader.feed(before, len(self.pending))
-            if not (before or there):
-                self._check_empty(reader)
+        there = self._read(self._stored)
         for (number, row, _), (position, stored) in zip(self.pending, there, strict=False):
             if stored.id != row.id:
                 raise _not_in_export(number, position, stored)
@@ -227,6 +248,23 @@ class _Arrival:
         self.known += len(there)
         del self.pending[: len(there)]
 
+    def _read(self, ask: Callable[[Reader], _Answer]) -> _Answer:
+        """Return what *ask* finds in a read of its own, tried again as a write is."""
+
+        def attempt() -> _Answer:
+            with self.target.read() as reader:
+                return ask(reader)
+
+        return repeated(self.target.storage, attempt)
+
+    def _stored(self, reader: Reader) -> list[tuple[int, MovementRow]]:
+        """Return the movements that are where those of the chunk are to be."""
+        before = self.counts.movements - len(self.pending)
+        there = reader.feed(before, len(self.pending))
+        if not (before or there):
+            self._check_empty(reader)
+        return there
+
     def _check_empty(self, reader: Reader) -> None:
         """Refuse a target without movements that has documents: they would be mixed."""
         for space in reader.spaces():
@@ -235,12 +273,16 @@ class _Arrival:
                     problem = f"the target has {space} {record.id!r}; import into an empty tenant"
                     raise bad_line(self.pending[0].number, problem)
 
-    def _check_no_more(self, number: int) -> None:
-        """Refuse a target that has gone on after the movements of the file."""
-        with self.target.read() as reader:
-            more = reader.feed(self.counts.movements, 1)
-        if more:
-            raise _not_in_export(number, *more[0])
+    def _check_movements(self, number: int) -> None:
+        """Refuse a target that has more movements than the file, or fewer."""
+        last = self.counts.movements
+        there = self._read(last_position)
+        if there > last:
+            [more] = self._read(lambda reader: reader.feed(last, 1))
+            raise _not_in_export(number, *more)
+        if there < last:
+            problem = f"the target has {there} movements of {last}: some came twice in the export"
+            raise bad_line(number, problem)
 
     # --- what each section writes ---------------------------------------------------------
 
@@ -255,6 +297,8 @@ class _Arrival:
         locked = unit.lock(wants)
         rebuilt = Rebuilt(locked)
         for number, row, reading in lines:
+            if locked.movements.get(row.id) == row:
+                continue  # Committed since it was looked for, by an attempt that had seemed lost.
             try:
                 rebuilt.add(row, reading)
             except (InternalError, InvalidQuantity) as error:

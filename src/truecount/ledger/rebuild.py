@@ -39,9 +39,7 @@ class Rebuilt:
             InvalidQuantity: A figure leaves int64.
         """
         if row.id in self._ids:
-            raise InternalError(
-                "another movement has this id; if another import was still writing, run it again"
-            )
+            raise InternalError("another movement has this id")
         self._ids.add(row.id)
         self._extend(row, reading)
         self._follow(row, reading)
