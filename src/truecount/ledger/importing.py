@@ -7,10 +7,9 @@ Rules:
    position by position, and is passed over. Anything else is refused before it is mixed with
    what is there.
 2. It is written in chunks, each in one transaction, which is tried again where the storage
-   says so. A bad line stops it: the chunks before
-   stay, and running it again with a good file goes on from there. A file without its footer
-   is imported as far as it goes, then refused; so is one whose lines are not those that the
-   footer's checksum was made of.
+   says so. A bad line stops it: the chunks before stay, and running it again with a good file
+   goes on from there. A file without its footer is imported as far as it goes, then refused;
+   so is one whose lines are not those that the footer's checksum was made of.
 3. Positions become those of the file. A storage that numbers movements only after they were
    committed does so by (recorded_at, ordinal, id), so a chunk ends where the file leaves that
    order, and the next one is begun by a read, which numbers the one before.
@@ -19,24 +18,18 @@ Rules:
    rules cached sees a new generation of them.
 
 Until an import has returned, nobody else should use its target.
+
+``export_format`` knows what a line may be, ``import_changes`` what a chunk writes.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
-from truecount.errors import (
-    InternalError,
-    InvalidArgument,
-    InvalidData,
-    InvalidQuantity,
-    KeyTaken,
-    Retryable,
-)
+from truecount.errors import InvalidArgument, InvalidData, KeyTaken, Retryable
 from truecount.ledger.export_format import (
     SECTIONS,
     Checksum,
@@ -46,19 +39,12 @@ from truecount.ledger.export_format import (
     parsed,
     section_of,
 )
-from truecount.ledger.rebuild import Rebuilt
-from truecount.ledger.scan import (
-    NOTHING_READ,
-    Progress,
-    Reading,
-    last_position,
-    reading_of,
-    records_of,
-)
+from truecount.ledger.import_changes import WRITES, Line
+from truecount.ledger.scan import Progress, last_position, reading_of, records_of
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import GENERATION, JOURNAL, RULE_SPACES, generation_after
-from truecount.protocols.storage import Changes, Reader, Record, Unit, Wants
+from truecount.model.settings import GENERATION, JOURNAL
+from truecount.protocols.storage import Reader, Record
 from truecount.write.engine import Engine
 from truecount.write.repeating import repeated
 
@@ -115,14 +101,6 @@ def import_lines(
     return arrival.finish(number)
 
 
-class _Line(NamedTuple):
-    """A line of the file: its number, what it said, and for a movement what that means."""
-
-    number: int
-    row: Any
-    reading: Reading = NOTHING_READ
-
-
 @attrs.define
 class _Arrival:
     """One import under way: the chunk being read, and what was written before it."""
@@ -138,7 +116,7 @@ class _Arrival:
     #: Where the last movement stands in the order in which movements are numbered later.
     place: tuple[int, int, str] = (0, 0, "")
     section: str = "movement"
-    pending: list[_Line] = attrs.field(factory=list)
+    pending: list[Line] = attrs.field(factory=list)
 
     def take(self, number: int, section: str, fields: dict[str, Any]) -> None:
         """Take in one line; write the chunk it completes."""
@@ -175,19 +153,19 @@ class _Arrival:
             self.flush()
         self.place = place
         self.counts.add_movement(position, row)
-        self.pending.append(_Line(number, row, reading))
+        self.pending.append(Line(number, row, reading))
 
     def take_record(self, number: int, fields: dict[str, Any]) -> None:
         """Take in a document."""
         self.counts.records += 1
         record = Record(fields["space"], fields["id"], 1, encode(fields["body"]))
-        self.pending.append(_Line(number, record))
+        self.pending.append(Line(number, record))
 
     def take_outcome(self, number: int, fields: dict[str, Any]) -> None:
         """Take in an outcome."""
         self.counts.outcomes += 1
         row = OutcomeRow(**fields | {"body": encode(fields["body"])})
-        self.pending.append(_Line(number, row))
+        self.pending.append(Line(number, row))
 
     def take_end(self, number: int, fields: dict[str, Any]) -> None:
         """Compare the footer with what came before it."""
@@ -223,7 +201,7 @@ class _Arrival:
         """Write the chunk, or what an attempt whose reply was lost has not written of it."""
         try:
             with self.target.begin() as unit:
-                changes = _WRITE[self.section](self, unit, self.pending)
+                changes = WRITES[self.section](unit, self.pending)
                 if any(changes):
                     unit.write(changes)
         except KeyTaken as error:
@@ -284,66 +262,6 @@ class _Arrival:
             problem = f"the target has {there} movements of {last}: some came twice in the export"
             raise bad_line(number, problem)
 
-    # --- what each section writes ---------------------------------------------------------
-
-    def movement_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the movements and all that they make."""
-        wants = Wants()
-        for _, row, reading in lines:
-            wants.movements.add(row.id)
-            wants.keys.update(reading.said)
-            if row.reference is not None and any(leg.line for leg in reading.body.legs):
-                wants.orders.add(row.reference)
-        locked = unit.lock(wants)
-        rebuilt = Rebuilt(locked)
-        for number, row, reading in lines:
-            if locked.movements.get(row.id) == row:
-                continue  # Committed since it was looked for, by an attempt that had seemed lost.
-            try:
-                rebuilt.add(row, reading)
-            except (InternalError, InvalidQuantity) as error:
-                raise bad_line(number, f"movement {row.id!r}: {error}") from error
-        return rebuilt.changes()
-
-    def record_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the documents that are not there as they are here."""
-        names = {(row.space, row.id) for _, row, _ in lines} | {GENERATION}
-        known = unit.lock(Wants(records=names)).records
-        changed: dict[tuple[str, str], Record] = {}
-        for number, row, _ in lines:
-            name = (row.space, row.id)
-            if name in changed:
-                raise bad_line(number, f"record {row.space} {row.id!r} came before")
-            if name == GENERATION:
-                continue  # Of files written before it was left out.
-            if name not in known or known[name].body != row.body:
-                changed[name] = row
-        rules = [row for row in changed.values() if row.space in RULE_SPACES]
-        if rules:
-            before = known.get(GENERATION)
-            made = generation_after(
-                None if before is None else json.loads(before.body),
-                [(row.space, row.id, json.loads(row.body)) for row in rules],
-            )
-            changed[GENERATION] = Record(*GENERATION, 1, encode(made))
-        stepped = [
-            record._replace(version=known[name].version + 1 if name in known else 1)
-            for name, record in changed.items()
-        ]
-        return Changes([], [], [], {}, [], stepped)
-
-    def outcome_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the outcomes that are not there yet."""
-        known = unit.lock(Wants(keys_of_requests=[row.key for _, row, _ in lines])).outcomes
-        new = []
-        for number, row, _ in lines:
-            stored = known.setdefault(row.key, row)
-            if stored is row:
-                new.append(row)
-            elif stored != row:
-                raise bad_line(number, f"key {row.key!r} already names another request")
-        return Changes(new, [], [], {}, [], [])
-
 
 def _not_in_export(number: int, position: int, stored: MovementRow) -> InvalidData:
     return bad_line(
@@ -358,9 +276,4 @@ _TAKE: Final[dict[str, Callable[[_Arrival, int, dict[str, Any]], None]]] = {
     "record": _Arrival.take_record,
     "outcome": _Arrival.take_outcome,
     "end": _Arrival.take_end,
-}
-_WRITE: Final[dict[str, Callable[[_Arrival, Unit, list[_Line]], Changes]]] = {
-    "movement": _Arrival.movement_changes,
-    "record": _Arrival.record_changes,
-    "outcome": _Arrival.outcome_changes,
 }
