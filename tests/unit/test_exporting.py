@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +13,24 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from truecount import Export, Import, Inventory, Policy, Sold, SQLiteStorage, State, errors
+from truecount import (
+    Export,
+    Import,
+    Inventory,
+    MemoryStorage,
+    Policy,
+    Sold,
+    SQLiteStorage,
+    State,
+    errors,
+)
 from truecount.ledger import exporting, importing
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.settings import GENERATION, JOURNAL
 from truecount.model.shop_rules import Put
 from truecount.protocols.storage import Storage
-from truecount.testing import CountingIds, ManualClock
+from truecount.testing import CountingIds, Crash, FailAt, FaultyStorage, ManualClock, Moment
+from truecount.testing.faults import failure_of
 
 
 START: Final = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -283,6 +295,43 @@ class TestInterrupted:
         with pytest.raises(errors.InvalidData):
             load(copy, lines[:8])
         assert {problem.found for problem in copy.verify().problems} == {"none"}
+
+
+class Stubborn(FaultyStorage):
+    """A storage whose failed writes are always tried again."""
+
+    def patience(self) -> Callable[[errors.TrueCountError], bool]:
+        """Return what says so."""
+        return lambda _problem: True
+
+
+class TestFaults:
+    @pytest.mark.parametrize("moment", Moment)
+    def test_import_goes_on_after_any_call_that_failed(self, moment: Moment) -> None:
+        """Before or after it happened: the second run brings what is missing and no more."""
+        lines, whole = exported(lived_in()), everything(lived_in())
+        for number in itertools.count(1):
+            storage = MemoryStorage()
+            try:
+                load(Inventory(FaultyStorage(storage, FailAt(number, moment))), lines, chunk=9)
+                break
+            except Crash:
+                load(Inventory(storage), lines, chunk=9)
+                assert everything(Inventory(storage)) == whole, number
+        assert number > 40
+
+    @pytest.mark.parametrize("moment", Moment)
+    def test_chunk_whose_commit_seemed_lost_is_tried_again(self, moment: Moment) -> None:
+        """Within one run: whether or not it was committed, it is written once."""
+        lines, whole = exported(lived_in()), everything(lived_in())
+        for number in itertools.count(1):
+            plan = FailAt(number, moment, "commit", error=failure_of)
+            storage = Stubborn(MemoryStorage(), plan)
+            assert load(Inventory(storage), lines, chunk=9).known == 0
+            assert everything(Inventory(storage.behind)) == whole, number
+            if plan.fired is None:
+                break
+        assert number > 5
 
 
 class TestTarget:

@@ -15,6 +15,7 @@ from truecount.ledger.export_format import bad_line
 from truecount.ledger.rebuild import Rebuilt
 from truecount.ledger.scan import NOTHING_READ, Reading
 from truecount.model.movements import encode
+from truecount.model.outcomes import OutcomeRow
 from truecount.model.settings import GENERATION, RULE_SPACES, generation_after
 from truecount.protocols.storage import Changes, Record, Unit, Wants
 
@@ -78,14 +79,12 @@ def record_changes(unit: Unit, lines: list[Line]) -> Changes:
 def outcome_changes(unit: Unit, lines: list[Line]) -> Changes:
     """Return the outcomes that are not there yet."""
     known = unit.lock(Wants(keys_of_requests=[row.key for _, row, _ in lines])).outcomes
-    new = []
+    new: dict[str, OutcomeRow] = {}
     for number, row, _ in lines:
-        stored = known.setdefault(row.key, row)
-        if stored is row:
-            new.append(row)
-        elif stored != row:
+        stored = known.get(row.key) or new.setdefault(row.key, row)
+        if stored != row:
             raise bad_line(number, f"key {row.key!r} already names another request")
-    return Changes(new, [], [], {}, [], [])
+    return Changes(list(new.values()), [], [], {}, [], [])
 
 
 WRITES: Final[dict[str, Callable[[Unit, list[Line]], Changes]]] = {
