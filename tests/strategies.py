@@ -47,10 +47,10 @@ def histories(parts: int = 12) -> st.SearchStrategy[list[Step]]:
     return kit.histories(parts=parts)
 
 
-def new_shop(storage: Storage | None = None) -> Shop:
+def new_shop(storage: Storage | None = None, *, tenant: str = "main") -> Shop:
     """Return a shop with two locations, whose tea may be promised before it is there."""
     clock = ManualClock(START)
-    inventory = Inventory(storage, clock=clock, new_id=CountingIds())
+    inventory = Inventory(storage, tenant=tenant, clock=clock, new_id=CountingIds())
     inventory.locations.add(*LOCATIONS)
     inventory.policies.set(Policy(backorder_limit=2), sku="TEA")
     return Shop(inventory, clock)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,20 @@ from benchmarks import (
     bench_bundles,
     bench_explain,
     bench_memory,
+    bench_moving,
     bench_postgres,
     bench_postgres_waits,
     bench_reconcile,
+    bench_size,
     bench_sqlite,
     bench_start,
     bench_time,
     by_hand_postgres,
 )
+from benchmarks.by_hand_moving import Copied
 from benchmarks.by_hand_sqlite import ByHand, connect, stocked
 from benchmarks.harness import Case, Sizes, document, run_case, table
+from tests.trade.online_retail import Line, read_lines
 from truecount import Inventory, SQLiteStorage
 
 
@@ -53,6 +58,15 @@ def postgres_server(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the benchmarks use the server of the tests."""
     monkeypatch.setattr(by_hand_postgres, "server", lambda: postgres_dsn)
     return postgres_dsn
+
+
+@pytest.fixture
+def trade(data_path: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+    """Return a few lines of the year, of every kind, and let the benchmarks use them."""
+    path = data_path("online_retail_2010_2011.csv.xz")
+    lines = read_lines(path.parent, limit=640)
+    monkeypatch.setattr(bench_moving, "year", lambda: lines)
+    return lines
 
 
 @pytest.mark.parametrize("case", bench_postgres.CASES, ids=lambda case: case.name)
@@ -92,6 +106,34 @@ def test_benchmark_of_peers_runs(postgres_dsn: str) -> None:
 def test_waits_are_measured() -> None:
     """Both ways are timed, call by call."""
     assert bench_postgres_waits.table((2,), 4).count("ms") == 6
+
+
+@pytest.mark.parametrize("case", bench_moving.CASES, ids=lambda case: case.name)
+@pytest.mark.usefixtures("postgres_server", "trade")
+def test_benchmark_of_moving_runs(case: Case, tmp_path: Path) -> None:
+    """Both contenders finish and are compared."""
+    assert run_case(case, Sizes(20, 1, tmp_path)).ratio > 0
+
+
+@pytest.mark.usefixtures("postgres_server")
+def test_rows_copied_by_hand_are_the_rows_truecount_writes(trade: list[Line]) -> None:
+    """The raw limit of moving in is honest: verify accepts what was copied."""
+    with bench_moving.schema() as storage, by_hand_postgres.connect() as connection:
+        inventory = bench_moving.opened(storage, trade)
+        Copied(connection, storage.schema).copy(trade)
+        verification = inventory.verify()
+        assert verification.ok, verification.problems
+        assert verification.movements == len(trade) + len({line.code for line in trade})
+        assert {line.kind for line in trade} == {"S", "C", "J"}
+
+
+@pytest.mark.usefixtures("postgres_server")
+def test_postgres_at_size_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step runs, proves what it has, and says what it took."""
+    monkeypatch.setattr(bench_size, "alone", bench_size.measured)
+    steps = list(bench_size.measure(30, moving=True))
+    assert [step.movements for step in steps] == [30] * 5
+    assert min(step.mebibytes for step in steps) > 0
 
 
 @pytest.mark.usefixtures("postgres_server")

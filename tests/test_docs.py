@@ -241,10 +241,12 @@ def shop_dsn(postgres_dsn: str) -> Iterator[str]:
     import psycopg
     from psycopg.conninfo import make_conninfo
 
+    from tests.postgres.server import uri_of
+
     name = f"docs_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-        yield make_conninfo(postgres_dsn, dbname=name, options="-c synchronous_commit=on")
+        yield uri_of(make_conninfo(postgres_dsn, dbname=name, options="-c synchronous_commit=on"))
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 

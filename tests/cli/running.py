@@ -40,9 +40,10 @@ class Answer:
 
 @attrs.frozen
 class Line:
-    """The command line, in one folder."""
+    """The command line, in one folder, on a file in it or on the server that is named."""
 
     folder: Path
+    server: str = ""
 
     @property
     def db(self) -> Path:
@@ -50,8 +51,8 @@ class Line:
         return self.folder / "shop.db"
 
     def __call__(self, *words: object) -> Answer:
-        """Run a command on the database of the folder, in this process."""
-        return called(*words, env={"TRUECOUNT_DB": str(self.db)})
+        """Run a command on the database, in this process."""
+        return called(*words, env={"TRUECOUNT_DB": self.server or str(self.db)})
 
     def file(self, name: str, text: str, *, encoding: str = "utf-8") -> Path:
         """Put a file into the folder."""

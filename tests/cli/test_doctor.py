@@ -105,8 +105,8 @@ def test_safe_file_exits_with_zero(line: Line) -> None:
     [
         ((), 2, "--db FILE"),
         (("--db", "nothing.db"), 3, "there is no such file"),
-        (("--postgres", "shop.db"), 2, "connection string"),
-        (("--postgres", "dbname=shop", "--schema", "public"), 2, "a schema of its own"),
+        (("--db", "postgresql:///shop?wish=5"), 2, "connection string"),
+        (("--db", "postgresql:///shop?schema=public"), 2, "a schema of its own"),
     ],
 )
 def test_what_cannot_be_looked_at(words: tuple[str, ...], code: int, told: str) -> None:
@@ -123,6 +123,6 @@ def test_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("truecount.storage.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    answer = called("doctor", "--postgres", "dbname=shop")
+    answer = called("doctor", "--db", "postgresql:///shop")
     assert answer.code == 2
     assert "pip install 'truecount[postgres]'" in answer.err

@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from truecount.storage.postgres import PostgresStorage
 from truecount.storage.postgres.beginning import Isolation
@@ -50,6 +51,12 @@ def running() -> Iterator[str]:
             yield dsn
         finally:
             server.cleanup()
+
+
+def uri_of(dsn: str, **more: str) -> str:
+    """Return a connection string as a URI, as the command line takes it."""
+    told = {name: str(value) for name, value in conninfo_to_dict(dsn).items()} | more
+    return f"postgresql:///?{urlencode(told, quote_via=quote)}"
 
 
 @contextmanager

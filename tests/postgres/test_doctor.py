@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from tests.cli.running import called
 from tests.postgres.pooler import pooling
 from tests.postgres.proxy import proxied
-from tests.postgres.server import Factory
+from tests.postgres.server import Factory, uri_of
 from tests.postgres.waiting import connect
 from truecount import Inventory
 from truecount.errors import InvalidArgument
@@ -217,7 +217,7 @@ class TestFollowers:
 class TestCommand:
     def test_followers_are_told_on_the_command_line(self, storage: PostgresStorage) -> None:
         """A position beyond the feed is unsafe; what is no position is a wrong call."""
-        words = ("doctor", "--postgres", storage._connections.dsn, "--schema", storage.schema)
+        words = ("doctor", "--db", uri_of(storage._connections.dsn, schema=storage.schema))
         assert (
             "ok      follower 'search' is up to date"
             in called(*words, "--follower", "search=0").out
@@ -230,15 +230,16 @@ class TestCommand:
     def test_proxy_is_told_on_the_command_line(self, storage: PostgresStorage) -> None:
         """Whoever looks through the same proxy as the program says so, too."""
         with pooling(storage._connections.dsn, 2) as address:
-            words = ("doctor", "--postgres", address, "--schema", storage.schema)
             unsafe = "UNSAFE  server connection is given out by a proxy"
-            assert unsafe in called(*words).out
-            assert unsafe not in called(*words, "--proxied").out
+            db = uri_of(address, schema=storage.schema)
+            assert unsafe in called("doctor", "--db", db).out
+            assert unsafe not in called("doctor", "--db", f"{db}&proxied=yes").out
+            assert called("doctor", "--db", f"{db}&proxied=perhaps").code == 2
 
     def test_unsafe_server_exits_with_one(self, storage: PostgresStorage) -> None:
         """The reason stands beside the check; JSON has the same."""
         with closing(told_by(storage, "-c synchronous_commit=off")) as relaxed:
-            words = ("doctor", "--postgres", relaxed._connections.dsn, "--schema", storage.schema)
+            words = ("doctor", "--db", uri_of(relaxed._connections.dsn, schema=storage.schema))
             answer, data = called(*words), called(*words, "--json")
         assert (answer.code, data.code) == (1, 1)
         assert "UNSAFE  synchronous_commit is off: a crash of the server loses" in answer.out
@@ -248,7 +249,6 @@ class TestCommand:
 
     def test_server_that_is_not_there_exits_with_three(self) -> None:
         """Nobody can say whether it is safe."""
-        dsn = "host=127.0.0.1 port=1 dbname=shop"
-        answer = called("doctor", "--postgres", dsn)
+        answer = called("doctor", "--db", "postgresql://127.0.0.1:1/shop")
         assert answer.code == 3
         assert "dbname=shop host=127.0.0.1" in answer.err

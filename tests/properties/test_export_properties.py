@@ -44,7 +44,7 @@ def test_every_history_survives_the_journey(steps: list[Step], chunk: int) -> No
     shop, copy = new_shop(), Inventory()
     play(shop, steps)
     lines = exported(shop.inventory)
-    done = importing.import_lines(copy._engine.begin, lines, chunk=chunk)
+    done = importing.import_lines(copy._engine, lines, chunk=chunk)
     assert rows_of(copy) == rows_of(shop.inventory)
     assert exported(copy) == lines
     result = copy.verify(expected=(done.position, done.digest))
@@ -77,7 +77,7 @@ def test_every_cut_is_noticed_and_mended(steps: list[Step], data: st.DataObject)
     place = data.draw(st.integers(0, len(text) - 2), label="place")
     chunk = data.draw(st.integers(1, 9), label="chunk")
     with pytest.raises(InvalidData):
-        importing.import_lines(copy._engine.begin, io.StringIO(text[:place]), chunk=chunk)
-    importing.import_lines(copy._engine.begin, lines, chunk=chunk)
+        importing.import_lines(copy._engine, io.StringIO(text[:place]), chunk=chunk)
+    importing.import_lines(copy._engine, lines, chunk=chunk)
     assert rows_of(copy) == rows_of(shop.inventory)
     assert exported(copy) == lines

@@ -13,6 +13,7 @@ import json
 import lzma
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,11 +85,11 @@ def truth_of(lines: list[Line]) -> dict[str, Truth]:
     return {code: Truth(count[code], balance[code], -lowest[code]) for code in balance}
 
 
-def read_lines(folder: Path) -> list[Line]:
-    """Return every line that moves stock, in replay order: by date, then by row."""
+def read_lines(folder: Path, limit: int | None = None) -> list[Line]:
+    """Return every line that moves stock (of the first rows), by date, then by row."""
     lines = []
     with lzma.open(folder / "online_retail_2010_2011.csv.xz", "rt", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), 1):
+        for number, row in enumerate(islice(csv.DictReader(file), limit), 1):
             kind = _kind(row)
             if kind == "A":
                 continue

@@ -51,8 +51,8 @@ def truecount(
     """
     Stock counts that stay true.
 
-    Every command works on one SQLite file: --db FILE, or the environment variable
-    TRUECOUNT_DB.
+    Every command works on one database: --db FILE, --db postgresql://..., or the
+    environment variable TRUECOUNT_DB.
 
     Exit codes: 0 done; 1 somebody should look (findings, problems, refusals); 2 the call or
     the data is wrong; 3 the storage cannot be used.

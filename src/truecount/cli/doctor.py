@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from truecount.cli.options import Code, Db, Json, Tenant, guarded, is_there, named
+from truecount.cli.databases import opened
+from truecount.cli.options import Code, Db, Json, Tenant, guarded
 from truecount.cli.output import Screen
-from truecount.errors import InvalidArgument, StorageUnavailable
+from truecount.errors import InvalidArgument
 from truecount.model.diagnosis import Verdict
-from truecount.storage.sqlite import SQLiteStorage
-
-
-if TYPE_CHECKING:
-    from truecount.storage.postgres import PostgresStorage
 
 
 _MARKS: Final = {Verdict.SAFE: "ok", Verdict.NOTE: "note", Verdict.UNSAFE: "UNSAFE"}
@@ -25,25 +20,6 @@ _STYLES: Final = {Verdict.SAFE: "", Verdict.NOTE: "yellow", Verdict.UNSAFE: "bol
 @guarded
 def doctor(
     *,
-    postgres: Annotated[
-        str | None,
-        typer.Option(
-            "--postgres",
-            envvar="TRUECOUNT_POSTGRES",
-            metavar="DSN",
-            help="The PostgreSQL database of the ledger, instead of a file.",
-            show_default=False,
-        ),
-    ] = None,
-    schema: Annotated[
-        str, typer.Option(metavar="NAME", help="The schema its tables are in.")
-    ] = "truecount",
-    proxied: Annotated[
-        bool,
-        typer.Option(
-            "--proxied", help="The program uses a proxy that pools transactions, and says so."
-        ),
-    ] = False,
     follower: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,11 +41,8 @@ def doctor(
     """
     screen = Screen(as_json=as_json)
     positions = dict(map(_position, follower or ()))
-    storage = _file(db) if postgres is None else _server(postgres, schema, proxied=proxied)
-    try:
+    with opened(db, read_only=True) as storage:
         found = storage.doctor(tenant=tenant, followers=positions)
-    finally:
-        storage.close()
     screen.say(found.target)
     for check in found.checks:
         line = f"{_MARKS[check.verdict]:6}  {check}"
@@ -93,22 +66,3 @@ def _position(told: str) -> tuple[str, int]:
     if not name or not position.isdecimal():
         raise InvalidArgument("--follower", repr(told), "a name and a position, as in search=1234")
     return name, int(position)
-
-
-def _file(db: Path | None) -> SQLiteStorage:
-    path = named(db)
-    if not is_there(path):
-        raise StorageUnavailable(str(path), "there is no such file; name another with --db")
-    return SQLiteStorage(path, read_only=True)
-
-
-def _server(dsn: str, schema: str, *, proxied: bool) -> PostgresStorage:
-    try:
-        from truecount.storage.postgres import PostgresStorage
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"psycopg", "psycopg_pool"}:
-            raise
-        raise InvalidArgument(
-            "--postgres", "here", "psycopg to be installed; pip install 'truecount[postgres]'"
-        ) from error
-    return PostgresStorage(dsn, schema=schema, proxied=proxied)

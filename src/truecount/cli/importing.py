@@ -27,7 +27,8 @@ from truecount.cli.csv_options import (
 )
 from truecount.cli.csv_rows import Layout
 from truecount.cli.csv_telling import as_data, bad_rows, rows_in, tell_problems
-from truecount.cli.options import Code, Db, Json, Tenant, guarded, is_there, ledger, named
+from truecount.cli.databases import is_server, is_there, named
+from truecount.cli.options import Code, Db, Json, Tenant, guarded, ledger
 from truecount.cli.output import Screen
 from truecount.errors import ForeignDatabase, InvalidArgument
 from truecount.model import names
@@ -87,7 +88,7 @@ def import_csv(
 ) -> None:
     """Import a CSV file; the help shown is ``_HELP``."""
     screen = Screen(as_json=as_json)
-    path = named(db)
+    database = named(db)
     form = CsvForm(
         constants=constants,
         mapping=mapping,
@@ -103,7 +104,7 @@ def import_csv(
         sheet,
         form.said(kind=kind),
         key_prefix=_key_prefix(file.name if key_prefix is None else key_prefix),
-        locations=declared(path, tenant),
+        locations=declared(database, tenant),
         any_location=create_locations,
     )
     with collecting_rarely(), screen.progress("checking") as progress:
@@ -112,7 +113,7 @@ def import_csv(
         _tell_checked(screen, file, checked, layout)
         raise typer.Exit(Code.USAGE if checked.bad else Code.OK)
     new = sorted(checked.locations - layout.locations)
-    with _maybe(skip_bad, sheet) as rejects, ledger(path, tenant, create=True) as inventory:
+    with _maybe(skip_bad, sheet) as rejects, ledger(database, tenant, create=True) as inventory:
         if new:
             inventory.locations.add(*new)
         with collecting_rarely(), screen.progress("importing") as progress:
@@ -127,16 +128,18 @@ def import_csv(
 import_csv.__doc__ = _HELP
 
 
-def declared(path: Path, tenant: str) -> frozenset[str]:
+def declared(database: str, tenant: str) -> frozenset[str]:
     """Return the locations of the ledger; a ledger that is not there yet has none."""
-    if not is_there(path):
+    if not is_there(database):
         return frozenset()
     try:
-        with ledger(path, tenant, read_only=True) as inventory:
+        with ledger(database, tenant, read_only=True) as inventory:
             return frozenset(inventory.locations)
     except ForeignDatabase:
+        if is_server(database):
+            return frozenset()  # The tables are made when the first row is written.
         # Another program's, or a ledger that somebody is making just now: that can be awaited.
-        with ledger(path, tenant, create=True) as inventory:
+        with ledger(database, tenant, create=True) as inventory:
             return frozenset(inventory.locations)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, TextIO
 import attrs
 import typer
 
+from truecount.cli.csv_file import collecting_rarely
 from truecount.cli.options import Db, Json, Tenant, guarded, ledger
 from truecount.cli.output import Screen
 from truecount.errors import InvalidArgument, InvalidData
@@ -44,6 +45,7 @@ def export(
         ledger(db, tenant, read_only=True) as inventory,
         _target(file, force=force) as stream,
         screen.progress("exporting") as progress,
+        collecting_rarely(),
     ):
         done = inventory.export(stream, progress=progress)
     told = f"exported {done.movements} movements, seal {done.position}:{done.digest}"
@@ -98,13 +100,14 @@ def restore(
     """
     Read what export wrote into an empty ledger.
 
-    --db FILE is made when missing. Interrupted, run it again: it goes on where it stopped.
+    The database is made when missing. Interrupted, run it again: it goes on where it stopped.
     """
     screen = Screen(as_json=as_json)
     with (
         _source(file) as stream,
         ledger(db, tenant, create=True) as inventory,
         screen.progress("restoring") as progress,
+        collecting_rarely(),
     ):
         done = inventory.import_lines(stream, progress=progress)
     known = f" ({done.known} were there)" if done.known else ""

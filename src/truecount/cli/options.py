@@ -18,24 +18,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
-from pathlib import Path
 from typing import Annotated, Final, NoReturn, ParamSpec, TypeAlias
 
 import typer
 
-from truecount.errors import (
-    InvalidArgument,
-    InvalidRequest,
-    InvalidText,
-    InvalidTime,
-    Refused,
-    StorageUnavailable,
-    TrueCountError,
-)
+from truecount.cli.databases import opened
+from truecount.errors import InvalidRequest, InvalidText, InvalidTime, Refused, TrueCountError
 from truecount.inventory import Inventory
 from truecount.model import instants, names
 from truecount.model.names import shown
-from truecount.storage.sqlite import SQLiteStorage
 
 
 class Code(IntEnum):
@@ -48,12 +39,12 @@ class Code(IntEnum):
 
 
 Db: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--db",
         envvar="TRUECOUNT_DB",
-        metavar="FILE",
-        help="The SQLite file of the ledger.",
+        metavar="FILE|URI",
+        help="The ledger: an SQLite file, or postgresql://...?schema=NAME.",
         show_default=False,
     ),
 ]
@@ -108,6 +99,12 @@ ADVICE: Final = {
     "declare it with locations.add(...)": "declare it with `truecount locations add`",
     "define it with bundles.define(...)": "define it with `truecount bundles define`",
     "to keep stock in it pass beside=True": "name another file with --db",
+    "an empty schema, or none; name another with schema=": (
+        "an empty schema, or none; name another with ?schema=NAME"
+    ),
+    "call storage.migrate(), or run what schema_sql() returns": (
+        "`truecount locations add` makes the tables, and so do `import` and `restore`"
+    ),
     "to read it pass read_only=True": "make it writable, or work on a copy",
     "a location (at=) or a reference": "--at or --reference",
     "give reasons={...}, or close it with partial=True": (
@@ -139,25 +136,17 @@ def code_of(error: TrueCountError) -> Code:
 
 @contextmanager
 def ledger(
-    db: Path | None, tenant: str, *, read_only: bool = False, create: bool = False
+    db: str | None, tenant: str, *, read_only: bool = False, create: bool = False
 ) -> Iterator[Inventory]:
     """
-    Open the ledger in *db*; only with *create* is a missing file made.
+    Open the ledger in the database *db*; only with *create* is a missing one made.
 
     Raises:
-        InvalidArgument: No file was named.
+        InvalidArgument: No database was named.
         StorageUnavailable: There is none, or it cannot be opened.
     """
-    path = named(db)
-    if not create and not is_there(path):
-        raise StorageUnavailable(str(path), "there is no such file; name another with --db")
-    with Inventory(SQLiteStorage(path, read_only=read_only), tenant=tenant) as inventory:
-        yield inventory
-
-
-def is_there(path: Path) -> bool:
-    """Return whether a database may be there; an empty file is none, and is left empty."""
-    return path.exists() and (not path.is_file() or path.stat().st_size > 0)
+    with opened(db, read_only=read_only, create=create) as storage:
+        yield Inventory(storage, tenant=tenant)
 
 
 def check_name(value: str | None, name: str) -> None:
@@ -172,15 +161,6 @@ def check_name(value: str | None, name: str) -> None:
     problem = None if value is None else names.problem_with(value, names.NAME_LENGTH_MAX)
     if problem is not None:
         raise InvalidText(name, shown(value), problem)
-
-
-def named(db: Path | None) -> Path:
-    """Return *db*, or raise when no file was named."""
-    if db is None or str(db) in {"", "."}:
-        raise InvalidArgument(
-            "database", "without a name", "--db FILE, or the environment variable TRUECOUNT_DB"
-        )
-    return db
 
 
 def moment(value: str, name: str) -> datetime:

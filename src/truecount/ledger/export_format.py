@@ -143,14 +143,14 @@ def section_of(number: int, value: dict[str, Any]) -> tuple[str, dict[str, Any]]
     fields = value[name]
     if not isinstance(fields, dict):
         raise bad_line(number, f"the {name} {shown(fields)} is not a JSON object")
-    unknown = sorted(set(fields) - set(allowed))
+    unknown = fields.keys() - allowed.keys()
     if unknown:
-        raise bad_line(number, f"a {name} has no field {unknown[0]!r}")
-    for field, types in allowed.items():
-        seen = fields.get(field)
+        raise bad_line(number, f"a {name} has no field {min(unknown)!r}")
+    values = {field: fields.get(field) for field in allowed}
+    for (field, seen), types in zip(values.items(), allowed.values(), strict=True):
         if type(seen) not in types:
             raise bad_line(number, f"{field} is {shown(seen)}, expected {types[0].__name__}")
-    return name, {field: fields.get(field) for field in allowed}
+    return name, values
 
 
 def movements_in(value: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 import attrs
 
+from truecount.errors import Retryable
 from truecount.ledger.export_format import FORMAT, Checksum, Counts
 from truecount.ledger.scan import Progress, last_position, movement_pages, outcome_pages, records_of
 from truecount.model.movements import MovementRow, encode
@@ -55,12 +56,16 @@ def _values(
 ) -> Iterator[dict[str, Any]]:
     total = last_position(reader)
     yield {"truecount": FORMAT, "tenant": tenant, "movements": total}
+    versions = 0
     for page in movement_pages(reader):
         for position, row in page:
             counts.add_movement(position, row)
-            yield {"movement": {"position": position} | _plain(row)}
+            plain = _plain(row)
+            versions += len(plain["body"]["extends"])
+            yield {"movement": {"position": position} | plain}
         if progress is not None:
             progress(counts.movements, total)
+    _check_complete(reader, versions)
     for space in reader.spaces():
         for record in records_of(reader, space):
             if (record.space, record.id) in (GENERATION, JOURNAL):
@@ -73,6 +78,21 @@ def _values(
         for outcome in outcomes:
             counts.outcomes += 1
             yield {"outcome": _plain(outcome)}
+
+
+def _check_complete(reader: Reader, versions: int) -> None:
+    """
+    Raise unless the movements that were exported wrote every version there is.
+
+    A movement that has no position yet is not in the feed, but what it changed would be.
+    """
+    there = sum(row.version for _, row in reader.stock())
+    if there != versions:
+        raise Retryable(
+            f"the movements that have a position write {versions} versions, the stock rows are at "
+            f"{there}: somebody wrote as the export began; repeat it outside of any transaction, "
+            "and if that says the same, run verify()"
+        )
 
 
 def _plain(row: MovementRow | Record | OutcomeRow) -> dict[str, Any]:

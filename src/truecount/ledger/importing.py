@@ -2,30 +2,34 @@
 Importing: what ``exporting`` wrote, folded into another storage.
 
 Rules:
-1. An import goes into an empty tenant, or into one that an earlier import of the same file
-   left half done: what is there is compared by digest and passed over. Anything else is
-   refused before it is mixed with what is there.
-2. It is written in chunks, each in one transaction. A bad line stops it: the chunks before
-   stay, and running it again with a good file goes on from there. A file without its footer
-   is imported as far as it goes, then refused; so is one whose lines are not those that the
-   footer's checksum was made of.
-3. Documents are new in the target: their versions start again at 1 (a storage counts them
+1. An import goes into an empty tenant (no movement, no document), or into one that an
+   earlier import of the same file left half done: what is there must be how the file begins,
+   position by position, and is passed over. Anything else is refused before it is mixed with
+   what is there.
+2. It is written in chunks, each in one transaction, which is tried again where the storage
+   says so. A bad line stops it: the chunks before stay, and running it again with a good file
+   goes on from there. A file without its footer is imported as far as it goes, then refused;
+   so is one whose lines are not those that the footer's checksum was made of.
+3. Positions become those of the file. A storage that numbers movements only after they were
+   committed does so by (recorded_at, ordinal, id), so a chunk ends where the file leaves that
+   order, and the next one is begun by a read, which numbers the one before.
+4. Documents are new in the target: their versions start again at 1 (a storage counts them
    one by one). Versions are only ever compared within one storage, and whoever has the shop
    rules cached sees a new generation of them.
 
 Until an import has returned, nobody else should use its target.
+
+``export_format`` knows what a line may be, ``import_changes`` what a chunk writes.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeVar
 
 import attrs
 
-from truecount.errors import InternalError, InvalidData, InvalidQuantity
+from truecount.errors import InvalidArgument, InvalidData, KeyTaken, Retryable
 from truecount.ledger.export_format import (
     SECTIONS,
     Checksum,
@@ -35,19 +39,20 @@ from truecount.ledger.export_format import (
     parsed,
     section_of,
 )
-from truecount.ledger.rebuild import Rebuilt
-from truecount.ledger.scan import NOTHING_READ, Progress, Reading, reading_of
+from truecount.ledger.import_changes import WRITES, Line
+from truecount.ledger.scan import Progress, last_position, reading_of, records_of
 from truecount.model.movements import MovementRow, digest_of, encode
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.settings import GENERATION, RULE_SPACES, generation_after
-from truecount.protocols.storage import Changes, Locked, Record, Unit, Wants
+from truecount.model.settings import GENERATION, JOURNAL
+from truecount.protocols.storage import Reader, Record
+from truecount.write.engine import Engine
+from truecount.write.repeating import repeated
 
 
 #: Rows written in one transaction.
 CHUNK_MAX: Final = 1000
 
-#: Opens a write transaction of the target.
-Begin: TypeAlias = Callable[[], AbstractContextManager[Unit]]
+_Answer = TypeVar("_Answer")
 
 
 @attrs.frozen(kw_only=True)
@@ -71,14 +76,20 @@ class Import:
 
 
 def import_lines(
-    begin: Begin,
+    target: Engine,
     stream: Iterable[str],
     *,
     progress: Progress | None = None,
     chunk: int = CHUNK_MAX,
 ) -> Import:
     """Read what ``export`` wrote; see ``StockLedger.import_lines``."""
-    arrival = _Arrival(begin, progress, chunk)
+    if target.is_joined:
+        raise InvalidArgument(
+            "import_lines",
+            "within a host's transaction",
+            "an inventory of its own: each chunk is committed before the next is begun",
+        )
+    arrival = _Arrival(target, progress, chunk)
     number = 0
     for number, text in enumerate(stream, 1):
         value = parsed(number, text)
@@ -90,29 +101,22 @@ def import_lines(
     return arrival.finish(number)
 
 
-class _Line(NamedTuple):
-    """A line of the file: its number, what it said, and for a movement what that means."""
-
-    number: int
-    row: Any
-    reading: Reading = NOTHING_READ
-
-
 @attrs.define
 class _Arrival:
     """One import under way: the chunk being read, and what was written before it."""
 
-    begin: Begin
+    target: Engine
     progress: Progress | None
     chunk: int
     total: int = 0
     counts: Counts = attrs.field(factory=Counts)
     checksum: Checksum = attrs.field(factory=Checksum)
-    #: Movements the target had before, and whether the others have begun.
+    #: Movements the target had before.
     known: int = 0
-    writes: bool = False
+    #: Where the last movement stands in the order in which movements are numbered later.
+    place: tuple[int, int, str] = (0, 0, "")
     section: str = "movement"
-    pending: list[_Line] = attrs.field(factory=list)
+    pending: list[Line] = attrs.field(factory=list)
 
     def take(self, number: int, section: str, fields: dict[str, Any]) -> None:
         """Take in one line; write the chunk it completes."""
@@ -128,8 +132,7 @@ class _Arrival:
 
     def _close_section(self, number: int) -> None:
         if self.section == "movement":
-            with self.begin() as unit:
-                self._check_no_others(unit, number)
+            self._check_movements(number)
         self.section = SECTIONS[SECTIONS.index(self.section) + 1]
 
     def take_movement(self, number: int, fields: dict[str, Any]) -> None:
@@ -145,20 +148,24 @@ class _Arrival:
         reading = reading_of(row)
         if reading.problem is not None:
             raise bad_line(number, f"movement {row.id!r}: {reading.problem}")
+        place = (row.recorded_at, row.ordinal, row.id)
+        if place <= self.place:
+            self.flush()
+        self.place = place
         self.counts.add_movement(position, row)
-        self.pending.append(_Line(number, row, reading))
+        self.pending.append(Line(number, row, reading))
 
     def take_record(self, number: int, fields: dict[str, Any]) -> None:
         """Take in a document."""
         self.counts.records += 1
         record = Record(fields["space"], fields["id"], 1, encode(fields["body"]))
-        self.pending.append(_Line(number, record))
+        self.pending.append(Line(number, record))
 
     def take_outcome(self, number: int, fields: dict[str, Any]) -> None:
         """Take in an outcome."""
         self.counts.outcomes += 1
         row = OutcomeRow(**fields | {"body": encode(fields["body"])})
-        self.pending.append(_Line(number, row))
+        self.pending.append(Line(number, row))
 
     def take_end(self, number: int, fields: dict[str, Any]) -> None:
         """Compare the footer with what came before it."""
@@ -181,105 +188,87 @@ class _Arrival:
         return Import(known=self.known, **attrs.asdict(self.counts))
 
     def flush(self) -> None:
-        """Write the chunk, in one transaction."""
+        """Write what is not there of the chunk, in one transaction."""
+        if self.section == "movement":
+            self._pass_over_known()
         if self.pending:
-            with self.begin() as unit:
-                changes = _WRITE[self.section](self, unit, self.pending)
+            repeated(self.target.storage, self._write)
+            self.pending = []
+        if self.progress is not None:
+            self.progress(self.counts.movements, self.total)
+
+    def _write(self) -> None:
+        """Write the chunk, or what an attempt whose reply was lost has not written of it."""
+        try:
+            with self.target.begin() as unit:
+                changes = WRITES[self.section](unit, self.pending)
                 if any(changes):
                     unit.write(changes)
-            self.pending = []
-            if self.progress is not None:
-                self.progress(self.counts.movements, self.total)
+        except KeyTaken as error:
+            raise Retryable(f"another import wrote the outcome of {error.key!r}") from error
 
-    # --- what each section writes ---------------------------------------------------------
+    # --- what is there already ------------------------------------------------------------
 
-    def movement_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the movements that are not there yet, and all that they make."""
-        wants = Wants()
-        for _, row, reading in lines:
-            wants.movements.add(row.id)
-            wants.keys.update(reading.said)
-            if row.reference is not None and any(leg.line for leg in reading.body.legs):
-                wants.orders.add(row.reference)
-        locked = unit.lock(wants)
-        rebuilt = Rebuilt(locked)
-        for number, row, reading in lines:
-            if self._is_known(unit, locked, number, row):
-                self.known += 1
-            else:
-                self.writes = True
-                try:
-                    rebuilt.add(row, reading)
-                except (InternalError, InvalidQuantity) as error:
-                    raise bad_line(number, f"movement {row.id!r}: {error}") from error
-        return rebuilt.changes()
+    def _pass_over_known(self) -> None:
+        """Take out of the chunk what an earlier run imported; refuse a target of other words."""
+        if not self.pending:
+            return
+        there = self._read(self._stored)
+        for (number, row, _), (position, stored) in zip(self.pending, there, strict=False):
+            if stored.id != row.id:
+                raise _not_in_export(number, position, stored)
+            if stored != row:
+                problem = (
+                    f"movement {row.id!r} is there already with other words "
+                    f"(digest {stored.digest}, here {row.digest})"
+                )
+                raise bad_line(number, problem)
+        self.known += len(there)
+        del self.pending[: len(there)]
 
-    def _is_known(self, unit: Unit, locked: Locked, number: int, row: MovementRow) -> bool:
-        """Return whether an earlier run imported *row*; refuse a target that is not its prefix."""
-        stored = locked.movements.get(row.id)
-        if stored is None:
-            if not self.writes:
-                self._check_no_others(unit, number)
-            return False
-        if stored != row:
-            problem = (
-                f"movement {row.id!r} is there already with other words "
-                f"(digest {stored.digest}, here {row.digest})"
-            )
+    def _read(self, ask: Callable[[Reader], _Answer]) -> _Answer:
+        """Return what *ask* finds in a read of its own, tried again as a write is."""
+
+        def attempt() -> _Answer:
+            with self.target.read() as reader:
+                return ask(reader)
+
+        return repeated(self.target.storage, attempt)
+
+    def _stored(self, reader: Reader) -> list[tuple[int, MovementRow]]:
+        """Return the movements that are where those of the chunk are to be."""
+        before = self.counts.movements - len(self.pending)
+        there = reader.feed(before, len(self.pending))
+        if not (before or there):
+            self._check_empty(reader)
+        return there
+
+    def _check_empty(self, reader: Reader) -> None:
+        """Refuse a target without movements that has documents: they would be mixed."""
+        for space in reader.spaces():
+            for record in records_of(reader, space):
+                if (space, record.id) not in (GENERATION, JOURNAL):
+                    problem = f"the target has {space} {record.id!r}; import into an empty tenant"
+                    raise bad_line(self.pending[0].number, problem)
+
+    def _check_movements(self, number: int) -> None:
+        """Refuse a target that has more movements than the file, or fewer."""
+        last = self.counts.movements
+        there = self._read(last_position)
+        if there > last:
+            [more] = self._read(lambda reader: reader.feed(last, 1))
+            raise _not_in_export(number, *more)
+        if there < last:
+            problem = f"the target has {there} movements of {last}: some came twice in the export"
             raise bad_line(number, problem)
-        if self.writes:
-            raise bad_line(number, f"movement {row.id!r} is there already, but not those before it")
-        return True
 
-    def _check_no_others(self, unit: Unit, number: int) -> None:
-        """Refuse a target that has movements the file does not begin with."""
-        before = self.counts.movements if self.writes else self.known
-        others = unit.feed(before, 1)
-        if others:
-            raise bad_line(
-                number,
-                f"the target has movement {others[0][1].id!r} at position {others[0][0]}, which "
-                "is not in the export; import into an empty tenant",
-            )
 
-    def record_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the documents that are not there as they are here."""
-        names = {(row.space, row.id) for _, row, _ in lines} | {GENERATION}
-        known = unit.lock(Wants(records=names)).records
-        changed: dict[tuple[str, str], Record] = {}
-        for number, row, _ in lines:
-            name = (row.space, row.id)
-            if name in changed:
-                raise bad_line(number, f"record {row.space} {row.id!r} came before")
-            if name == GENERATION:
-                continue  # Of files written before it was left out.
-            if name not in known or known[name].body != row.body:
-                changed[name] = row
-        rules = [row for row in changed.values() if row.space in RULE_SPACES]
-        if rules:
-            before = known.get(GENERATION)
-            made = generation_after(
-                None if before is None else json.loads(before.body),
-                [(row.space, row.id, json.loads(row.body)) for row in rules],
-            )
-            changed[GENERATION] = Record(*GENERATION, 1, encode(made))
-        stepped = [
-            record._replace(version=known[name].version + 1 if name in known else 1)
-            for name, record in changed.items()
-        ]
-        return Changes([], [], [], {}, [], stepped)
-
-    def outcome_changes(self, unit: Unit, lines: list[_Line]) -> Changes:
-        """Return the outcomes that are not there yet."""
-        known = unit.lock(Wants(keys_of_requests=[row.key for _, row, _ in lines])).outcomes
-        new = []
-        for number, row, _ in lines:
-            stored = known.setdefault(row.key, row)
-            if stored is row:
-                new.append(row)
-            elif stored != row:
-                raise bad_line(number, f"key {row.key!r} already names another request")
-        return Changes(new, [], [], {}, [], [])
+def _not_in_export(number: int, position: int, stored: MovementRow) -> InvalidData:
+    return bad_line(
+        number,
+        f"the target has movement {stored.id!r} at position {position}, which is not in the "
+        "export there; import into an empty tenant",
+    )
 
 
 _TAKE: Final[dict[str, Callable[[_Arrival, int, dict[str, Any]], None]]] = {
@@ -287,9 +276,4 @@ _TAKE: Final[dict[str, Callable[[_Arrival, int, dict[str, Any]], None]]] = {
     "record": _Arrival.take_record,
     "outcome": _Arrival.take_outcome,
     "end": _Arrival.take_end,
-}
-_WRITE: Final[dict[str, Callable[[_Arrival, Unit, list[_Line]], Changes]]] = {
-    "movement": _Arrival.movement_changes,
-    "record": _Arrival.record_changes,
-    "outcome": _Arrival.outcome_changes,
 }

@@ -26,7 +26,7 @@ class Rebuilt:
         self._touched: dict[tuple[str, int], LineRow] = {}
         self._movements: list[MovementRow] = []
         self._entries: list[EntryRow] = []
-        self._ids: set[str] = set()
+        self._ids = set(locked.movements)
         for line in locked.lines:
             self._lines.setdefault(line.reference, {})[line.number] = line
 

@@ -55,6 +55,7 @@ from truecount.ledger.anchors import (
     prefix_of,
     refold,
 )
+from truecount.ledger.openings import before_opening, may_be_in_opening
 from truecount.ledger.supply import Part, reclaim
 from truecount.model.commands import Correct, Undo
 from truecount.model.facts import Adjusted, Counted, Damaged, Inspected, Received, Returned, Sold
@@ -139,11 +140,11 @@ def _taken_late(rule: Rule, operation: Operation, book: Book) -> Iterator[tuple[
 
 
 class _NotLooked(Exception):
-    """Which page of anchors must be read first."""
+    """What must be read first."""
 
-    def __init__(self, after: str) -> None:
-        super().__init__(after)
-        self.after = after
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.look = look
 
 
 class _Refolding:
@@ -170,7 +171,7 @@ class _Refolding:
             drafts = [self._met(draft, freed) for draft in self.decision.drafts]
             back = self._free(freed, drafts[-1]) if freed is not None else ()
         except _NotLooked as missing:
-            return Look(frozenset({(ANCHOR, missing.after)}))
+            return missing.look
         refolds = [*back, *self._refolds()]
         given_back = self._given_back(refolds, drafts)
         if isinstance(given_back, InsufficientStock):
@@ -268,6 +269,7 @@ class _Refolding:
             if freed is not None:
                 after = (freed.at, freed.version)
             notes += self._answers(draft, key, change, after)
+            notes += self._before_opening(draft, key, change)
         return draft._replace(notes=(*draft.notes, *notes)) if notes else draft
 
     def _doubt(self, draft: Draft) -> Instant:
@@ -335,6 +337,15 @@ class _Refolding:
             if not any(change):
                 return
 
+    def _before_opening(self, draft: Draft, key: StockKey, change: list[int]) -> Iterator[str]:
+        """Yield the note of what no count has taken up and the opening may have in it."""
+        if may_be_in_opening(self.book, draft, key, change):
+            first = self.book.first(key)
+            if first is None:
+                raise _NotLooked(Look(firsts=frozenset({key})))
+            if first.kind == Kind.OPEN:
+                yield before_opening(self.book, draft, key, change)
+
     def _anchors_after(self, key: StockKey, after: tuple[Instant, int]) -> Iterator[Anchor]:
         """Yield the anchors in force of *key* above (moment, version), in order."""
         prefix = prefix_of(key)
@@ -344,7 +355,7 @@ class _Refolding:
         while True:
             page = self.book.page(ANCHOR, page_after)
             if page is None:
-                raise _NotLooked(page_after)
+                raise _NotLooked(Look(pages=frozenset({(ANCHOR, page_after)})))
             known.update((id_, body) for id_, body in page.documents if id_.startswith(prefix))
             if page.is_last or not page.documents[-1][0].startswith(prefix):
                 break

@@ -252,6 +252,10 @@ class StockBook:
         Args:
             progress: Called now and then with movements done and movements to do.
 
+        Raises:
+            Retryable: Somebody wrote just as the export began, on a storage that numbers
+                movements later; what was written to *stream* is no export. Run it again.
+
         Complexity: O(rows) in time, constant in memory.
         """
         with self._engine.read() as reader:
@@ -263,8 +267,8 @@ class StockBook:
         """
         Read what ``export`` wrote into this tenant, which must be empty.
 
-        Figures, histories, lines, documents, outcomes (so replays work) and, where writers
-        are serial, positions become those of the original. Each movement is checked against
+        Figures, histories, positions, lines, documents and outcomes (so replays work) become
+        those of the original, whatever storage it lived in. Each movement is checked against
         its digest and the versions it continues. Interrupted, run it again: it goes on where
         it stopped. Until it has returned nobody else should use the tenant; observers are
         not told.
@@ -275,9 +279,10 @@ class StockBook:
 
         Raises:
             InvalidData: A line is not what an export writes, does not continue what is
-                there, or the footer is missing. It names the line; whole chunks of 1,000
-                before it are imported, nothing after it is.
+                there, or the footer is missing. It names the line; whole chunks of at most
+                1,000 before it are imported, nothing after it is.
+            InvalidArgument: This inventory is within a host's transaction.
 
         Complexity: O(lines) in time, one chunk in memory.
         """
-        return importing.import_lines(self._engine.begin, stream, progress=progress)
+        return importing.import_lines(self._engine, stream, progress=progress)

@@ -43,6 +43,7 @@ class FindingKind(StrEnum):
     OVER_DELIVERY = "over_delivery"
     BEFORE_COUNT = "before_count"
     DURING_COUNT = "during_count"
+    BEFORE_OPENING = "before_opening"
     LOW_STOCK = "low_stock"
     QUARANTINE_WAITING = "quarantine_waiting"
     NOTED = "noted"
@@ -96,6 +97,9 @@ KINDS: Final[Mapping[FindingKind, KindRule]] = {
     FindingKind.DURING_COUNT: KindRule(
         36, "The count may have seen it or not: count again, then dismiss this."
     ),
+    FindingKind.BEFORE_OPENING: KindRule(
+        36, "The opening figure may have it already: undo it if so, or count the shelf."
+    ),
     FindingKind.LOW_STOCK: KindRule(35, "Order more, or lower the reorder point."),
     FindingKind.QUARANTINE_WAITING: KindRule(
         30, "Inspect the units and decide: back on the shelf, damaged or back to the supplier."
@@ -120,6 +124,7 @@ FACTS: Final[Mapping[str, FindingKind]] = {
         FindingKind.OVER_DELIVERY,
         FindingKind.BEFORE_COUNT,
         FindingKind.DURING_COUNT,
+        FindingKind.BEFORE_OPENING,
         FindingKind.FUTURE_TIME,
     )
 }

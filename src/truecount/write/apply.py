@@ -240,11 +240,15 @@ class _Write:
         return self._post(intent, decision, preview=preview)
 
     def _looked(self, intent: Intent, look: Look) -> Granted | Refused | Widen:
-        """Show a decision the pages it asks for, until it knows."""
+        """Show a decision what it asks for, until it knows."""
         decision: Decision = look
         while isinstance(decision, Look):
             for space, after in decision.pages:
                 self.book.show(space, after, self.unit.records(space, after, PAGE))
+            for key in decision.firsts:
+                entry = next(iter(self.unit.entries(key)))
+                [(_, row)] = self.unit.movements([entry.movement_id])
+                self.book.show_first(key, row)
             decision = intent.rule.decide(intent.operation, self.book, self.now)
         return decision
 

@@ -81,6 +81,7 @@ class Book:
         self.moments: dict[tuple[StockKey, Instant], Amounts] = {}
         self.newer: dict[tuple[StockKey, int], list[tuple[EntryRow, MovementRow]]] = {}
         self._pages: dict[tuple[str, str], Page] = {}
+        self._firsts: dict[StockKey, MovementRow] = {}
         self._records = locked.records
         self._documents: dict[tuple[str, str], dict[str, Any]] = {}
         self._numbers: dict[str, list[int]] = {}
@@ -138,6 +139,17 @@ class Book:
         """Return the stored documents of *space* above *after*, None until they were shown."""
         return self._pages.get((space, after))
 
+    def first(self, key: StockKey) -> MovementRow | None:
+        """
+        Return the first movement *key* ever had, None until it was shown.
+
+        Complexity: O(movements of this write) once for each key.
+        """
+        if key not in self._firsts:
+            ids = [entry.movement_id for entry in self.entries if entry[:2] == (key, 1)]
+            self._firsts.update((key, row) for row in self.movements if row.id in ids)
+        return self._firsts.get(key)
+
     def due(self, key: StockKey) -> list[LineRow]:
         """Return the expired holds read for *key* that still hold units, soonest first."""
         lines = [self.lines[name] for name in self._due.get(key, ())]
@@ -172,6 +184,12 @@ class Book:
             raise InternalError(f"a decision asked twice for the {space} documents after {after}")
         documents = [(record.id, json.loads(record.body)) for record in records]
         self._pages[space, after] = Page(documents, len(documents) < PAGE)
+
+    def show_first(self, key: StockKey, row: MovementRow) -> None:
+        """Take in the first movement of a locked key."""
+        if key in self._firsts:
+            raise InternalError(f"a decision asked twice for the first movement of {key}")
+        self._firsts[key] = row
 
     def add_due(self, lines: Iterable[LineRow]) -> None:
         """Take in expired holds that were read under the lock of their keys."""

@@ -99,6 +99,11 @@ class Engine:
         """Whose ledger this is."""
         return self._desk.tenant
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether all of it happens inside a transaction of a host."""
+        return self._host is not None
+
     def now(self) -> instants.Instant:
         """Return the clock's time."""
         return instants.to_instant(self._desk.clock())

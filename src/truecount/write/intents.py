@@ -46,9 +46,12 @@ class Widen(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Ask again with these pages of documents, (space, after), read under the locks held."""
+    """Ask again when this was read, under the locks held."""
 
-    pages: frozenset[tuple[str, str]]
+    #: Pages of documents: (space, after).
+    pages: frozenset[tuple[str, str]] = frozenset()
+    #: Stock keys whose first movement is to be known.
+    firsts: frozenset[StockKey] = frozenset()
 
 
 Decision: TypeAlias = Granted | Refused | Widen | Look
