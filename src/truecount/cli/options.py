@@ -126,8 +126,8 @@ def code_of(error: TrueCountError) -> Code:
     """
     Return the exit code for an error.
 
-    >>> code_of(InvalidArgument("database", "none", "a file")).name
-    'USAGE'
+    >>> code_of(InvalidRequest()).name, code_of(Refused()).name
+    ('USAGE', 'LOOK')
     """
     if isinstance(error, InvalidRequest):
         return Code.USAGE
