@@ -259,6 +259,20 @@ class TestClosing:
         assert [line.is_applied for line in report.lines] == [True, False]
         assert on_hand(shop, "TEA") == 100
 
+    def test_a_shelf_that_got_lots_since_is_counted_by_lot(self, shop: Shop) -> None:
+        """A line without a lot cannot say what of them it counted; the others are applied."""
+        counts = shop.inventory.counts
+        shop.inventory.receive("MILK", 1, at="hamburg", lot="A")
+        opened(shop, "MILK", "MUG")
+        counts.post("aisle-7", {"MILK": 0, "MUG": 10}, counter="kim")
+        shop.inventory.receive("MILK", 3, at="berlin", lot="A")
+        with pytest.raises(SheetUnfinished) as caught:
+            counts.close("aisle-7")
+        needed = "the lot that was counted, one count for each: 'A'"
+        assert caught.value.open == (("MILK", "", needed),)
+        report = counts.close("aisle-7", partial=True)
+        assert [line.is_applied for line in report.lines] == [False, True]
+
     def test_whoever_is_late_needs_a_new_sheet(self, shop: Shop) -> None:
         """With the moment of the count, which is then compared as if it had been in time."""
         opened(shop, "CUP")

@@ -251,7 +251,11 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
     lines = dict(body["lines"])
     looks: set[tuple[str, str]] = set()
     for name, count in ready:
-        decision = rules[Counted].decide(count, book, now)
+        try:
+            decision = rules[Counted].decide(count, book, now)
+        except InvalidArgument as error:  # Lots have come since to a shelf that had none.
+            unready.append((count.sku, count.lot, error.allowed))
+            continue
         if isinstance(decision, Look):
             looks |= decision.pages
         if not isinstance(decision, Granted):

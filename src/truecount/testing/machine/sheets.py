@@ -211,7 +211,12 @@ class Sheets(ShopMachine):
         sheet = self.sheets[name]
         settled = [item for item in sheet.lines if sheet.ready(item, reasons=reasons)]
         books = self.books_now(name)
-        ready = [item for item in settled if sheet.stands(item, books[item], reasons=reasons)]
+        ready = [
+            item
+            for item in settled
+            if sheet.stands(item, books[item], reasons=reasons)
+            and not self.is_in_lots(*item, at=sheet.at)
+        ]
         refused = not partial and len(ready) < len(sheet.lines) and not sheet.closed
         before = self.contents()
         given: dict[str | tuple[str, str], str] = dict.fromkeys(sheet.lines, "found so")
@@ -255,6 +260,17 @@ class Sheets(ShopMachine):
             for line in report.lines
             if line.counts
         }
+
+    def is_in_lots(self, sku: str, lot: str, *, at: str) -> bool:
+        """Return whether a shelf counted without a lot has nothing but lots by now."""
+        moved = {entry.key.lot for entry in self.inventory.history(sku, at=at, last=None)}
+        if lot or "" in moved:
+            return False
+        found = [self.model.ledger.figures(sku, at, each) for each in moved]
+        return any(
+            sum(n for state, n in zip(STATES, each, strict=True) if state in ON_HAND)
+            for each in found
+        )
 
     def check_sheet(self, name: str) -> None:
         """Check that a sheet has the counts it was given, and asks for what is not settled."""
