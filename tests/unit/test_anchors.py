@@ -290,6 +290,19 @@ class TestSeveralCounts:
         assert on_hand(shop, NOON) == 10
         shop.check()
 
+    def test_a_count_answers_for_what_it_covers_and_the_next_one_for_the_rest(
+        self, shop: Shop
+    ) -> None:
+        """Damaged before both: the narrow count still saw ten good ones, the wide one ten."""
+        narrow = count(shop, 10, ELEVEN, covers=frozenset({State.SELLABLE}))
+        wide = count(shop, 10, NOON)
+        late(shop, Damaged("MUG", 1, at="berlin", occurred_at=TEN))
+        refolded = [shop.inventory.counted(each).refolded for each in (narrow, wide)]
+        assert refolded == [1, -1]
+        assert shop.inventory.as_of("MUG", ELEVEN, at="berlin").sellable == 10
+        assert (on_hand(shop, ELEVEN), on_hand(shop, NOON)) == (11, 10)
+        shop.check()
+
     def test_more_counts_than_one_page(self, shop: Shop) -> None:
         """However many counts of the key lie ahead, the next one is met."""
         ids = [count(shop, 10, TEN + number * MINUTE) for number in range(20)]
