@@ -152,6 +152,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/refolding": ("unit/test_anchors", "unit/test_ledger_corrections"),
     "ledger/sale_rules": ("unit/test_ledger_sales",),
     "ledger/stock_rules": (
+        "unit/test_write_demand",
         "unit/test_stock_ledger",
         "unit/test_ledger_counts",
         "unit/test_ledger_moves",

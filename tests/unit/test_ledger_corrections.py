@@ -502,10 +502,11 @@ class TestUndo:
             shop.inventory.undo(fix, reason="x")
         shop.check()
 
-    def test_an_expired_hold_does_not_keep_what_is_taken_back(self, shop: Shop) -> None:
+    @pytest.mark.parametrize("units", [1, 4])
+    def test_an_expired_hold_does_not_keep_what_is_taken_back(self, shop: Shop, units: int) -> None:
         """It is reclaimed, as it would be for relocating the units back."""
-        id_ = said(shop, Relocate("MUG", 4, source="berlin", target="hamburg"))
-        shop.inventory.reserve({"MUG": 4}, reference="cart", at="hamburg", ttl=MINUTE)
+        id_ = said(shop, Relocate("MUG", units, source="berlin", target="hamburg"))
+        shop.inventory.reserve({"MUG": units}, reference="cart", at="hamburg", ttl=MINUTE)
         shop.clock.tick(DAY)
         done = shop.inventory.undo(id_, reason="x")
         assert len(done.movements) == 2

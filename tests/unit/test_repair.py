@@ -668,6 +668,42 @@ class TestBreaker:
         )
         assert len(shop.inventory.repair(plan, approved_by="sam", breaker=exact).applied) == 2
 
+    @pytest.mark.parametrize(
+        ("differing", "percent", "allowed"),
+        [(3, 59, 2), (3, 60, None), (3, 0, 0), (5, 99, 4), (5, 100, None), (5, None, None)],
+    )
+    def test_per_cent_is_of_all_that_was_compared_rounded_down(
+        self, differing: int, percent: int | None, allowed: int | None
+    ) -> None:
+        """Where three of five differ, 60 per cent let it pass, and 59 allow two."""
+        shop = stocked(MUG=5, TEA=5, CUP=5, PAN=5, POT=5)
+        seen = [4] * differing + [5] * (5 - differing)
+        skus = ("MUG", "TEA", "CUP", "PAN", "POT")
+        plan = counted(shop, **dict(zip(skus, seen, strict=True))).plan()
+        breaker = Breaker(percent_max=percent, lines_free=2)
+        if allowed is None:
+            done = shop.inventory.repair(plan, approved_by="sam", breaker=breaker)
+            assert len(done.applied) == differing
+            return
+        with pytest.raises(MassRepair, match="too many lines of 5 compared") as refused:
+            shop.inventory.repair(plan, approved_by="sam", breaker=breaker)
+        assert (refused.value.seen, refused.value.allowed) == (differing, allowed)
+        assert refused.value.limit == f"percent_max={percent}"
+
+    def test_limit_of_a_location_names_the_first_one_that_passes_it(self) -> None:
+        """What two locations have together passes no limit of either."""
+        inventory = stocked(MUG=5).inventory
+        inventory.locations.add("bremen")
+        for at in ("hamburg", "bremen"):
+            inventory.receive("MUG", 5, at=at)
+        seen = [Count("MUG", 4, at="berlin"), Count("MUG", 2, at="hamburg")]
+        plan = inventory.reconcile([*seen, Count("MUG", 8, at="bremen")]).plan()
+        with pytest.raises(MassRepair, match="too many units at 'bremen'") as refused:
+            inventory.repair(plan, approved_by="sam", breaker=Breaker(location_units_max=2))
+        assert (refused.value.seen, refused.value.allowed) == (3, 2)
+        one_each = Breaker(location_lines_max=1, location_units_max=3)
+        assert len(inventory.repair(plan, approved_by="sam", breaker=one_each).applied) == 3
+
     def test_no_limit_is_said_by_none(self) -> None:
         """``breaker=None`` lets everything through; a limit of None only its own."""
         shop = stocked(MUG=50_000)
