@@ -56,6 +56,22 @@ class TestReasons:
         assert reasons_of(shelf(**words), rules, NOW) == (reason,)
         assert reasons_of(shelf(), rules, NOW) == ()
 
+    @pytest.mark.parametrize(
+        ("words", "is_quick"),
+        [
+            ({"on_hand": 2, "incoming": 1, "movements": 1}, True),
+            ({"on_hand": 3, "incoming": 1, "movements": 1}, False),
+            ({"on_hand": 2, "incoming": 0, "movements": 1}, False),
+            ({"on_hand": 2, "incoming": 1, "movements": 0}, False),
+        ],
+        ids=["few, and more to come", "one more", "nothing to come", "counted and not moved since"],
+    )
+    def test_a_low_point_is_few_left_and_moved_and_more_to_come(
+        self, words: dict[str, int], *, is_quick: bool
+    ) -> None:
+        """A count is quick then, and the one before it may be wrong by now."""
+        assert reasons_of(shelf(**words), DueRules(), NOW) == (Reason.LOW_POINT,) * is_quick
+
     @pytest.mark.parametrize(("days", "is_due"), [(10, False), (11, True)])
     def test_economics_say_when(self, days: int, is_due: bool) -> None:  # noqa: FBT001 -- a case
         """C = 3, h = 1 %, w = 5: every 10.9545 days, at 0.547723 a day."""

@@ -28,7 +28,7 @@ from truecount.model import names, quantities
 #: A share or a probability; floats are taken at their decimal face value: 0.95 is 95/100.
 Share: TypeAlias = Fraction | float | int
 
-_CONFIDENCE: Final = Fraction(95, 100)
+CONFIDENCE: Final = Fraction(95, 100)
 #: Two-sided 95 %: the quantile of the normal distribution at 0.975.
 _Z: Final = Fraction(1959964, 1_000_000)
 #: Halvings of an interval: below the resolution of a float.
@@ -81,7 +81,7 @@ def discovery_size(
     *,
     required: Share,
     errors_allowed: int = 0,
-    confidence: Share = _CONFIDENCE,
+    confidence: Share = CONFIDENCE,
 ) -> int:
     """
     Return how many records to count to prove that at least *required* of all are right.
@@ -170,7 +170,7 @@ class Certificate:
 
 
 def certify(
-    right: int, sample: int, *, population: int | None = None, confidence: Share = _CONFIDENCE
+    right: int, sample: int, *, population: int | None = None, confidence: Share = CONFIDENCE
 ) -> Certificate:
     """
     Return the exact one-sided lower bound of record accuracy that a random sample proves.
