@@ -116,6 +116,11 @@ class TestPlanning:
         assert sample_size(None, expected=0.5, margin=0.05) == 385
         assert sample_size(10, expected=0.5, margin=0.05) == 10
 
+    def test_sample_sizes_are_exact_to_the_record(self) -> None:
+        """96.04 of without limit are 49.2 of a hundred; z has six places."""
+        assert sample_size(100, expected=0.5, margin=0.1) == 50
+        assert sample_size(None, expected=0.5, margin=0.001) == 960_365
+
     @pytest.mark.parametrize(("required", "size"), [(0.95, 59), (0.97, 99), (0.99, 299)])
     def test_discovery_without_limit(self, required: float, size: int) -> None:
         """So many clean counts prove it."""

@@ -72,6 +72,24 @@ class TestReasons:
         """A count is quick then, and the one before it may be wrong by now."""
         assert reasons_of(shelf(**words), DueRules(), NOW) == (Reason.LOW_POINT,) * is_quick
 
+    @pytest.mark.parametrize(
+        ("classes", "days"),
+        [({"MUG": "A"}, 30), ({"MUG": "B"}, 91), ({"MUG": "C"}, 365), ({"TEA": "A"}, 365)],
+        ids=["A", "B", "C", "not named"],
+    )
+    def test_each_class_has_its_interval(self, classes: dict[str, str], days: int) -> None:
+        """Due on the day, not a microsecond before; who is in no class is C."""
+        rules, since = DueRules(classes=classes), NOW - microseconds(days * DAY)
+        assert reasons_of(shelf(since=since + 1), rules, NOW) == ()
+        assert reasons_of(shelf(since=since), rules, NOW) == (Reason.INTERVAL,)
+
+    def test_economics_are_due_to_the_microsecond(self) -> None:
+        """C = 2, h = 1/4, w = 1: every four days."""
+        costs = Economics(count=2, errors_per_day=Fraction(1, 4), error_per_day=1)
+        rules, since = DueRules(economics={"MUG": costs}), NOW - microseconds(4 * DAY)
+        assert reasons_of(shelf(since=since + 1), rules, NOW) == ()
+        assert reasons_of(shelf(since=since), rules, NOW) == (Reason.ECONOMICS,)
+
     @pytest.mark.parametrize(("days", "is_due"), [(10, False), (11, True)])
     def test_economics_say_when(self, days: int, is_due: bool) -> None:  # noqa: FBT001 -- a case
         """C = 3, h = 1 %, w = 5: every 10.9545 days, at 0.547723 a day."""

@@ -122,11 +122,7 @@ def _binomial_at_most(wrong: int, size: int, rate: Fraction) -> Fraction:
 def _hypergeometric_at_most(wrong: int, size: int, bad: int, population: int) -> Fraction:
     """Return P(at most *wrong* bad ones among *size* drawn of *population* with *bad*)."""
     good = population - bad
-    ways = sum(
-        math.comb(bad, k) * math.comb(good, size - k)
-        for k in range(wrong + 1)
-        if k <= bad and 0 <= size - k <= good
-    )
+    ways = sum(math.comb(bad, k) * math.comb(good, size - k) for k in range(wrong + 1))
     return Fraction(ways, math.comb(population, size))
 
 
