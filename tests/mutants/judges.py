@@ -147,7 +147,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/anchors": ("unit/test_anchors",),
     "ledger/correction_rules": ("unit/test_ledger_corrections",),
     "ledger/counted": ("unit/test_anchors",),
-    "ledger/delivery_rules": ("unit/test_ledger_goods_in",),
+    "ledger/delivery_rules": ("unit/test_ledger_goods_in", "unit/test_ledger_corrections"),
     "ledger/entry_checks": ("unit/test_verify",),
     "ledger/refolding": ("unit/test_anchors", "unit/test_ledger_corrections"),
     "ledger/sale_rules": ("unit/test_ledger_sales",),
@@ -167,9 +167,9 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/breaker": ("unit/test_repair",),
     "reconciliation/plan_lines": ("unit/test_repair",),
     "reconciliation/planning": ("unit/test_repair",),
-    "reconciliation/promisable": ("unit/test_windows",),
+    "reconciliation/promisable": ("unit/test_windows", "unit/test_reconcile"),
     "reconciliation/verdicts": ("unit/test_windows", "unit/test_reconcile"),
-    "reconciliation/windows": ("unit/test_windows",),
+    "reconciliation/windows": ("unit/test_windows", "unit/test_reconcile"),
 }
 
 _RELATIONS: Final = {

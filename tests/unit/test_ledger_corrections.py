@@ -633,6 +633,15 @@ class TestUndo:
         assert seen(shop) == before
         assert shop.inventory.reservation("cart").status == "confirmed"
 
+    def test_a_pick_is_undone_before_anything_was_shipped(self, shop: Shop) -> None:
+        """It takes nothing from anybody: the units are on their shelf again, still promised."""
+        shop.inventory.reserve({"MUG": 3}, reference="order")
+        shop.inventory.confirm("order")
+        pick = shop.inventory.pick("order", {"MUG": 2}, key="p-1").movements[-1]
+        wrote(shop.inventory.undo(pick, reason="the wrong trolley"))
+        assert shop.figures() == (7, 0, 3, 0)
+        shop.check()
+
     def test_a_pick_is_undone_only_while_the_units_are_picked(self, shop: Shop) -> None:
         """Once shipped they are with the customer."""
         shop.inventory.reserve({"MUG": 5}, reference="cart")
