@@ -23,6 +23,7 @@ from truecount import (
     Sold,
     Source,
     State,
+    StockKey,
 )
 from truecount.errors import (
     AlreadyReversed,
@@ -32,7 +33,7 @@ from truecount.errors import (
     UnknownMovement,
     UnknownReference,
 )
-from truecount.ledger.anchors import ANCHOR
+from truecount.ledger.anchors import ANCHOR, LAST, anchor_id
 from truecount.model.operation import Operation
 
 
@@ -87,7 +88,8 @@ class TestLateFacts:
         counted = count(shop, 10)
         late(shop, Received("MUG", 42, at="berlin", occurred_at=TEN))
         assert (on_hand(shop, ELEVEN), on_hand(shop)) == (52, 10)
-        assert shop.inventory.counted(counted).variance_now == -42
+        told = shop.inventory.counted(counted)
+        assert (told.counted, told.expected_now, told.variance_now) == (10, 52, -42)
         shop.check()
 
     def test_what_came_after_the_count_counts(self, shop: Shop) -> None:
@@ -439,6 +441,16 @@ class TestIntervals:
         assert "by a clock that may be 4 seconds off" in finding.sentence
         shop.check()
 
+    def test_how_far_a_clock_may_be_off_is_said_to_the_second(self, shop: Shop) -> None:
+        """A till that was set by hand may be off by a day and a second."""
+        shop.inventory.sources.set(Source("till", skew=DAY + timedelta(seconds=1)))
+        count(shop, 10)
+        [sale] = shop.inventory.submit(
+            [Sold("MUG", 1, at="berlin", origin="till", occurred_at=ONE, key="till-1")]
+        )
+        [note] = shop.inventory.movement(sale.movement_id).notes
+        assert "by a clock that may be 86401 seconds off" in note
+
     @pytest.mark.parametrize(("seconds", "left"), [(-4, 10), (5, 9)])
     @pytest.mark.parametrize("origin", ["etsy", "till"])
     def test_further_from_the_count_than_any_clock_is_off_nothing_is_in_doubt(
@@ -513,8 +525,19 @@ class TestAsking:
         with pytest.raises(UnknownMovement):
             shop.inventory.counted("nothing")
         [first] = shop.inventory.feed(limit=1)
-        with pytest.raises(UnknownReference, match="cannot find count"):
-            shop.inventory.counted(first.id)
+        made = shop.inventory.assemble("GIFT", 1, components={"MUG": 2}, at="berlin")
+        for id_ in (first.id, made.movement_id):
+            with pytest.raises(UnknownReference, match="cannot find count"):
+                shop.inventory.counted(id_)
+
+    def test_anchors_sort_as_moments_and_versions_do(self) -> None:
+        """What comes after a moment is above all of its versions, whatever numbers they have."""
+        key = StockKey("MUG", "berlin")
+        versions = (0, 1, 9, 10, 250, 2**63 - 1, LAST)
+        moments = (-(2**63), -1, 0, 5, 2**63 - 1)
+        ids = [anchor_id(key, at, version) for at in moments for version in versions]
+        assert ids == sorted(ids)
+        assert len(set(map(len, ids))) == 1
 
     def test_an_anchor_that_vanished_or_changed_is_found(self, shop: Shop) -> None:
         """Verification compares it with its count and with what was refolded there."""

@@ -14,7 +14,16 @@ import attrs
 import pytest
 
 from tests.contracts.broken import Broken
-from truecount import Inventory, MemoryStorage, Problem, Sold, SQLiteStorage, State, errors
+from truecount import (
+    Inventory,
+    MemoryStorage,
+    Problem,
+    Received,
+    Sold,
+    SQLiteStorage,
+    State,
+    errors,
+)
 from truecount.ledger import scan
 from truecount.ledger.entry_checks import Step, fold
 from truecount.ledger.problems import MEANING
@@ -517,6 +526,15 @@ class TestClean:
         result = busy_shop().verify(progress=lambda done, total: calls.append((done, total)))
         assert calls[-1] == (result.movements + result.entries,) * 2
         assert calls == sorted(calls)
+
+    def test_progress_is_told_for_a_page_or_a_key_not_for_each_entry(self) -> None:
+        """Telling costs more than checking does."""
+        calls: list[int] = []
+        inventory = Inventory()
+        inventory.locations.add("berlin")
+        inventory.submit([Received("MUG", 1, at="berlin") for _ in range(30)])
+        inventory.verify(progress=lambda done, _total: calls.append(done))
+        assert calls == [30, 60]
 
     @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9])
     def test_last_position_is_found_by_halving(self, count: int) -> None:
