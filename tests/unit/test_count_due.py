@@ -214,6 +214,16 @@ class TestFromTheBook:
         assert self.reasons(shop, "MUG") == []
         assert self.reasons(shop, "MUG", "hamburg") == []
 
+    def test_taking_the_last_one_is_no_reason(self, shop: Shop) -> None:
+        """Sold, picked and shipped down to nothing, and never more than the book had."""
+        shop.inventory.submit([Sold("MUG", 3, at="berlin")])
+        shop.inventory.reserve({"TEA": 5}, reference="o", at="berlin")
+        shop.inventory.confirm("o")
+        shop.inventory.pick("o")
+        shop.inventory.ship("o")
+        assert self.reasons(shop, "MUG") == []
+        assert self.reasons(shop, "TEA") == []
+
     def test_a_short_pick(self, shop: Shop) -> None:
         """The picker was there and it was not."""
         shop.inventory.reserve({"TEA": 2}, reference="o", at="berlin")

@@ -791,6 +791,12 @@ class TestStoredPlans:
         with pytest.raises(InvalidData):
             Plan.from_dict(data)
 
+    def test_count_without_a_quantity_is_no_line(self) -> None:
+        """Nobody saw what the book should follow."""
+        [line] = Plan.from_dict(self.data()).lines
+        with pytest.raises(InvalidQuantity, match="observed"):
+            attrs.evolve(line, observed=None)
+
     def test_plan_with_one_line_twice_is_refused(self) -> None:
         """A line is written once, so it is there once."""
         plan = counted(stocked(MUG=5), MUG=3).plan()
