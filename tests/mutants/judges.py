@@ -95,8 +95,6 @@ OF_PACKAGE: Final[Mapping[str, tuple[str, ...]]] = {
 
 #: What judges a module before the tests of its package.
 OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
-    "counting/accuracy": ("unit/test_count_accuracy",),
-    "counting/sheets": ("unit/test_count_sheets",),
     "ledger/exporting": ("unit/test_exporting",),
     "ledger/import_changes": ("unit/test_exporting",),
     "ledger/importing": ("unit/test_exporting",),
@@ -120,7 +118,6 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "model/stock": ("unit/test_stock_model",),
     "reconciliation/findings": ("unit/test_findings",),
     "reconciliation/observations": ("unit/test_observations",),
-    "reconciliation/tries": ("unit/test_tries",),
     "reservations/expiring": ("unit/test_reservation_expiry",),
     "reservations/granting": ("unit/test_reservation_grants",),
     "reservations/offers": ("unit/test_sourcing", "unit/test_reservation_grants"),
@@ -135,6 +132,7 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
 
 #: What alone judges a module: its package has many tests, and those close by should notice.
 ALONE: Final[Mapping[str, tuple[str, ...]]] = {
+    "counting/accuracy": ("unit/test_count_accuracy",),
     "counting/certificate": ("unit/test_count_accuracy",),
     "counting/counts": (
         "unit/test_count_due",
@@ -143,12 +141,14 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "counting/due": ("unit/test_count_due",),
     "counting/sheet_rules": ("unit/test_count_sheets",),
+    "counting/sheets": ("unit/test_count_sheets",),
     "ledger/accounts": ("unit/test_ledger_corrections",),
     "ledger/anchors": ("unit/test_anchors",),
     "ledger/correction_rules": ("unit/test_ledger_corrections",),
     "ledger/counted": ("unit/test_anchors",),
     "ledger/delivery_rules": ("unit/test_ledger_goods_in", "unit/test_ledger_corrections"),
     "ledger/entry_checks": ("unit/test_verify",),
+    "ledger/originals": ("unit/test_ledger_corrections",),
     "ledger/refolding": ("unit/test_anchors", "unit/test_ledger_corrections"),
     "ledger/sale_rules": ("unit/test_ledger_sales",),
     "ledger/stock_rules": (
@@ -164,10 +164,13 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_reservation_expiry",
     ),
     "ledger/transfer_rules": ("unit/test_ledger_moves",),
+    "reconciliation/basis": ("unit/test_repair", "unit/test_repair_seam"),
     "reconciliation/breaker": ("unit/test_repair",),
     "reconciliation/plan_lines": ("unit/test_repair",),
     "reconciliation/planning": ("unit/test_repair",),
     "reconciliation/promisable": ("unit/test_windows", "unit/test_reconcile"),
+    "reconciliation/repairing": ("unit/test_repair", "unit/test_repair_seam"),
+    "reconciliation/tries": ("unit/test_tries",),
     "reconciliation/verdicts": ("unit/test_windows", "unit/test_reconcile"),
     "reconciliation/windows": ("unit/test_windows", "unit/test_reconcile"),
 }
