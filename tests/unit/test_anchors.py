@@ -106,6 +106,14 @@ class TestLateFacts:
         late(shop, Sold("MUG", 2, at="berlin", occurred_at=NOON))
         assert (on_hand(shop, NOON), on_hand(shop)) == (10, 10)
 
+    def test_a_count_may_be_the_first_that_is_heard_of_a_shelf(self, shop: Shop) -> None:
+        """It stands against what occurred before it, and at its very moment."""
+        shop.inventory.count("CUP", 4, at="berlin", counted_at=NOON)
+        for when in (NOON, TEN):
+            late(shop, Received("CUP", 3, at="berlin", occurred_at=when))
+        assert shop.inventory.figures("CUP").on_hand == 4
+        shop.check()
+
     def test_the_opposite_is_a_movement_of_its_own(self, shop: Shop) -> None:
         """Dated at the count, named in the outcome, in the history under the count's reason."""
         count(shop, 8, reason="spring count")

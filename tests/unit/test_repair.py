@@ -42,6 +42,7 @@ from truecount.errors import (
     InvalidArgument,
     InvalidData,
     InvalidQuantity,
+    InvalidRequest,
     InvalidText,
     MassRepair,
     StorageUnavailable,
@@ -791,11 +792,31 @@ class TestStoredPlans:
         with pytest.raises(InvalidData):
             Plan.from_dict(data)
 
-    def test_count_without_a_quantity_is_no_line(self) -> None:
-        """Nobody saw what the book should follow."""
+    @pytest.mark.parametrize("id_", ["count-0", "count-" + "f" * 16, "a", "z"])
+    def test_line_by_another_name_was_changed(self, id_: str) -> None:
+        """Also outside of its plan, and whichever of the two names is the greater."""
+        [line] = self.data()["lines"]
+        assert PlanLine.from_dict(line).id == line["id"]
+        with pytest.raises(InvalidData, match="was changed: by its content"):
+            PlanLine.from_dict({**line, "id": id_})
+
+    @pytest.mark.parametrize(
+        ("words", "named"),
+        [
+            ({"observed": None}, "observed"),
+            ({"delta": (-2, -1)}, "a basis and one delta"),
+            ({"basis": None}, "a basis and one delta"),
+            ({"at": ""}, "location"),
+        ],
+        ids=["no quantity", "several differences", "no basis", "no location"],
+    )
+    def test_line_to_be_written_says_what_where_and_as_of_when(
+        self, words: dict[str, Any], named: str
+    ) -> None:
+        """Otherwise nobody knows what the book should follow."""
         [line] = Plan.from_dict(self.data()).lines
-        with pytest.raises(InvalidQuantity, match="observed"):
-            attrs.evolve(line, observed=None)
+        with pytest.raises(InvalidRequest, match=named):
+            attrs.evolve(line, **words)
 
     def test_plan_with_one_line_twice_is_refused(self) -> None:
         """A line is written once, so it is there once."""
