@@ -67,7 +67,7 @@ class TestReasons:
         ids=["few, and more to come", "one more", "nothing to come", "counted and not moved since"],
     )
     def test_a_low_point_is_few_left_and_moved_and_more_to_come(
-        self, words: dict[str, int], *, is_quick: bool
+        self, words: dict[str, Any], *, is_quick: bool
     ) -> None:
         """A count is quick then, and the one before it may be wrong by now."""
         assert reasons_of(shelf(**words), DueRules(), NOW) == (Reason.LOW_POINT,) * is_quick

@@ -54,9 +54,7 @@ class TestSold:
         assert shop.inventory.reservation("cart").status == "shipped"
 
     @pytest.mark.parametrize(("here", "there"), [("hamburg", "berlin"), ("berlin", "hamburg")])
-    def test_a_reservation_elsewhere_is_left_alone(
-        self, shop: Shop, here: str, there: str
-    ) -> None:
+    def test_a_reservation_elsewhere_is_left_alone(self, shop: Shop, here: str, there: str) -> None:
         """Units that left the shelf in Hamburg were not those promised in Berlin."""
         shop.inventory.receive("MUG", 10, at="hamburg")
         shop.inventory.reserve({"MUG": 4}, reference="cart", at=there)

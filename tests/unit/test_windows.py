@@ -111,9 +111,7 @@ class TestOpening:
         shop.inventory.receive("CUP", 4, at="berlin")
         moment = then + seconds * SECOND
         around = (moment - SECOND / 2, moment + SECOND / 2)
-        assert [n for n in range(6) if counted(shop, "CUP", n, *around) != "mismatch"] == (
-            possible
-        )
+        assert [n for n in range(6) if counted(shop, "CUP", n, *around) != "mismatch"] == (possible)
 
 
 class TestHolds:
@@ -131,12 +129,10 @@ class TestHolds:
     def possible(shop: Shop) -> list[int]:
         """Return the levels that are no mismatch once everything was reported."""
         shop.clock.tick(timedelta(hours=12))
-        around = {"seen_at": HALF_PAST - SECOND, "seen_until": HALF_PAST + SECOND}
-        return [
-            shown
-            for shown in range(-3, 14)
-            if not shop.inventory.reconcile([Level("etsy", "MUG", shown, **around)]).found
-        ]
+        since, until = HALF_PAST - SECOND, HALF_PAST + SECOND
+        levels = [Level("etsy", "MUG", n, seen_at=since, seen_until=until) for n in range(-3, 14)]
+        reconcile = shop.inventory.reconcile
+        return [level.quantity for level in levels if not reconcile([level]).found]
 
     def test_hold_that_had_run_out_counts_as_free(self, shop: Shop) -> None:
         """Nothing was written when its minute was over, and nothing need be."""
