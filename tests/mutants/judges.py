@@ -162,6 +162,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_ledger_moves",
         "unit/test_ledger_sales",
         "unit/test_reservation_expiry",
+        "unit/test_ledger_corrections",
     ),
     "ledger/transfer_rules": ("unit/test_ledger_moves",),
     "reconciliation/basis": ("unit/test_repair", "unit/test_repair_seam"),

@@ -530,6 +530,17 @@ class TestUndo:
         assert shop.inventory.available("MILK") == (4 if known is None else 0)
         shop.check()
 
+    def test_a_misread_label_keeps_no_lot_alive(self, shop: Shop) -> None:
+        """Read as nine days later than it is, and taken back: the lot expires as it did."""
+        said(shop, Received("MILK", 4, at="berlin", lot="A", lot_expires_at=START + DAY))
+        later = START + 9 * DAY
+        slip = said(shop, Received("MILK", 1, at="berlin", lot="A", lot_expires_at=later))
+        shop.inventory.undo(slip, reason="misread the label")
+        assert shop.inventory.available("MILK") == 4
+        shop.clock.tick(DAY)
+        assert shop.inventory.available("MILK") == 0
+        shop.check()
+
     def test_an_expiry_said_since_is_not_undone(self, shop: Shop) -> None:
         """The next delivery had read the label right."""
         slip = said(shop, Received("MILK", 1, at="berlin", lot="A", lot_expires_at=START))

@@ -51,6 +51,8 @@ class TestSold:
         outcome = sold(shop, Sold("MUG", 5, at="berlin", reference="cart"))
         assert shop.figures() == (2, 0, 0, 0)
         assert notes(shop, outcome) == ["beyond_reservation"]
+        [note] = shop.inventory.movement(outcome.movement_id).notes
+        assert note.endswith("5 of MUG were sold under cart, its reservation still had 3 there")
         assert shop.inventory.reservation("cart").status == "shipped"
 
     @pytest.mark.parametrize(("here", "there"), [("hamburg", "berlin"), ("berlin", "hamburg")])
@@ -237,6 +239,13 @@ class TestReturned:
         with pytest.raises(TooMany, match="only 0 left"):
             shop.inventory.take_back("etsy-1", {"MUG": 1}, key="rma", at="berlin")
         shop.check()
+
+    def test_what_was_shipped_may_come_back_to_the_last_unit(self, shop: Shop) -> None:
+        """Less than was shipped is no finding, nor is all of it; one more is."""
+        sold(shop, Sold("MUG", 3, at="berlin", reference="etsy-1"))
+        one = Returned("MUG", 1, at="berlin", reference="etsy-1")
+        outcomes = shop.inventory.submit([one] * 4)
+        assert [notes(shop, each) for each in outcomes] == [[], [], [], ["over_return"]]
 
     def test_without_a_reference_there_is_no_account(self, shop: Shop) -> None:
         """Somebody put a mug on the counter and left."""
