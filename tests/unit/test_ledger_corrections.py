@@ -633,6 +633,24 @@ class TestUndo:
         assert shop.figures() == ((8, 2, 0, 0) if reserved else (10, 0, 0, 0))
         shop.check()
 
+    def test_a_shipment_of_several_lots_is_one_account(self, shop: Shop) -> None:
+        """Two went out of two lots, and one came back: neither both nor one lot were never sent."""
+        for lot in ("A", "B"):
+            shop.inventory.receive("MILK", 1, at="berlin", lot=lot)
+        shop.inventory.reserve({"MILK": 2}, reference="order")
+        shop.inventory.confirm("order")
+        shipped = shop.inventory.ship("order").movements[-1]
+        said(shop, Returned("MILK", 1, at="berlin", reference="order"))
+        with pytest.raises(TooMany, match="cannot undo 2 of 'MILK' for order 'order': only 1 left"):
+            shop.inventory.undo(shipped, reason="x")
+
+    def test_what_came_back_beyond_an_order_leaves_nothing_of_it(self, shop: Shop) -> None:
+        """Not less than nothing."""
+        sale = said(shop, Sold("MUG", 2, at="berlin", reference="etsy-1"))
+        said(shop, Returned("MUG", 3, at="berlin", reference="etsy-1"))
+        with pytest.raises(TooMany, match="cannot undo 2 of 'MUG' for order 'etsy-1': only 0 left"):
+            shop.inventory.undo(sale, reason="x")
+
     def test_a_shipment_is_undone_to_where_it_was(self, shop: Shop) -> None:
         """Picked units are picked again, allocated ones allocated."""
         shop.inventory.reserve({"MUG": 5}, reference="cart")

@@ -351,6 +351,7 @@ CASES: Final = (
     Case("tail", tail_cut, "I1", _MUG + "version 11", "none with its id", alone=False),
     Case("counter", line("cart-2", 1, allocated=2, shipped=2), "I2", "line 1 of", alone=False),
     Case("promised", line("cart-2", 1, allocated=4), "I9", _MUG, "allocated 4", alone=False),
+    Case("promised less", line("cart-2", 1, allocated=0), "I9", _MUG, "allocated 0", alone=False),
     Case("round", line("cart-2", 1, round=2), "I2", "line 1 of reservation 'cart-2'", "round = 2"),
     Case("expiry", line("cart-1", 1, expires_at=7), "I2", "line 1 of", "expires_at = 7"),
     Case("no_line", no_line("cart-1", 2), "I2", "line 2 of reservation 'cart-1'", alone=False),
