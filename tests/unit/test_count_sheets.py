@@ -370,6 +370,22 @@ class TestClosing:
         [line] = counts.close("aisle-7").lines
         assert (line.variance, line.reason) == (-1, "broken")
 
+    @pytest.mark.parametrize(
+        ("kim", "sam", "applied"),
+        [("broken", "theft", "theft"), ("broken", None, "broken"), (None, "theft", "theft")],
+    )
+    def test_the_last_reason_that_was_said_is_the_one(
+        self, shop: Shop, kim: str | None, sam: str | None, applied: str
+    ) -> None:
+        """Unless another one is given when it is closed."""
+        opened(shop, "MUG", "TEA")
+        counts = shop.inventory.counts
+        for counter, reason in (("kim", kim), ("sam", sam)):
+            found = [ShelfCount(sku, 9, reason=reason) for sku in ("MUG", "TEA")]
+            counts.post("aisle-7", found, counter=counter)
+        report = counts.close("aisle-7", reasons={"TEA": "found"})
+        assert [line.reason for line in report.lines] == [applied, "found"]
+
     def test_a_sheet_survives_an_export(self, shop: Shop) -> None:
         """It is a document like any other."""
         opened(shop, "MUG")
