@@ -108,6 +108,20 @@ class TestAccuracy:
         assert {perfect.exact, perfect.unit_abs, perfect.unit_net} <= {1, None}
 
 
+@pytest.mark.parametrize(
+    ("preset", "units"),
+    [
+        ("exact", (0, 0, 0)),
+        ("retail_1_3_5", (100, 300, 500)),
+        ("apics_995", (50, 100, 500)),
+        ("textbook_02_1_5", (20, 100, 500)),
+    ],
+)
+def test_presets_tolerate_what_their_names_say(preset: str, units: tuple[int, ...]) -> None:
+    """So many of ten thousand, in class A, B and C."""
+    assert tuple(tolerated(PRESETS[preset][name], 10_000) for name in "ABC") == units
+
+
 class TestPlanning:
     def test_sample_sizes(self) -> None:
         """437 for 95 % within 2 points of 10,000; 357 for the published example."""

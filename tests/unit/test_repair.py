@@ -250,6 +250,19 @@ class TestPlan:
             "a count of 2026-03-02 09:02 UTC agrees with the book, and would not any more"
         )
 
+    def test_older_count_is_followed_where_a_newer_one_fits_it_as_well(self) -> None:
+        """Two missing, then two received while it was counted again: five, with and without."""
+        shop = stocked(MUG=5)
+        then = shop.clock()
+        since = shop.clock.tick(MINUTE)
+        shop.clock.tick(MINUTE)
+        shop.inventory.receive("MUG", 2, at="berlin")
+        until = shop.clock.tick(MINUTE)
+        older = Count("MUG", 3, at="berlin", counted_at=then, counter="sam")
+        newer = Count("MUG", 5, at="berlin", counted_at=since, counted_until=until, counter="ann")
+        plan = shop.inventory.reconcile([older, newer]).plan()
+        assert [(line.action, line.delta) for line in plan.lines] == [(PlanAction.COUNT, (-2, -2))]
+
     def test_older_count_than_one_that_stands_is_left_out(self) -> None:
         """A count that was recorded since vouches for the shelf; the older one is history."""
         shop = stocked(MUG=5)
