@@ -101,6 +101,23 @@ class TestCorrections:
         assert counted(shop, "MUG", 3, HALF_PAST, HALF_PAST) == "mismatch"
 
 
+class TestSpan:
+    @pytest.mark.parametrize(
+        ("seconds", "possible"), [(-5, [5]), (-3, [3, 5]), (0, [3, 5]), (3, [3, 5]), (5, [3])]
+    )
+    def test_clock_of_who_looked_may_be_off_to_both_sides(
+        self, shop: Shop, seconds: int, possible: list[int]
+    ) -> None:
+        """Etsy looked, by a clock four seconds off at most, around a sale of the till."""
+        sale = Sold("MUG", 2, at="berlin", origin="till", occurred_at=HALF_PAST, key="till-1")
+        shop.inventory.record([sale])
+        shop.clock.tick(timedelta(hours=12))
+        moment = HALF_PAST + seconds * SECOND
+        levels = [Level("etsy", "MUG", shown, seen_at=moment) for shown in range(8)]
+        reports = [shop.inventory.reconcile([level], sources=[ETSY]) for level in levels]
+        assert [n for n, report in enumerate(reports) if not report.found] == possible
+
+
 class TestOpening:
     @pytest.mark.parametrize(("seconds", "possible"), [(-1, [0]), (0, [0, 4]), (1, [4])])
     def test_before_the_first_movement_there_was_nothing(
@@ -130,7 +147,7 @@ class TestHolds:
         """Return the levels that are no mismatch once everything was reported."""
         shop.clock.tick(timedelta(hours=12))
         since, until = HALF_PAST - SECOND, HALF_PAST + SECOND
-        levels = [Level("etsy", "MUG", n, seen_at=since, seen_until=until) for n in range(-3, 14)]
+        levels = [Level("etsy", "MUG", n, seen_at=since, seen_until=until) for n in range(-3, 20)]
         reconcile = shop.inventory.reconcile
         return [level.quantity for level in levels if not reconcile([level]).found]
 
@@ -174,3 +191,9 @@ class TestHolds:
         shop.clock.tick(-2 * MINUTE)
         shop.inventory.reserve({"MUG": 4}, reference="other", ttl=4 * MINUTE)
         assert self.possible(shop) == [6]
+
+    def test_what_moved_elsewhere_moved_there_alone(self, shop: Shop) -> None:
+        """Four received in Hamburg are four more, however many locations are shown together."""
+        shop.inventory.locations.add("hamburg")
+        shop.inventory.receive("MUG", 4, at="hamburg")
+        assert self.possible(shop) == [10, 14]
