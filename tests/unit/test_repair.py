@@ -402,6 +402,13 @@ class TestRepair:
         assert json.loads(json.dumps(undone.to_dict()))["plan"] == plan.to_dict()
         assert shop.inventory.undo_repair(plan.id, reason="again") == undone
 
+    def test_approval_is_answered(self) -> None:
+        """Whoever writes it by itself hears that it is written."""
+        shop = stocked(MUG=5)
+        plan = counted(shop, MUG=3).plan()
+        [outcome] = shop.inventory.submit([Approve(plan, actor="sam")])
+        assert outcome.check().result == {"approved": True}
+
     def test_undone_plan_is_not_written_again(self) -> None:
         """Its lines were decided; comparing anew makes a plan that can be written."""
         shop = stocked(MUG=5)
