@@ -25,7 +25,7 @@ from truecount.model.facts import (
 )
 from truecount.model.instants import optional_datetime, to_datetime
 from truecount.model.kinds import Kind
-from truecount.model.movements import Body, Leg, MovementRow
+from truecount.model.movements import Body, MovementRow
 from truecount.model.operation import Operation
 from truecount.model.places import State
 
