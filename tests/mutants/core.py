@@ -108,30 +108,30 @@ def call(copy: Path, command: Iterable[str]) -> None:
         raise RuntimeError(f"{shlex.join(line)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
 
-def tests_of(package: str) -> list[str]:
-    """Return the examples and tests that judge any module of a package."""
-    files = {file: None for module in modules([package]) for file in judges(module)}
-    return [str(CORE / package), *files]
+def tests_of(named: list[str]) -> list[str]:
+    """Return the examples of some modules and the tests that judge any of them."""
+    examples = [str(CORE / f"{module}.py") for module in named]
+    return [*examples, *{file: None for module in named for file in judges(module)}]
 
 
-def tests_pass(copy: Path, package: str) -> float:
+def tests_pass(copy: Path, named: list[str]) -> float:
     """
-    Return how many seconds the tests of a package take on the code as it is.
+    Return how many seconds the tests of some modules take on the code as it is.
 
     Raises:
         RuntimeError: They fail there, so they can judge nothing.
     """
     started = time.monotonic()
-    call(copy, [*PYTEST, *tests_of(package)])
+    call(copy, [*PYTEST, *tests_of(named)])
     return time.monotonic() - started
 
 
 @contextmanager
-def server(copy: Path, package: str) -> Iterator[str]:
+def server(copy: Path, package: str, named: list[str]) -> Iterator[str]:
     """Lend a pytest that waits in *copy* with its tests collected; return how it is asked."""
     socket = copy / f"{package}.socket"
     serving_it = ("-ptests.mutants.forking", f"--mutants={socket}")
-    command = [PYTEST[0], "-B", *PYTEST[1:], *serving_it, *tests_of(package)]
+    command = [PYTEST[0], "-B", *PYTEST[1:], *serving_it, *tests_of(named)]
     with subprocess.Popen(
         command, cwd=copy, env=environment(copy), stdout=subprocess.DEVNULL
     ) as serving:
@@ -246,9 +246,10 @@ def main(arguments: list[str]) -> None:
     options.into.mkdir(parents=True, exist_ok=True)
     tell(HEAD)
     with copy_of_project() as copy:
-        for package, named in groupby(modules(options.modules), package_of):
-            seconds = tests_pass(copy, package)
-            with nullcontext() if options.again else server(copy, package) as ask:
+        for package, several in groupby(modules(options.modules), package_of):
+            named = list(several)
+            seconds = tests_pass(copy, named)
+            with nullcontext() if options.again else server(copy, package, named) as ask:
                 for module in named:
                     run = judge(copy, module, seconds, ask, options)
                     tell("\n\n".join([str(run), *run.survivors]))

@@ -95,21 +95,10 @@ OF_PACKAGE: Final[Mapping[str, tuple[str, ...]]] = {
 
 #: What judges a module before the tests of its package.
 OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
-    "counting/accuracy": ("unit/test_count_accuracy",),
-    "counting/due": ("unit/test_count_due",),
-    "counting/sheet_rules": ("unit/test_count_sheets",),
-    "counting/sheets": ("unit/test_count_sheets",),
-    "ledger/anchors": ("unit/test_anchors",),
-    "ledger/correction_rules": ("unit/test_ledger_corrections",),
-    "ledger/counted": ("unit/test_anchors",),
-    "ledger/delivery_rules": ("unit/test_ledger_goods_in",),
     "ledger/exporting": ("unit/test_exporting",),
     "ledger/import_changes": ("unit/test_exporting",),
     "ledger/importing": ("unit/test_exporting",),
     "ledger/openings": ("unit/test_openings",),
-    "ledger/refolding": ("unit/test_anchors",),
-    "ledger/sale_rules": ("unit/test_ledger_sales",),
-    "ledger/transfer_rules": ("unit/test_ledger_moves",),
     "ledger/verify": ("unit/test_verify",),
     "model/instants": ("unit/test_instants",),
     "model/kinds": ("unit/test_places_kinds",),
@@ -129,8 +118,6 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "model/stock": ("unit/test_stock_model",),
     "reconciliation/findings": ("unit/test_findings",),
     "reconciliation/observations": ("unit/test_observations",),
-    "reconciliation/tries": ("unit/test_tries",),
-    "reconciliation/windows": ("unit/test_windows",),
     "reservations/expiring": ("unit/test_reservation_expiry",),
     "reservations/granting": ("unit/test_reservation_grants",),
     "reservations/offers": ("unit/test_sourcing", "unit/test_reservation_grants"),
@@ -141,6 +128,52 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "write/group": ("unit/test_write_group",),
     "write/rules": ("unit/test_bundles",),
     "write/repeating": ("unit/test_write_repeating",),
+}
+
+#: What alone judges a module: its package has many tests, and those close by should notice.
+ALONE: Final[Mapping[str, tuple[str, ...]]] = {
+    "counting/accuracy": ("unit/test_count_accuracy",),
+    "counting/certificate": ("unit/test_count_accuracy",),
+    "counting/counts": (
+        "unit/test_count_due",
+        "unit/test_count_sheets",
+        "unit/test_count_accuracy",
+    ),
+    "counting/due": ("unit/test_count_due",),
+    "counting/sheet_rules": ("unit/test_count_sheets",),
+    "counting/sheets": ("unit/test_count_sheets",),
+    "ledger/accounts": ("unit/test_ledger_corrections",),
+    "ledger/anchors": ("unit/test_anchors",),
+    "ledger/correction_rules": ("unit/test_ledger_corrections",),
+    "ledger/counted": ("unit/test_anchors",),
+    "ledger/delivery_rules": ("unit/test_ledger_goods_in", "unit/test_ledger_corrections"),
+    "ledger/entry_checks": ("unit/test_verify",),
+    "ledger/originals": ("unit/test_ledger_corrections",),
+    "ledger/refolding": ("unit/test_anchors", "unit/test_ledger_corrections"),
+    "ledger/sale_rules": ("unit/test_ledger_sales",),
+    "ledger/stock_rules": (
+        "unit/test_write_demand",
+        "unit/test_stock_ledger",
+        "unit/test_ledger_counts",
+        "unit/test_ledger_moves",
+        "unit/test_ledger_goods_in",
+    ),
+    "ledger/supply": (
+        "unit/test_ledger_moves",
+        "unit/test_ledger_sales",
+        "unit/test_reservation_expiry",
+        "unit/test_ledger_corrections",
+    ),
+    "ledger/transfer_rules": ("unit/test_ledger_moves",),
+    "reconciliation/basis": ("unit/test_repair", "unit/test_repair_seam"),
+    "reconciliation/breaker": ("unit/test_repair",),
+    "reconciliation/plan_lines": ("unit/test_repair",),
+    "reconciliation/planning": ("unit/test_repair",),
+    "reconciliation/promisable": ("unit/test_windows", "unit/test_reconcile"),
+    "reconciliation/repairing": ("unit/test_repair", "unit/test_repair_seam"),
+    "reconciliation/tries": ("unit/test_tries",),
+    "reconciliation/verdicts": ("unit/test_windows", "unit/test_reconcile"),
+    "reconciliation/windows": ("unit/test_windows", "unit/test_reconcile"),
 }
 
 _RELATIONS: Final = {
@@ -191,7 +224,8 @@ def modules(names: list[str]) -> list[str]:
 
 def judges(module: str) -> list[str]:
     """Return the test files that judge *module*, the closest first."""
-    names = (*OF_MODULE.get(module, ()), *OF_PACKAGE[package_of(module)])
+    of_all = (*OF_MODULE.get(module, ()), *OF_PACKAGE[package_of(module)])
+    names = ALONE.get(module, of_all)
     return [f"tests/{name}.py" for name in dict.fromkeys(names)]
 
 

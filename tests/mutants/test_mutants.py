@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.judges import OF_MODULE, OF_PACKAGE, judges, modules, package_of
+from tests.mutants.judges import ALONE, OF_MODULE, OF_PACKAGE, judges, modules, package_of
 from tests.mutants.killers import KILLERS
 from tests.mutants.mutants import MUTANTS
 
@@ -66,7 +66,8 @@ def test_judges_of_the_core_are_files() -> None:
     """A module or test file that is renamed takes its row with it, and nobody is judged by none."""
     known = modules([])
     assert {package_of(module) for module in known} == set(OF_PACKAGE)
-    assert set(OF_MODULE) <= set(known)
+    assert {*OF_MODULE, *ALONE} <= set(known)
+    assert not set(OF_MODULE) & set(ALONE)
     assert not [name for module in known for name in judges(module) if not (ROOT / name).is_file()]
 
 

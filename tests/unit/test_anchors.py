@@ -23,6 +23,7 @@ from truecount import (
     Sold,
     Source,
     State,
+    StockKey,
 )
 from truecount.errors import (
     AlreadyReversed,
@@ -32,7 +33,7 @@ from truecount.errors import (
     UnknownMovement,
     UnknownReference,
 )
-from truecount.ledger.anchors import ANCHOR
+from truecount.ledger.anchors import ANCHOR, LAST, anchor_id
 from truecount.model.operation import Operation
 
 
@@ -87,7 +88,8 @@ class TestLateFacts:
         counted = count(shop, 10)
         late(shop, Received("MUG", 42, at="berlin", occurred_at=TEN))
         assert (on_hand(shop, ELEVEN), on_hand(shop)) == (52, 10)
-        assert shop.inventory.counted(counted).variance_now == -42
+        told = shop.inventory.counted(counted)
+        assert (told.counted, told.expected_now, told.variance_now) == (10, 52, -42)
         shop.check()
 
     def test_what_came_after_the_count_counts(self, shop: Shop) -> None:
@@ -103,6 +105,14 @@ class TestLateFacts:
         count(shop, 10)
         late(shop, Sold("MUG", 2, at="berlin", occurred_at=NOON))
         assert (on_hand(shop, NOON), on_hand(shop)) == (10, 10)
+
+    def test_a_count_may_be_the_first_that_is_heard_of_a_shelf(self, shop: Shop) -> None:
+        """It stands against what occurred before it, and at its very moment."""
+        shop.inventory.count("CUP", 4, at="berlin", counted_at=NOON)
+        for when in (NOON, TEN):
+            late(shop, Received("CUP", 3, at="berlin", occurred_at=when))
+        assert shop.inventory.figures("CUP").on_hand == 4
+        shop.check()
 
     def test_the_opposite_is_a_movement_of_its_own(self, shop: Shop) -> None:
         """Dated at the count, named in the outcome, in the history under the count's reason."""
@@ -290,6 +300,19 @@ class TestSeveralCounts:
         assert on_hand(shop, NOON) == 10
         shop.check()
 
+    def test_a_count_answers_for_what_it_covers_and_the_next_one_for_the_rest(
+        self, shop: Shop
+    ) -> None:
+        """Damaged before both: the narrow count still saw ten good ones, the wide one ten."""
+        narrow = count(shop, 10, ELEVEN, covers=frozenset({State.SELLABLE}))
+        wide = count(shop, 10, NOON)
+        late(shop, Damaged("MUG", 1, at="berlin", occurred_at=TEN))
+        refolded = [shop.inventory.counted(each).refolded for each in (narrow, wide)]
+        assert refolded == [1, -1]
+        assert shop.inventory.as_of("MUG", ELEVEN, at="berlin").sellable == 10
+        assert (on_hand(shop, ELEVEN), on_hand(shop, NOON)) == (11, 10)
+        shop.check()
+
     def test_more_counts_than_one_page(self, shop: Shop) -> None:
         """However many counts of the key lie ahead, the next one is met."""
         ids = [count(shop, 10, TEN + number * MINUTE) for number in range(20)]
@@ -426,6 +449,16 @@ class TestIntervals:
         assert "by a clock that may be 4 seconds off" in finding.sentence
         shop.check()
 
+    def test_how_far_a_clock_may_be_off_is_said_to_the_second(self, shop: Shop) -> None:
+        """A till that was set by hand may be off by a day and a second."""
+        shop.inventory.sources.set(Source("till", skew=DAY + timedelta(seconds=1)))
+        count(shop, 10)
+        [sale] = shop.inventory.submit(
+            [Sold("MUG", 1, at="berlin", origin="till", occurred_at=ONE, key="till-1")]
+        )
+        [note] = shop.inventory.movement(sale.movement_id).notes
+        assert "by a clock that may be 86401 seconds off" in note
+
     @pytest.mark.parametrize(("seconds", "left"), [(-4, 10), (5, 9)])
     @pytest.mark.parametrize("origin", ["etsy", "till"])
     def test_further_from_the_count_than_any_clock_is_off_nothing_is_in_doubt(
@@ -500,8 +533,19 @@ class TestAsking:
         with pytest.raises(UnknownMovement):
             shop.inventory.counted("nothing")
         [first] = shop.inventory.feed(limit=1)
-        with pytest.raises(UnknownReference, match="cannot find count"):
-            shop.inventory.counted(first.id)
+        made = shop.inventory.assemble("GIFT", 1, components={"MUG": 2}, at="berlin")
+        for id_ in (first.id, made.movement_id):
+            with pytest.raises(UnknownReference, match="cannot find count"):
+                shop.inventory.counted(id_)
+
+    def test_anchors_sort_as_moments_and_versions_do(self) -> None:
+        """What comes after a moment is above all of its versions, whatever numbers they have."""
+        key = StockKey("MUG", "berlin")
+        versions = (0, 1, 9, 10, 250, 2**63 - 1, LAST)
+        moments = (-(2**63), -1, 0, 5, 2**63 - 1)
+        ids = [anchor_id(key, at, version) for at in moments for version in versions]
+        assert ids == sorted(ids)
+        assert len(set(map(len, ids))) == 1
 
     def test_an_anchor_that_vanished_or_changed_is_found(self, shop: Shop) -> None:
         """Verification compares it with its count and with what was refolded there."""

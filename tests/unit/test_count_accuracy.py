@@ -108,6 +108,20 @@ class TestAccuracy:
         assert {perfect.exact, perfect.unit_abs, perfect.unit_net} <= {1, None}
 
 
+@pytest.mark.parametrize(
+    ("preset", "units"),
+    [
+        ("exact", (0, 0, 0)),
+        ("retail_1_3_5", (100, 300, 500)),
+        ("apics_995", (50, 100, 500)),
+        ("textbook_02_1_5", (20, 100, 500)),
+    ],
+)
+def test_presets_tolerate_what_their_names_say(preset: str, units: tuple[int, ...]) -> None:
+    """So many of ten thousand, in class A, B and C."""
+    assert tuple(tolerated(PRESETS[preset][name], 10_000) for name in "ABC") == units
+
+
 class TestPlanning:
     def test_sample_sizes(self) -> None:
         """437 for 95 % within 2 points of 10,000; 357 for the published example."""
@@ -115,6 +129,11 @@ class TestPlanning:
         assert sample_size(5_000, expected=0.5, margin=0.05) == 357
         assert sample_size(None, expected=0.5, margin=0.05) == 385
         assert sample_size(10, expected=0.5, margin=0.05) == 10
+
+    def test_sample_sizes_are_exact_to_the_record(self) -> None:
+        """96.04 of without limit are 49.2 of a hundred; z has six places."""
+        assert sample_size(100, expected=0.5, margin=0.1) == 50
+        assert sample_size(None, expected=0.5, margin=0.001) == 960_365
 
     @pytest.mark.parametrize(("required", "size"), [(0.95, 59), (0.97, 99), (0.99, 299)])
     def test_discovery_without_limit(self, required: float, size: int) -> None:

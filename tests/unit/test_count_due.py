@@ -56,6 +56,40 @@ class TestReasons:
         assert reasons_of(shelf(**words), rules, NOW) == (reason,)
         assert reasons_of(shelf(), rules, NOW) == ()
 
+    @pytest.mark.parametrize(
+        ("words", "is_quick"),
+        [
+            ({"on_hand": 2, "incoming": 1, "movements": 1}, True),
+            ({"on_hand": 3, "incoming": 1, "movements": 1}, False),
+            ({"on_hand": 2, "incoming": 0, "movements": 1}, False),
+            ({"on_hand": 2, "incoming": 1, "movements": 0}, False),
+        ],
+        ids=["few, and more to come", "one more", "nothing to come", "counted and not moved since"],
+    )
+    def test_a_low_point_is_few_left_and_moved_and_more_to_come(
+        self, words: dict[str, Any], *, is_quick: bool
+    ) -> None:
+        """A count is quick then, and the one before it may be wrong by now."""
+        assert reasons_of(shelf(**words), DueRules(), NOW) == (Reason.LOW_POINT,) * is_quick
+
+    @pytest.mark.parametrize(
+        ("classes", "days"),
+        [({"MUG": "A"}, 30), ({"MUG": "B"}, 91), ({"MUG": "C"}, 365), ({"TEA": "A"}, 365)],
+        ids=["A", "B", "C", "not named"],
+    )
+    def test_each_class_has_its_interval(self, classes: dict[str, str], days: int) -> None:
+        """Due on the day, not a microsecond before; who is in no class is C."""
+        rules, since = DueRules(classes=classes), NOW - microseconds(days * DAY)
+        assert reasons_of(shelf(since=since + 1), rules, NOW) == ()
+        assert reasons_of(shelf(since=since), rules, NOW) == (Reason.INTERVAL,)
+
+    def test_economics_are_due_to_the_microsecond(self) -> None:
+        """C = 2, h = 1/4, w = 1: every four days."""
+        costs = Economics(count=2, errors_per_day=Fraction(1, 4), error_per_day=1)
+        rules, since = DueRules(economics={"MUG": costs}), NOW - microseconds(4 * DAY)
+        assert reasons_of(shelf(since=since + 1), rules, NOW) == ()
+        assert reasons_of(shelf(since=since), rules, NOW) == (Reason.ECONOMICS,)
+
     @pytest.mark.parametrize(("days", "is_due"), [(10, False), (11, True)])
     def test_economics_say_when(self, days: int, is_due: bool) -> None:  # noqa: FBT001 -- a case
         """C = 3, h = 1 %, w = 5: every 10.9545 days, at 0.547723 a day."""
@@ -179,6 +213,16 @@ class TestFromTheBook:
         shop.inventory.count("MUG", 7, at="berlin")
         assert self.reasons(shop, "MUG") == []
         assert self.reasons(shop, "MUG", "hamburg") == []
+
+    def test_taking_the_last_one_is_no_reason(self, shop: Shop) -> None:
+        """Sold, picked and shipped down to nothing, and never more than the book had."""
+        shop.inventory.submit([Sold("MUG", 3, at="berlin")])
+        shop.inventory.reserve({"TEA": 5}, reference="o", at="berlin")
+        shop.inventory.confirm("o")
+        shop.inventory.pick("o")
+        shop.inventory.ship("o")
+        assert self.reasons(shop, "MUG") == []
+        assert self.reasons(shop, "TEA") == []
 
     def test_a_short_pick(self, shop: Shop) -> None:
         """The picker was there and it was not."""

@@ -306,7 +306,7 @@ class TestClosing:
         shop.clock.tick(DAY)
         shop.inventory.submit([Sold("MUG", 2, at="berlin", occurred_at=START + MINUTE)])
         report = counts.close("aisle-7", reasons={"MUG": "unknown"})
-        assert report.lines[0].variance == 0
+        assert (report.lines[0].variance, report.lines[0].is_within) == (0, True)
         assert on_hand(shop, "MUG") == 8
 
     @pytest.mark.parametrize("back", [timedelta(), timedelta(minutes=-3)])
@@ -325,6 +325,66 @@ class TestClosing:
         report = counts.close("aisle-7", partial=True)
         assert not report.lines[0].is_applied
         assert on_hand(shop, "MUG") == 8
+
+    def test_a_line_that_has_to_wait_holds_no_other_up(self, shop: Shop) -> None:
+        """Every line that waits is named, and what is ready behind it is applied."""
+        opened(shop, "MUG", "TEA", "CUP")
+        counts = shop.inventory.counts
+        counts.post("aisle-7", {"MUG": 10, "TEA": 100, "CUP": 4}, counter="kim")
+        shop.inventory.record(
+            [
+                Sold(sku, 2, at="berlin", key=sku, occurred_at=START + MINUTE)
+                for sku in ("MUG", "TEA")
+            ]
+        )
+        shop.clock.tick(DAY)
+        with pytest.raises(SheetUnfinished) as caught:
+            counts.close("aisle-7")
+        assert [sku for sku, *_ in caught.value.open] == ["MUG", "TEA"]
+        report = counts.close("aisle-7", partial=True)
+        assert [line.is_applied for line in report.lines] == [False, False, True]
+
+    @pytest.mark.parametrize("reason", [None, "broken"])
+    def test_a_count_that_is_posted_later_has_its_own_moment(
+        self, shop: Shop, reason: str | None
+    ) -> None:
+        """Counted at ten, typed in at noon: what was sold between is not counted twice."""
+        opened(shop, "MUG")
+        counts, ten = shop.inventory.counts, shop.clock()
+        shop.clock.tick(MINUTE)
+        shop.inventory.submit([Sold("MUG", 2, at="berlin")])
+        shop.clock.tick(DAY)
+        found = ShelfCount("MUG", 9, counted_at=ten, reason=reason)
+        for counter in ("kim", "sam"):
+            counts.post("aisle-7", [found], counter=counter)
+        report = counts.close("aisle-7", reasons={"MUG": "broken"})
+        assert (report.lines[0].expected, report.lines[0].variance) == (10, -1)
+        assert on_hand(shop, "MUG") == 7
+
+    def test_a_count_posted_with_its_reason_is_one_of_now(self, shop: Shop) -> None:
+        """Who knows why it differs need not say when."""
+        opened(shop, "MUG")
+        counts = shop.inventory.counts
+        for counter in ("kim", "sam"):
+            counts.post("aisle-7", [ShelfCount("MUG", 9, reason="broken")], counter=counter)
+        [line] = counts.close("aisle-7").lines
+        assert (line.variance, line.reason) == (-1, "broken")
+
+    @pytest.mark.parametrize(
+        ("kim", "sam", "applied"),
+        [("broken", "theft", "theft"), ("broken", None, "broken"), (None, "theft", "theft")],
+    )
+    def test_the_last_reason_that_was_said_is_the_one(
+        self, shop: Shop, kim: str | None, sam: str | None, applied: str
+    ) -> None:
+        """Unless another one is given when it is closed."""
+        opened(shop, "MUG", "TEA")
+        counts = shop.inventory.counts
+        for counter, reason in (("kim", kim), ("sam", sam)):
+            found = [ShelfCount(sku, 9, reason=reason) for sku in ("MUG", "TEA")]
+            counts.post("aisle-7", found, counter=counter)
+        report = counts.close("aisle-7", reasons={"TEA": "found"})
+        assert [line.reason for line in report.lines] == [applied, "found"]
 
     def test_a_sheet_survives_an_export(self, shop: Shop) -> None:
         """It is a document like any other."""
@@ -359,6 +419,9 @@ class TestMeasuring:
         assert found.accuracy.value_abs is not None
         assert found.certificate is not None
         assert found.certificate.right_at_least == 2
+        assert str(found.certificate).startswith(
+            "2 of 3 counted records were right: with 95 % confidence at least 50.0 % of all 4 are"
+        )
         assert shop.inventory.counts.accuracy(at="hamburg").accuracy.records == 0
         assert shop.inventory.counts.accuracy(since=shop.clock()).accuracy.records == 0
 

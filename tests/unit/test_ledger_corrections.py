@@ -502,10 +502,11 @@ class TestUndo:
             shop.inventory.undo(fix, reason="x")
         shop.check()
 
-    def test_an_expired_hold_does_not_keep_what_is_taken_back(self, shop: Shop) -> None:
+    @pytest.mark.parametrize("units", [1, 4])
+    def test_an_expired_hold_does_not_keep_what_is_taken_back(self, shop: Shop, units: int) -> None:
         """It is reclaimed, as it would be for relocating the units back."""
-        id_ = said(shop, Relocate("MUG", 4, source="berlin", target="hamburg"))
-        shop.inventory.reserve({"MUG": 4}, reference="cart", at="hamburg", ttl=MINUTE)
+        id_ = said(shop, Relocate("MUG", units, source="berlin", target="hamburg"))
+        shop.inventory.reserve({"MUG": units}, reference="cart", at="hamburg", ttl=MINUTE)
         shop.clock.tick(DAY)
         done = shop.inventory.undo(id_, reason="x")
         assert len(done.movements) == 2
@@ -527,6 +528,17 @@ class TestUndo:
         assert shop.inventory.available("MILK") == 4
         shop.clock.tick(9 * DAY)
         assert shop.inventory.available("MILK") == (4 if known is None else 0)
+        shop.check()
+
+    def test_a_misread_label_keeps_no_lot_alive(self, shop: Shop) -> None:
+        """Read as nine days later than it is, and taken back: the lot expires as it did."""
+        said(shop, Received("MILK", 4, at="berlin", lot="A", lot_expires_at=START + DAY))
+        later = START + 9 * DAY
+        slip = said(shop, Received("MILK", 1, at="berlin", lot="A", lot_expires_at=later))
+        shop.inventory.undo(slip, reason="misread the label")
+        assert shop.inventory.available("MILK") == 4
+        shop.clock.tick(DAY)
+        assert shop.inventory.available("MILK") == 0
         shop.check()
 
     def test_an_expiry_said_since_is_not_undone(self, shop: Shop) -> None:
@@ -621,6 +633,24 @@ class TestUndo:
         assert shop.figures() == ((8, 2, 0, 0) if reserved else (10, 0, 0, 0))
         shop.check()
 
+    def test_a_shipment_of_several_lots_is_one_account(self, shop: Shop) -> None:
+        """Two went out of two lots, and one came back: neither both nor one lot were never sent."""
+        for lot in ("A", "B"):
+            shop.inventory.receive("MILK", 1, at="berlin", lot=lot)
+        shop.inventory.reserve({"MILK": 2}, reference="order")
+        shop.inventory.confirm("order")
+        shipped = shop.inventory.ship("order").movements[-1]
+        said(shop, Returned("MILK", 1, at="berlin", reference="order"))
+        with pytest.raises(TooMany, match="cannot undo 2 of 'MILK' for order 'order': only 1 left"):
+            shop.inventory.undo(shipped, reason="x")
+
+    def test_what_came_back_beyond_an_order_leaves_nothing_of_it(self, shop: Shop) -> None:
+        """Not less than nothing."""
+        sale = said(shop, Sold("MUG", 2, at="berlin", reference="etsy-1"))
+        said(shop, Returned("MUG", 3, at="berlin", reference="etsy-1"))
+        with pytest.raises(TooMany, match="cannot undo 2 of 'MUG' for order 'etsy-1': only 0 left"):
+            shop.inventory.undo(sale, reason="x")
+
     def test_a_shipment_is_undone_to_where_it_was(self, shop: Shop) -> None:
         """Picked units are picked again, allocated ones allocated."""
         shop.inventory.reserve({"MUG": 5}, reference="cart")
@@ -631,6 +661,15 @@ class TestUndo:
         shop.inventory.undo(shipped, reason="still in the hall")
         assert seen(shop) == before
         assert shop.inventory.reservation("cart").status == "confirmed"
+
+    def test_a_pick_is_undone_before_anything_was_shipped(self, shop: Shop) -> None:
+        """It takes nothing from anybody: the units are on their shelf again, still promised."""
+        shop.inventory.reserve({"MUG": 3}, reference="order")
+        shop.inventory.confirm("order")
+        pick = shop.inventory.pick("order", {"MUG": 2}, key="p-1").movements[-1]
+        wrote(shop.inventory.undo(pick, reason="the wrong trolley"))
+        assert shop.figures() == (7, 0, 3, 0)
+        shop.check()
 
     def test_a_pick_is_undone_only_while_the_units_are_picked(self, shop: Shop) -> None:
         """Once shipped they are with the customer."""

@@ -51,15 +51,28 @@ class TestSold:
         outcome = sold(shop, Sold("MUG", 5, at="berlin", reference="cart"))
         assert shop.figures() == (2, 0, 0, 0)
         assert notes(shop, outcome) == ["beyond_reservation"]
+        [note] = shop.inventory.movement(outcome.movement_id).notes
+        assert note.endswith("5 of MUG were sold under cart, its reservation still had 3 there")
         assert shop.inventory.reservation("cart").status == "shipped"
 
-    def test_a_reservation_elsewhere_is_left_alone(self, shop: Shop) -> None:
+    @pytest.mark.parametrize(("here", "there"), [("hamburg", "berlin"), ("berlin", "hamburg")])
+    def test_a_reservation_elsewhere_is_left_alone(self, shop: Shop, here: str, there: str) -> None:
         """Units that left the shelf in Hamburg were not those promised in Berlin."""
-        shop.inventory.receive("MUG", 4, at="hamburg")
-        shop.inventory.reserve({"MUG": 4}, reference="cart", at="berlin")
-        outcome = sold(shop, Sold("MUG", 1, at="hamburg", reference="cart"))
-        assert shop.figures(at="hamburg") == (3, 0, 0, 0)
-        assert shop.figures(at="berlin") == (6, 4, 0, 0)
+        shop.inventory.receive("MUG", 10, at="hamburg")
+        shop.inventory.reserve({"MUG": 4}, reference="cart", at=there)
+        outcome = sold(shop, Sold("MUG", 1, at=here, reference="cart"))
+        assert shop.figures(at=here) == (9, 0, 0, 0)
+        assert shop.figures(at=there) == (6, 4, 0, 0)
+        assert notes(shop, outcome) == ["beyond_reservation"]
+
+    @pytest.mark.parametrize("other", ["CUP", "TEA"])
+    def test_other_goods_of_the_reservation_are_left_alone(self, shop: Shop, other: str) -> None:
+        """One mug too many came out of the shelf, not out of what else was reserved."""
+        shop.inventory.receive(other, 3, at="berlin")
+        shop.inventory.reserve({"MUG": 4, other: 3}, reference="cart")
+        outcome = sold(shop, Sold("MUG", 5, at="berlin", reference="cart"))
+        assert shop.figures() == (5, 0, 0, 0)
+        assert shop.inventory.figures(other).held == 3
         assert notes(shop, outcome) == ["beyond_reservation"]
 
     def test_other_peoples_promises_are_not_taken(self, shop: Shop) -> None:
@@ -226,6 +239,13 @@ class TestReturned:
         with pytest.raises(TooMany, match="only 0 left"):
             shop.inventory.take_back("etsy-1", {"MUG": 1}, key="rma", at="berlin")
         shop.check()
+
+    def test_what_was_shipped_may_come_back_to_the_last_unit(self, shop: Shop) -> None:
+        """Less than was shipped is no finding, nor is all of it; one more is."""
+        sold(shop, Sold("MUG", 3, at="berlin", reference="etsy-1"))
+        one = Returned("MUG", 1, at="berlin", reference="etsy-1")
+        outcomes = shop.inventory.submit([one] * 4)
+        assert [notes(shop, each) for each in outcomes] == [[], [], [], ["over_return"]]
 
     def test_without_a_reference_there_is_no_account(self, shop: Shop) -> None:
         """Somebody put a mug on the counter and left."""

@@ -42,6 +42,7 @@ from truecount.errors import (
     InvalidArgument,
     InvalidData,
     InvalidQuantity,
+    InvalidRequest,
     InvalidText,
     MassRepair,
     StorageUnavailable,
@@ -249,6 +250,19 @@ class TestPlan:
             "a count of 2026-03-02 09:02 UTC agrees with the book, and would not any more"
         )
 
+    def test_older_count_is_followed_where_a_newer_one_fits_it_as_well(self) -> None:
+        """Two missing, then two received while it was counted again: five, with and without."""
+        shop = stocked(MUG=5)
+        then = shop.clock()
+        since = shop.clock.tick(MINUTE)
+        shop.clock.tick(MINUTE)
+        shop.inventory.receive("MUG", 2, at="berlin")
+        until = shop.clock.tick(MINUTE)
+        older = Count("MUG", 3, at="berlin", counted_at=then, counter="sam")
+        newer = Count("MUG", 5, at="berlin", counted_at=since, counted_until=until, counter="ann")
+        plan = shop.inventory.reconcile([older, newer]).plan()
+        assert [(line.action, line.delta) for line in plan.lines] == [(PlanAction.COUNT, (-2, -2))]
+
     def test_older_count_than_one_that_stands_is_left_out(self) -> None:
         """A count that was recorded since vouches for the shelf; the older one is history."""
         shop = stocked(MUG=5)
@@ -387,6 +401,13 @@ class TestRepair:
         assert (len(undone.applied), len(undone.undone)) == (0, 1)
         assert json.loads(json.dumps(undone.to_dict()))["plan"] == plan.to_dict()
         assert shop.inventory.undo_repair(plan.id, reason="again") == undone
+
+    def test_approval_is_answered(self) -> None:
+        """Whoever writes it by itself hears that it is written."""
+        shop = stocked(MUG=5)
+        plan = counted(shop, MUG=3).plan()
+        [outcome] = shop.inventory.submit([Approve(plan, actor="sam")])
+        assert outcome.check().result == {"approved": True}
 
     def test_undone_plan_is_not_written_again(self) -> None:
         """Its lines were decided; comparing anew makes a plan that can be written."""
@@ -668,6 +689,42 @@ class TestBreaker:
         )
         assert len(shop.inventory.repair(plan, approved_by="sam", breaker=exact).applied) == 2
 
+    @pytest.mark.parametrize(
+        ("differing", "percent", "allowed"),
+        [(3, 59, 2), (3, 60, None), (3, 0, 0), (5, 99, 4), (5, 100, None), (5, None, None)],
+    )
+    def test_per_cent_is_of_all_that_was_compared_rounded_down(
+        self, differing: int, percent: int | None, allowed: int | None
+    ) -> None:
+        """Where three of five differ, 60 per cent let it pass, and 59 allow two."""
+        shop = stocked(MUG=5, TEA=5, CUP=5, PAN=5, POT=5)
+        seen = [4] * differing + [5] * (5 - differing)
+        skus = ("MUG", "TEA", "CUP", "PAN", "POT")
+        plan = counted(shop, **dict(zip(skus, seen, strict=True))).plan()
+        breaker = Breaker(percent_max=percent, lines_free=2)
+        if allowed is None:
+            done = shop.inventory.repair(plan, approved_by="sam", breaker=breaker)
+            assert len(done.applied) == differing
+            return
+        with pytest.raises(MassRepair, match="too many lines of 5 compared") as refused:
+            shop.inventory.repair(plan, approved_by="sam", breaker=breaker)
+        assert (refused.value.seen, refused.value.allowed) == (differing, allowed)
+        assert refused.value.limit == f"percent_max={percent}"
+
+    def test_limit_of_a_location_names_the_first_one_that_passes_it(self) -> None:
+        """What two locations have together passes no limit of either."""
+        inventory = stocked(MUG=5).inventory
+        inventory.locations.add("bremen")
+        for at in ("hamburg", "bremen"):
+            inventory.receive("MUG", 5, at=at)
+        seen = [Count("MUG", 4, at="berlin"), Count("MUG", 2, at="hamburg")]
+        plan = inventory.reconcile([*seen, Count("MUG", 8, at="bremen")]).plan()
+        with pytest.raises(MassRepair, match="too many units at 'bremen'") as refused:
+            inventory.repair(plan, approved_by="sam", breaker=Breaker(location_units_max=2))
+        assert (refused.value.seen, refused.value.allowed) == (3, 2)
+        one_each = Breaker(location_lines_max=1, location_units_max=3)
+        assert len(inventory.repair(plan, approved_by="sam", breaker=one_each).applied) == 3
+
     def test_no_limit_is_said_by_none(self) -> None:
         """``breaker=None`` lets everything through; a limit of None only its own."""
         shop = stocked(MUG=50_000)
@@ -754,6 +811,32 @@ class TestStoredPlans:
         target[path[-1]] = value
         with pytest.raises(InvalidData):
             Plan.from_dict(data)
+
+    @pytest.mark.parametrize("id_", ["count-0", "count-" + "f" * 16, "a", "z"])
+    def test_line_by_another_name_was_changed(self, id_: str) -> None:
+        """Also outside of its plan, and whichever of the two names is the greater."""
+        [line] = self.data()["lines"]
+        assert PlanLine.from_dict(line).id == line["id"]
+        with pytest.raises(InvalidData, match="was changed: by its content"):
+            PlanLine.from_dict({**line, "id": id_})
+
+    @pytest.mark.parametrize(
+        ("words", "named"),
+        [
+            ({"observed": None}, "observed"),
+            ({"delta": (-2, -1)}, "a basis and one delta"),
+            ({"basis": None}, "a basis and one delta"),
+            ({"at": ""}, "location"),
+        ],
+        ids=["no quantity", "several differences", "no basis", "no location"],
+    )
+    def test_line_to_be_written_says_what_where_and_as_of_when(
+        self, words: dict[str, Any], named: str
+    ) -> None:
+        """Otherwise nobody knows what the book should follow."""
+        [line] = Plan.from_dict(self.data()).lines
+        with pytest.raises(InvalidRequest, match=named):
+            attrs.evolve(line, **words)
 
     def test_plan_with_one_line_twice_is_refused(self) -> None:
         """A line is written once, so it is there once."""

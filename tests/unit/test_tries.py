@@ -43,6 +43,7 @@ class TestTries:
         report = None
         for number in range(3):
             report = looked(shop, 0, 20 - number, report)
+            assert [each.is_provisional for each in report.undecided] == [number == 2]
         assert report is not None
         [found] = report.undecided
         assert (found.tries, found.lasting, found.is_provisional) == (3, (0, 1), True)
@@ -69,6 +70,15 @@ class TestTries:
         report = looked(shop, -1, 20, None)
         report = looked(shop, 0, 19, report)
         assert report.undecided[0].lasting == (0, 0)
+
+    def test_second_try_compared_again_stays_the_second(self) -> None:
+        """How often it was left open before is known of the report it was first made for."""
+        shop = busy()
+        second = looked(shop, 0, 19, looked(shop, 0, 20, None))
+        since, until = second.undecided[0].seen_at
+        seen = Count("MUG", 19, at="berlin", counted_at=since, counted_until=until)
+        again = shop.inventory.reconcile([seen], earlier=second)
+        assert [each.tries for each in again.undecided] == [2]
 
     def test_same_observation_compared_again_is_no_new_try(self) -> None:
         """A report made twice says the same."""

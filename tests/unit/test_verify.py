@@ -14,7 +14,16 @@ import attrs
 import pytest
 
 from tests.contracts.broken import Broken
-from truecount import Inventory, MemoryStorage, Problem, Sold, SQLiteStorage, State, errors
+from truecount import (
+    Inventory,
+    MemoryStorage,
+    Problem,
+    Received,
+    Sold,
+    SQLiteStorage,
+    State,
+    errors,
+)
 from truecount.ledger import scan
 from truecount.ledger.entry_checks import Step, fold
 from truecount.ledger.problems import MEANING
@@ -342,6 +351,7 @@ CASES: Final = (
     Case("tail", tail_cut, "I1", _MUG + "version 11", "none with its id", alone=False),
     Case("counter", line("cart-2", 1, allocated=2, shipped=2), "I2", "line 1 of", alone=False),
     Case("promised", line("cart-2", 1, allocated=4), "I9", _MUG, "allocated 4", alone=False),
+    Case("promised less", line("cart-2", 1, allocated=0), "I9", _MUG, "allocated 0", alone=False),
     Case("round", line("cart-2", 1, round=2), "I2", "line 1 of reservation 'cart-2'", "round = 2"),
     Case("expiry", line("cart-1", 1, expires_at=7), "I2", "line 1 of", "expires_at = 7"),
     Case("no_line", no_line("cart-1", 2), "I2", "line 2 of reservation 'cart-1'", alone=False),
@@ -517,6 +527,15 @@ class TestClean:
         result = busy_shop().verify(progress=lambda done, total: calls.append((done, total)))
         assert calls[-1] == (result.movements + result.entries,) * 2
         assert calls == sorted(calls)
+
+    def test_progress_is_told_for_a_page_or_a_key_not_for_each_entry(self) -> None:
+        """Telling costs more than checking does."""
+        calls: list[int] = []
+        inventory = Inventory()
+        inventory.locations.add("berlin")
+        inventory.submit([Received("MUG", 1, at="berlin") for _ in range(30)])
+        inventory.verify(progress=lambda done, _total: calls.append(done))
+        assert calls == [30, 60]
 
     @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9])
     def test_last_position_is_found_by_halving(self, count: int) -> None:

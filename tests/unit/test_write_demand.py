@@ -148,3 +148,16 @@ def test_what_it_did_not_take_is_left_to_the_hold(bench: Bench) -> None:
     assert first.granted
     assert second.granted
     assert bench.inventory.figures("MUG").held == 10
+
+
+def test_a_gain_after_it_hides_no_hold_from_a_cart(bench: Bench) -> None:
+    """What is found later in the same write is not there yet when the cart is decided."""
+    first, second = bench.inventory.submit(
+        [
+            Reserve({"MUG": 10}, reference="new", at="berlin"),
+            Adjusted("MUG", 10, at="berlin", reason="found"),
+        ]
+    )
+    assert first.granted, first.error
+    assert second.granted
+    assert bench.inventory.figures("MUG").held == 10

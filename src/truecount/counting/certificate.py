@@ -28,7 +28,7 @@ from truecount.model import names, quantities
 #: A share or a probability; floats are taken at their decimal face value: 0.95 is 95/100.
 Share: TypeAlias = Fraction | float | int
 
-_CONFIDENCE: Final = Fraction(95, 100)
+CONFIDENCE: Final = Fraction(95, 100)
 #: Two-sided 95 %: the quantile of the normal distribution at 0.975.
 _Z: Final = Fraction(1959964, 1_000_000)
 #: Halvings of an interval: below the resolution of a float.
@@ -81,7 +81,7 @@ def discovery_size(
     *,
     required: Share,
     errors_allowed: int = 0,
-    confidence: Share = _CONFIDENCE,
+    confidence: Share = CONFIDENCE,
 ) -> int:
     """
     Return how many records to count to prove that at least *required* of all are right.
@@ -122,11 +122,7 @@ def _binomial_at_most(wrong: int, size: int, rate: Fraction) -> Fraction:
 def _hypergeometric_at_most(wrong: int, size: int, bad: int, population: int) -> Fraction:
     """Return P(at most *wrong* bad ones among *size* drawn of *population* with *bad*)."""
     good = population - bad
-    ways = sum(
-        math.comb(bad, k) * math.comb(good, size - k)
-        for k in range(wrong + 1)
-        if k <= bad and 0 <= size - k <= good
-    )
+    ways = sum(math.comb(bad, k) * math.comb(good, size - k) for k in range(wrong + 1))
     return Fraction(ways, math.comb(population, size))
 
 
@@ -170,7 +166,7 @@ class Certificate:
 
 
 def certify(
-    right: int, sample: int, *, population: int | None = None, confidence: Share = _CONFIDENCE
+    right: int, sample: int, *, population: int | None = None, confidence: Share = CONFIDENCE
 ) -> Certificate:
     """
     Return the exact one-sided lower bound of record accuracy that a random sample proves.

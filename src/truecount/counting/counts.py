@@ -17,7 +17,7 @@ import attrs
 
 from truecount.counting import sheets
 from truecount.counting.accuracy import Accuracy, Counting, accuracy, tolerances
-from truecount.counting.certificate import Certificate, Share, certify
+from truecount.counting.certificate import CONFIDENCE, Certificate, Share, certify
 from truecount.counting.due import (
     Due,
     DueRules,
@@ -241,7 +241,7 @@ class Counts:
         tolerance: str = "exact",
         since: datetime | None = None,
         costs: Mapping[str, int | Fraction] | None = None,
-        confidence: Share = Fraction(95, 100),
+        confidence: Share = CONFIDENCE,
     ) -> Measured:
         """
         Return record accuracy, from lines drawn by lot on closed sheets, and what it proves.

@@ -341,14 +341,15 @@ def _reported(name: str, line: Mapping[str, Any], tolerance: str) -> ReportLine:
     counts = counts_of(line)
     applied = line.get("applied")
     last = counts[-1] if counts else None
-    expected = applied["expected"] if applied else last and last.expected
+    if last is not None and applied:
+        last = last._replace(expected=applied["expected"])
     return ReportLine(
         sku=sku,
         lot=lot,
         abc=line["abc"],
         reasons=tuple(line["reasons"]),
         counts=tuple(counts),
-        expected=expected,
+        expected=None if last is None else last.expected,
         counted=None if last is None else last.quantity,
         is_within=last is not None and within(line, last, tolerance),
         missing=None if applied else missing_of(line, tolerance, None),

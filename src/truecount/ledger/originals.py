@@ -25,7 +25,7 @@ from truecount.model.facts import (
 )
 from truecount.model.instants import optional_datetime, to_datetime
 from truecount.model.kinds import Kind
-from truecount.model.movements import Body, Leg, MovementRow
+from truecount.model.movements import Body, MovementRow
 from truecount.model.operation import Operation
 from truecount.model.places import State
 
@@ -102,13 +102,13 @@ def _words(kind: Kind, body: Body) -> dict[str, Any]:
             "source": first.source.location,
             "target": first.target.location,
             "state": first.source.name,
-            "lot": _lot_taken(legs),
         }
     inner = first.source if first.source.is_inside else first.target
     words["at"] = inner.location
     if kind is Kind.EXPECT:
         return words
-    words["lot"] = _lot_taken(legs) if kind is Kind.SOLD else first.lot
+    if kind is not Kind.SOLD:
+        words["lot"] = first.lot  # Of a sale nobody knows whether a lot was named.
     if kind is Kind.ADJUST:
         quantity = words.pop("quantity")
         words["change"] = quantity if first.target.is_inside else -quantity
@@ -119,11 +119,6 @@ def _words(kind: Kind, body: Body) -> dict[str, Any]:
     if kind is Kind.OPEN:
         words["lot_expires_at"] = _expiry(body)
     return words
-
-
-def _lot_taken(legs: tuple[Leg, ...]) -> str | None:
-    """Return the one lot units were taken from, None when any lot may have been meant."""
-    return (legs[0].lot or None) if len(legs) == 1 else None
 
 
 def _received(body: Body) -> dict[str, Any]:

@@ -291,7 +291,7 @@ class _Refolding:
         """Return what a draft takes back in the end, None of one that takes nothing back."""
         first = None
         reverses = draft.reverses
-        while reverses is not None and reverses in self.book.past_movements:
+        while reverses is not None:
             first = self.book.past_movements[reverses]
             reverses = first.reverses
         return first

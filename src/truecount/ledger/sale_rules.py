@@ -57,17 +57,9 @@ def wants_sold(operation: Sold, settings: Settings) -> Wants:
     return wants
 
 
-def sold(
-    operation: Sold, book: Book, now: Instant, lines: Sequence[LineRow] | None = None
-) -> Decision:
-    """
-    Book a sale: first what the reservation still has there, then the shelf.
-
-    Its lines are asked in the order of *lines*, by default as they were made.
-    """
+def sold(operation: Sold, book: Book, now: Instant, lines: Sequence[LineRow]) -> Decision:
+    """Book a sale: first what *lines* of its reservation still have there, then the shelf."""
     book.settings.check(operation.at)
-    if lines is None:
-        lines = book.lines_of(operation.reference) if operation.reference else []
     legs, left = from_lines(operation, lines)
     reserved = operation.quantity - left
     others = book.without_due(operation.reference) if operation.reference and lines else book
