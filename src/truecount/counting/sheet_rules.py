@@ -258,8 +258,9 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
             continue
         if isinstance(decision, Look):
             looks |= decision.pages
-        if not isinstance(decision, Granted):
             continue
+        if not isinstance(decision, Granted):
+            return decision
         if count.reason is None and _has_changed(lines[name], decision, body["tolerance"]):
             unready.append((count.sku, count.lot, "a reason: what the book expected has changed"))
             continue
