@@ -123,13 +123,13 @@ MUTANTS: dict[str, Mutant] = {
     # --- storages ---
     "rowcount of documents ignored": _one(
         "constraints_on_sqlite",
-        "storage.sqlite",
+        "storage.sqlite.unit",
         "if self._each(sql.NEXT_RECORD, changed) < len(changed):",
         "if self._each(sql.NEXT_RECORD, changed) < 0:",
     ),
     "rowcount of keys ignored": _one(
         "forgotten_key_on_sqlite",
-        "storage.sqlite",
+        "storage.sqlite.unit",
         "if self._each(sql.PUT_OUTCOME, rows) < len(rows):",
         "if self._each(sql.PUT_OUTCOME, rows) < 0:",
     ),
@@ -160,19 +160,19 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "synchronous=OFF": _one(
         "durable_by_default",
-        "storage.sqlite",
+        "storage.sqlite.storage",
         'synchronous: str = "FULL"',
         'synchronous: str = "OFF"',
     ),
     "read without a snapshot": _one(
         "one_instant_on_sqlite",
-        "storage.sqlite_connections",
+        "storage.sqlite.connections",
         '            session.rows("BEGIN")\n',
         '            session.rows("SELECT 1")\n',
     ),
     "host committed by the library": _one(
         "host_rollback_on_sqlite",
-        "storage.sqlite",
+        "storage.sqlite.joining",
         "    def close(session: Session, _failed: bool) -> None:  # noqa: FBT001 -- a Source\n"
         "        session.finish()\n\n    return Source(open_, close, connections.ended)\n\n\n"
         "def _host_connection",

@@ -35,8 +35,9 @@ from truecount.errors import (
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import NOTHING
 from truecount.protocols.storage import Changes, Record
-from truecount.storage import sqlite_connections, sqlite_statements
-from truecount.storage.sqlite_schema import TABLES
+from truecount.storage.sqlite import connections
+from truecount.storage.sqlite import statements as sql
+from truecount.storage.sqlite.schema import TABLES
 from truecount.testing.claims import at_once
 from truecount.testing.samples import MUG, SECOND, START, TEA, Sheet, dump, line, outcome, writing
 
@@ -144,7 +145,7 @@ class TestFiles:
 
     def test_old_sqlite_is_refused(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A library too old for the tables says so before it fails at one of them."""
-        monkeypatch.setattr(sqlite_connections, "SQLITE_MIN", (99, 0, 0))
+        monkeypatch.setattr(connections, "SQLITE_MIN", (99, 0, 0))
         with pytest.raises(StorageUnavailable, match="too old"):
             SQLiteStorage(path)
 
@@ -424,7 +425,7 @@ class TestReading:
         """Every statement finds its rows by a key that the tenant leads."""
         statements = [
             text
-            for name, text in vars(sqlite_statements).items()
+            for name, text in vars(sql).items()
             if name.isupper() and re.match(r"\s*(SELECT|WITH|UPDATE|DELETE)", str(text))
         ]
         assert len(statements) > 20
@@ -619,7 +620,7 @@ class TestThreads:
         assert {len(reader.feed()) for reader in opened} == {2}
         for reader in readers:
             reader.__exit__(None, None, None)
-        assert len(storage._connections._idle) == sqlite_connections._IDLE_MAX
+        assert len(storage._connections._idle) == connections._IDLE_MAX
 
     def test_writer_waits_no_longer_than_it_was_told(self, storage: SQLiteStorage) -> None:
         """A thread that waits for another gives up with ``Retryable``."""
@@ -776,10 +777,10 @@ class TestProcesses:
         program = (
             "import os, sys, threading, warnings\n"
             "from truecount import SQLiteStorage\n"
-            "from truecount.storage import sqlite_connections\n"
+            "from truecount.storage.sqlite import connections\n"
             "from truecount.testing.samples import MUG, dump, writing\n"
             "warnings.simplefilter('ignore', DeprecationWarning)  # Of forking with threads.\n"
-            "sqlite_connections._FORK_WAIT = 60.0  # However busy the machine is.\n"
+            "connections._FORK_WAIT = 60.0  # However busy the machine is.\n"
             "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
             "def add(name):\n"
             "    with writing(storage, MUG) as sheet:\n"
@@ -847,9 +848,9 @@ class TestProcesses:
         program = (
             "import os, sys, threading, warnings\n"
             "from truecount import SQLiteStorage, errors\n"
-            "from truecount.storage import sqlite_connections\n"
+            "from truecount.storage.sqlite import connections\n"
             "warnings.simplefilter('ignore', DeprecationWarning)  # Of forking with threads.\n"
-            "sqlite_connections._FORK_WAIT = 0.1\n"
+            "connections._FORK_WAIT = 0.1\n"
             "storage = SQLiteStorage(sys.argv[1], synchronous='OFF')\n"
             "slow = 'WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)'\n"
             "reading = threading.Event()\n"

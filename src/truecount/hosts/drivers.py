@@ -58,7 +58,7 @@ def opened(connection: object, doubts: Doubts, wait: Callable[[Any], object]) ->
 
 def busy(error: Exception) -> TrueCountError:
     """Return why SQLite could not begin, in our words."""
-    from truecount.storage.sqlite_session import translated
+    from truecount.storage.sqlite.session import translated
 
     return translated(error, TARGET)
 

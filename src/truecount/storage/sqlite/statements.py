@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from truecount.storage.sqlite_schema import AFTERS, CHANGES, FIGURES
+from truecount.storage.sqlite.schema import AFTERS, CHANGES, FIGURES
 
 
 KEY: Final = "tenant = ? AND sku = ? AND location = ? AND lot = ?"

@@ -35,8 +35,8 @@ from truecount.errors import (
     StorageUnavailable,
     TrueCountError,
 )
-from truecount.storage import sqlite_schema
-from truecount.storage.sqlite_session import FORKED, Ended, Session, translated
+from truecount.storage.sqlite import schema
+from truecount.storage.sqlite.session import FORKED, Ended, Session, translated
 
 
 SQLITE_MIN: Final = (3, 37, 0)
@@ -270,7 +270,7 @@ class Connections:
                     raise ForeignDatabase(self.target, "not an SQLite database", "one of truecount")
             # A host that crashed may have left a journal, which only "rw" can roll back.
             with self._connected("rw" if beside else "ro", self._timeout) as session:
-                known = sqlite_schema.recognise(session.rows, self.target, beside=beside)
+                known = schema.recognise(session.rows, self.target, beside=beside)
                 if known and session.rows("PRAGMA journal_mode") == [("wal",)]:
                     return
         if self.read_only:
@@ -292,8 +292,8 @@ class Connections:
         self._patiently(use_wal)
         self._patiently(lambda: session.rows("BEGIN IMMEDIATE"))
         try:
-            if not sqlite_schema.recognise(session.rows, self.target, beside=beside):
-                sqlite_schema.create(session.rows)
+            if not schema.recognise(session.rows, self.target, beside=beside):
+                schema.create(session.rows)
         except BaseException:
             session.end("ROLLBACK")
             raise

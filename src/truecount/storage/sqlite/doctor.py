@@ -16,9 +16,9 @@ from truecount.storage.health import (
     followers,
     holds_check,
 )
-from truecount.storage.sqlite_connections import Connections
-from truecount.storage.sqlite_schema import SCHEMA
-from truecount.storage.sqlite_session import Session
+from truecount.storage.sqlite.connections import Connections
+from truecount.storage.sqlite.schema import SCHEMA
+from truecount.storage.sqlite.session import Session
 
 
 _LOST: Final = {
