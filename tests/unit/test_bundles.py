@@ -676,6 +676,19 @@ class TestFacts:
         shop.inventory.undo(outcome.movement_id, reason="typed 2")
         assert shop.inventory.figures("CUP").sellable == 5
 
+    def test_sale_of_an_orders_bundle_of_one_component_is_not_corrected(self, shop: Shop) -> None:
+        """A number of its units need be no number of bundles, and the order counts bundles."""
+        inventory = shop.inventory
+        inventory.bundles.define("SIXPACK", {"MUG": 6})
+        sale = Sold("SIXPACK", 1, at="berlin", reference="order-1", key="s-1")
+        [sold] = inventory.record([sale])
+        back = inventory.take_back("order-1", {"SIXPACK": 1}, key="r-1", at="berlin")
+        for movement_id in (back.movement_id, sold.movement_id):
+            with pytest.raises(errors.NotCorrectable, match="bundles of an order; undo it and say"):
+                inventory.correct(movement_id, quantity=7, reason="typed 1")
+            inventory.undo(movement_id, reason="typed 1")
+        shop.check()
+
     def test_assembling_by_the_recipe(self, shop: Shop) -> None:
         """Components need not be said; without a recipe they must be."""
         shop.inventory.assemble("GIFT", 2, at="berlin")

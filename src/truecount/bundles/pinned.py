@@ -57,6 +57,11 @@ class Kit(NamedTuple):
         return self.bill.recipes[self.sku].version
 
 
+def is_of_kit(field: str) -> bool:
+    """Return whether a counter of an order is one of a bundle's."""
+    return "/" in field
+
+
 def kits_of(order: Mapping[str, Any] | None) -> list[Kit]:
     """
     Return the bundles of an order's document, by number.

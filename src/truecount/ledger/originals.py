@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from truecount.bundles.pinned import is_of_kit
 from truecount.errors import NotCorrectable
 from truecount.ledger.delivery_rules import REJECTED, REJECTED_BEYOND
 from truecount.model.commands import Relocate
@@ -79,6 +80,8 @@ def as_operation(row: MovementRow, body: Body) -> Operation:
         raise NotCorrectable(row.id, "it took units of a reservation; undo it instead")
     if len({leg.sku for leg in body.legs}) != 1:
         raise NotCorrectable(row.id, "it does not move one SKU; undo it instead")
+    if any(is_of_kit(tally.field) for tally in body.tallies):
+        raise NotCorrectable(row.id, "it moved bundles of an order; undo it and say it again")
     if kind is Kind.TAKE_BACK and len({(leg.lot, leg.target) for leg in body.legs}) > 1:
         raise NotCorrectable(row.id, "it came back to several lots or locations; undo it instead")
     return make(

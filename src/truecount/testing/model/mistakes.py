@@ -48,10 +48,12 @@ def _undone(operation: Undo, naive: NaiveInventory, _now: int) -> Said:
 
 def _corrected(operation: Correct, naive: NaiveInventory, now: int) -> Said:
     """What was said is as if it had never been, and what should have been is said then."""
-    original = naive.said.get(operation.movement_id)
+    original: Any = naive.said.get(operation.movement_id)
     if type(original) not in _CORRECTABLE:
         return None
     was = naive.seen([naive.movements[operation.movement_id]])
+    if original.sku not in {shelf[0] for shelf in was}:
+        return None  # It was a bundle's, which the movement does not say.
     back: list[tuple[Shelf, int]] = [(shelf, -units) for shelf, units in was.items()]
     if operation.quantity == 0:
         return back
