@@ -12,6 +12,7 @@ from truecount import (
     Counted,
     DefineBundle,
     MemoryStorage,
+    Policy,
     Received,
     RemoveBundle,
     Reserve,
@@ -21,8 +22,14 @@ from truecount import (
     Undo,
 )
 from truecount.errors import InsufficientStock
+from truecount.model.places import ON_HAND
+from truecount.model.stock import StockKey
 from truecount.testing import inventory_machine
 from truecount.testing.machine.base import START
+
+
+#: What a count of a shelf sees.
+COVERS = ON_HAND - {State.PICKED}
 
 
 @pytest.fixture
@@ -78,3 +85,16 @@ def test_order_sells_more_of_a_bundle_that_is_none_any_more(machine: Any) -> Non
     machine.do(RemoveBundle("SET"))
     machine.do(Sold("SET", 2, at="berlin", reference="w-1"))
     assert machine.inventory.figures("MUG", at="berlin").on_hand == 2
+
+
+@pytest.mark.parametrize("reasons", [True, False])
+def test_line_whose_shelf_is_looked_into_is_not_left_out(machine: Any, *, reasons: bool) -> None:
+    """Late facts are only reported, so a count of the past asks what its shelf began with."""
+    shelf = StockKey("MILK", "kiel", "L-1")
+    found = [(("MILK", "L-1"), 0), (("MUG", ""), 0)]
+    machine.walk(at="kiel", found=found, off={}, hours=None, came=2, reasons=False, closes=False)
+    machine.count_and_hear(shelf=shelf, covers=COVERS, quantity=0, late=[Received], undoes=False)
+    machine.set_policy(policy=Policy(late="report"), scope={})
+    machine.close(which=0, reasons=reasons, partial=False)
+    applied = [line.is_applied for line in machine.inventory.counts.report("sheet-0").lines]
+    assert applied == [reasons] * 2

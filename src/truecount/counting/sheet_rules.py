@@ -249,7 +249,7 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
     drafts: list[Draft] = []
     documents: list[tuple[str, str, Any]] = []
     lines = dict(body["lines"])
-    looks: set[tuple[str, str]] = set()
+    look = Look()
     for name, count in ready:
         try:
             decision = rules[Counted].decide(count, book, now)
@@ -257,7 +257,7 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
             unready.append((count.sku, count.lot, error.allowed))
             continue
         if isinstance(decision, Look):
-            looks |= decision.pages
+            look = look.joined(decision)
             continue
         if not isinstance(decision, Granted):
             return decision
@@ -270,8 +270,8 @@ def _close(operation: CloseSheet, book: Book, now: Instant, rules: Rules) -> Dec
             **lines[name],
             "applied": {**(decision.result or {}), "reason": count.reason},
         }
-    if looks:
-        return Look(frozenset(looks))
+    if look != Look():
+        return look
     if unready and not operation.partial:
         return SheetUnfinished(operation.reference, tuple(unready))
     closed = {**body, "lines": lines, "closed_at": now}

@@ -53,6 +53,10 @@ class Look(NamedTuple):
     #: Stock keys whose first movement is to be known.
     firsts: frozenset[StockKey] = frozenset()
 
+    def joined(self, other: Look) -> Look:
+        """Return a look at what either wants to see."""
+        return Look(self.pages | other.pages, self.firsts | other.firsts)
+
 
 Decision: TypeAlias = Granted | Refused | Widen | Look
 Decide: TypeAlias = Callable[[Book, Instant], Decision]
