@@ -63,7 +63,7 @@ class NaiveCounts:
             have been seen or not is not refolded, and its shelf is left to the library.
         aside: Shelves on which something happened that the list cannot say: a fact from before
             a count that was only reported, or so near it that its clock decides, or one dated
-            ahead of the clock it was told by.
+            ahead of the clock it was told by, or corrected onto it at the moment of its count.
     """
 
     def __init__(self) -> None:
@@ -110,6 +110,8 @@ class NaiveCounts:
             self.aside.update(happened.keys)
         if is_late:
             self._set_aside(happened, reports=reports)
+        if original is not None:
+            self.aside |= self._counted_then(happened) - {*original.keys}
         self._happened[movement.id] = happened
 
     def _set_aside(self, happened: _Happened, *, reports: bool) -> None:
@@ -119,6 +121,12 @@ class NaiveCounts:
             gap = each.when - happened.when
             if each.seen is not None and gap >= -near and (reports or (near and gap <= near)):
                 self.aside |= {*each.keys} & {*happened.keys}
+
+    def _counted_then(self, happened: _Happened) -> set[Key]:
+        """Return the shelves of a fact that were counted at its very moment."""
+        counted = (each for each in self._happened.values() if each.seen is not None)
+        same = {key for each in counted if each.when == happened.when for key in each.keys}
+        return same & {*happened.keys}
 
     def _in_order(self, time: Instant | None) -> Iterator[_Happened]:
         for each in sorted(self._happened.values(), key=lambda each: (each.when, each.order)):
