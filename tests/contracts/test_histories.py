@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.contracts.broken_locks import NoLocks, rowwise
 from truecount import (
     Inventory,
     MemoryStorage,
@@ -331,39 +332,17 @@ class TestRealThreads:
     def test_a_storage_without_locks_is_caught(self) -> None:
         """Units that do not exclude each other lose updates, and the chain shows it."""
         with pytest.raises(AssertionError, match=r"an update was lost|did not see the version"):
-            race_often(LockFree)
+            race_often(rowwise(LockFree))
 
 
-class LockFree(MemoryStorage):
-    """Locks nothing, and checks nothing when it writes."""
+class LockFree(NoLocks):
+    """Locks nothing, and checks nothing when it writes; what it tears is never a single call."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = NoLock()  # type: ignore[assignment]  # a mutant
+    def write(self, changes: Changes) -> None:
+        """Keep back what is to be written."""
+        self._changes = changes
 
-    def begin(self, tenant: str, host: object | None = None) -> Any:
-        """Open a unit that trusts the caller."""
-        unit = super().begin(tenant, host)
-        unit._check = trust  # type: ignore[method-assign]  # a mutant
-        return unit
-
-
-def trust(changes: Changes) -> None:
-    """Check nothing."""
-
-
-class NoLock:
-    """A lock that everybody gets."""
-
-    def acquire(self) -> bool:
-        """Take it."""
-        return True
-
-    def release(self) -> None:
-        """Give it back."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
+    def commit(self) -> None:
+        """Write it, whatever was written meanwhile."""
+        with self._open() as unit:
+            unit._changes = self._changes
