@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from truecount import (
     Assemble,
+    Count,
     Counted,
     DefineBundle,
     MemoryStorage,
@@ -18,6 +20,7 @@ from truecount import (
     Reserve,
     Scrapped,
     Sold,
+    Source,
     State,
     Undo,
 )
@@ -98,3 +101,17 @@ def test_line_whose_shelf_is_looked_into_is_not_left_out(machine: Any, *, reason
     machine.close(which=0, reasons=reasons, partial=False)
     applied = [line.is_applied for line in machine.inventory.counts.report("sheet-0").lines]
     assert applied == [reasons] * 2
+
+
+def test_shelf_counted_twice_within_a_clocks_doubt_is_as_the_later_count_says(machine: Any) -> None:
+    """What it found missing may have been missing when the first one was made."""
+    there = machine.inventory.figures("MUG", at="berlin").on_hand
+    machine.tick(minutes=1)
+    machine.compare(hours=None, seen={("MUG", "berlin"): there - 1})
+    machine.repair(which=0)
+    machine.describe(said=("*", Source("*", skew=timedelta(minutes=10))))
+    machine.tick(minutes=1440)
+    machine.audit(hours=0)
+    earlier = Count("MUG", there, at="berlin", counted_at=START)
+    [mismatch] = machine.inventory.reconcile([earlier]).mismatches
+    assert mismatch.superseded_at == START + timedelta(minutes=1)
