@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -21,6 +24,7 @@ from truecount import (
     Relocate,
     Reserve,
     Sold,
+    SQLiteStorage,
 )
 from truecount.errors import (
     IdempotencyConflict,
@@ -36,6 +40,7 @@ from truecount.errors import (
     UnknownSku,
 )
 from truecount.model.quantities import QUANTITY_MAX
+from truecount.protocols.storage import Record, Storage, Unit
 from truecount.testing import CountingIds, ManualClock
 from truecount.write.apply import ATTEMPTS_MAX
 from truecount.write.engine import BATCH_MAX
@@ -505,9 +510,56 @@ class TestStorages:
             assert isinstance(outcome.error, TrueCountError)
 
 
-def test_joined_inventory_starts_with_the_rules_last_read(bench: Bench) -> None:
-    """Each host's transaction checks the rules' generation; only a new one is read in full."""
-    bench.inventory.receive("MUG", 1, at="berlin")
-    engine = bench.inventory._engine
-    assert engine.joined(object)._desk.settings is engine._desk.settings
-    assert engine._desk.settings.locations
+class TestKnownRules:
+    def test_hosts_transactions_read_the_rules_once(self, tmp_path: Path) -> None:
+        """Though nobody ever wrote outside of a host's transaction."""
+        with closing(SQLiteStorage(tmp_path / "shop.db")) as storage:
+            Inventory(storage).locations.add("berlin")
+            counted = Counted(storage)
+            inventory = Inventory(counted)
+            with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as host:
+                for number in range(3):
+                    host.execute("BEGIN IMMEDIATE")
+                    inventory.within(host).receive("MUG", 1, at="berlin", key=f"asn-{number}")
+                    host.execute("COMMIT")
+        assert counted.pages == {"location": 2, "policy": 1, "recipe": 1, "source": 1}
+
+    def test_rules_a_host_rolled_back_are_not_decided_on(self, tmp_path: Path) -> None:
+        """Nor are those made from the same generation afterwards taken for them."""
+        with closing(SQLiteStorage(tmp_path / "shop.db")) as storage:
+            inventory = Inventory(storage)
+            inventory.locations.add("berlin")
+            inventory.receive("MUG", 5, at="berlin")
+            with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as host:
+                host.execute("BEGIN IMMEDIATE")
+                joined = inventory.within(host)
+                joined.policies.set(Policy(safety_stock=5))
+                with pytest.raises(InsufficientStock):
+                    joined.reserve({"MUG": 1}, reference="cart-1")
+                host.execute("ROLLBACK")
+            inventory.reserve({"MUG": 1}, reference="cart-1")
+            inventory.policies.set(Policy(safety_stock=1))
+            with pytest.raises(InsufficientStock):
+                inventory.reserve({"MUG": 4}, reference="cart-2")
+            inventory.reserve({"MUG": 3}, reference="cart-3")
+
+
+class Counted(HookedStorage):
+    """Counts the pages of documents that units read."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        self.pages: dict[str, int] = {}
+
+    @contextmanager
+    def begin(self, tenant: str, host: object | None = None) -> Iterator[Unit]:
+        """Open a write transaction whose pages are counted."""
+        with self.storage.begin(tenant, host) as unit:
+            records = unit.records
+
+            def counted(space: str, after: str = "", limit: int = 1000) -> list[Record]:
+                self.pages[space] = self.pages.get(space, 0) + 1
+                return records(space, after, limit)
+
+            unit.records = counted  # type: ignore[method-assign]  # that it is called is counted
+            yield unit

@@ -40,14 +40,14 @@ from truecount.model.instants import SKEW_MAX, Instant, iso, to_instant
 from truecount.model.movements import Draft, MovementRow
 from truecount.model.operation import Operation
 from truecount.model.outcomes import REFUSAL_KEPT, Outcome, OutcomeRow
-from truecount.model.settings import GENERATION, Settings
+from truecount.model.settings import GENERATION
 from truecount.model.stock import EntryRow, StockKey, StockRow, made
 from truecount.protocols.storage import Storage, Unit, Wants
 from truecount.protocols.system import Clock, IdFactory
 from truecount.write.book import PAGE, Book, Stage, snapshot
 from truecount.write.intents import Decision, Granted, Intent, Look, Widen
 from truecount.write.repeating import repeated
-from truecount.write.rules import mark_of, read_settings
+from truecount.write.rules import KnownRules, mark_of
 
 
 #: Restarts of one write: one for wider locks, the rest for keys stored meanwhile.
@@ -62,14 +62,7 @@ class Desk:
     tenant: str
     clock: Clock
     new_id: IdFactory
-    settings: Settings = attrs.field(factory=lambda: Settings((-1, ""), {}, {}))
-    #: Of a host's transaction: the desk outside of it, whose rules were committed.
-    outside: Desk | None = None
-
-    @property
-    def committed(self) -> Settings:
-        """The rules last read that no host can roll back."""
-        return self.settings if self.outside is None else self.outside.settings
+    rules: KnownRules = attrs.field(factory=KnownRules)
 
 
 class _Preview(Exception):
@@ -115,7 +108,7 @@ def _applied(
     for _ in range(ATTEMPTS_MAX):
         try:
             with desk.storage.begin(desk.tenant, host) as unit:
-                write = _Write(desk, unit, intents, extra)
+                write = _Write(desk, unit, intents, extra, joined=host is not None)
                 results = write.decide(together=together, preview=preview)
                 if results is None:
                     extra = write.wider
@@ -135,7 +128,13 @@ class _Write:
     """One attempt at a write."""
 
     def __init__(
-        self, desk: Desk, unit: Unit, intents: Sequence[Intent], extra: Wants | None
+        self,
+        desk: Desk,
+        unit: Unit,
+        intents: Sequence[Intent],
+        extra: Wants | None,
+        *,
+        joined: bool,
     ) -> None:
         self.desk = desk
         self.unit = unit
@@ -146,15 +145,13 @@ class _Write:
         locked = unit.lock(wants)
         self.now = self._now(locked.rows.values())
         mark = mark_of(locked.records.get(GENERATION))
-        settings = desk.settings  # Once: a reader of another thread may put others there.
-        if mark != settings.mark:
-            settings = desk.settings = read_settings(unit, mark, desk.committed)
+        settings = desk.rules.under(mark, unit, joined=joined)
         self.book = Book(locked, settings, wants)
         self._read_more()
 
     def _wants(self) -> Wants:
         """Return what all members want, the rules' generation, and the stored outcomes."""
-        settings = self.desk.settings
+        settings = self.desk.rules.last
         operation, _, _, rule = self.intents[0]
         wants = rule.wants(operation, settings)
         for operation, _, _, rule in self.intents[1:]:

@@ -33,7 +33,7 @@ from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 from truecount.write.apply import Desk, apply
 from truecount.write.group import GroupCommit, Meeting
 from truecount.write.intents import Intent, Rules
-from truecount.write.rules import mark_of, read_settings
+from truecount.write.rules import mark_of
 
 
 #: Requests of one call; a longer list is the caller's to cut (see ``record``).
@@ -85,8 +85,7 @@ class Engine:
             catalog=self._catalog,
             host=host,
         )
-        # What the host has not committed stays with the joined engine, so it has its own.
-        other._desk.settings, other._desk.outside = self._desk.settings, self._desk
+        other._desk.rules = self._desk.rules
         return other
 
     @property
@@ -131,13 +130,7 @@ class Engine:
     def settings_in(self, reader: Reader) -> Settings:
         """Return the shop rules as *reader* sees them; cached by their generation."""
         mark = mark_of(reader.record(*GENERATION))
-        known = self._desk.settings
-        if known.mark == mark:
-            return known
-        found = read_settings(reader, mark, self._desk.committed)
-        if self._host is not None or found.generation > known.generation:
-            self._desk.settings = found  # A reader's view may be older than what is known.
-        return found
+        return self._desk.rules.under(mark, reader, joined=self.is_joined)
 
     def one(self, operation: Operation, *, preview: bool = False) -> Outcome:
         """

@@ -1,9 +1,9 @@
 """
 The shop rules of a tenant, read and changed under their one generation.
 
-Who calls whom: ``apply`` and ``Engine`` read them when the generation they know is not the
-stored one; rules that change a location, a policy, a recipe or a source put what
-:func:`next_generation` returns beside it.
+Who calls whom: ``apply`` and ``Engine`` ask ``KnownRules``, which reads them when the
+generation it knows is not the stored one; rules that change a location, a policy, a recipe or
+a source put what :func:`next_generation` returns beside it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import attrs
 
 from truecount.model.settings import (
     GENERATION,
@@ -31,6 +33,35 @@ from truecount.write.book import Book
 def mark_of(record: Record | None) -> Mark:
     """Return what the stored generation is known by."""
     return NO_RULES if record is None else (record.version, record.body)
+
+
+@attrs.define(eq=False)
+class KnownRules:
+    """
+    What a tenant's rules were when they were last read: by an engine and all that join hosts.
+
+    Threads may share it: each answer is right for the mark it was asked for, whoever asks.
+    """
+
+    #: The last ones answered, which a host may have rolled back since: good for their own mark.
+    last: Settings = attrs.field(factory=lambda: Settings((-1, ""), {}, {}))
+    #: The newest that no host can roll back: what was made of them since is the journal's.
+    committed: Settings = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with nothing known."""
+        self.committed = self.last
+
+    def under(self, mark: Mark, reader: Reader, *, joined: bool) -> Settings:
+        """Return the rules known by *mark*; what *reader* sees, unless they were read before."""
+        last, committed = self.last, self.committed  # Once: another thread may put others there.
+        if last.mark == mark:
+            return last
+        found = read_settings(reader, mark, committed)
+        if not joined and found.generation > committed.generation:
+            self.committed = found  # A reader's view may be older than what is known.
+        self.last = found
+        return found
 
 
 def read_settings(reader: Reader, mark: Mark, known: Settings) -> Settings:
