@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.postgres.failing import Failing
+from tests.postgres.proxy import Fate, proxied
 from tests.postgres.server import Factory
 from tests.postgres.waiting import DEADLINE, connect, crew, hosted
 from truecount import Inventory
@@ -214,3 +216,15 @@ class TestServerThatIsNotThere:
             Inventory(storage).available("MUG")
         storage.close()
         assert "secret" not in str(caught.value)
+
+    def test_server_that_is_lost_before_it_heard_our_settings_is_unavailable(
+        self, storage: PostgresStorage
+    ) -> None:
+        """A connection that was made and ended at once is none."""
+        with proxied(storage._connections.dsn) as proxy:
+            dsn = proxy.dsn(storage._connections.dsn)
+            proxy.once(Fate.CUT)
+            with closing(PostgresStorage(dsn, schema=storage.schema)) as cut:
+                with pytest.raises(StorageUnavailable):
+                    cut.migrate()
+                assert cut.migrate() is False

@@ -110,7 +110,10 @@ class Connections:
             session = Session(
                 connection, self.texts, self.target, begin=begin, renewed=lambda same: same
             )
-            self._configure(connection)
+            try:
+                self._configure(connection)
+            except psycopg.Error as error:
+                raise translated(error, self.target) from error
             yield session
 
     def take(self) -> Connection:
