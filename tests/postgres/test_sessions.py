@@ -90,16 +90,31 @@ class TestEnd:
             with pytest.raises(StorageUnavailable, match="the transaction is over"):
                 call()
 
-    def test_failed_write_is_not_committed_by_going_on(self, storage: PostgresStorage) -> None:
-        """Whoever swallows the error of a write commits nothing of it."""
-        with storage.begin("main") as unit:
-            sheet = Sheet(unit.lock(Wants(keys={MUG}, records={("recipe", "SET")})))
-            sheet.move("m1", MUG, sellable=5)
-            sheet.records.append(Record("recipe", "SET", 7, "{}"))
-            with pytest.raises(ConstraintViolated, match="recipe/SET"):
+    def test_failed_write_is_told_when_the_unit_is_left(self, storage: PostgresStorage) -> None:
+        """A write goes out with its commit: what breaks a constraint is told there, and undone."""
+
+        def skip_versions() -> None:
+            with storage.begin("main") as unit:
+                sheet = Sheet(unit.lock(Wants(keys={MUG}, records={("recipe", "SET")})))
+                sheet.move("m1", MUG, sellable=5)
+                sheet.records.append(Record("recipe", "SET", 7, "{}"))
                 unit.write(sheet.changes())
+
+        with pytest.raises(ConstraintViolated, match=r"follows the one before.*recipe, SET"):
+            skip_versions()
         with storage.read("main") as found:
             assert list(found.stock()) == []
+
+    def test_nothing_is_read_after_the_write(self, storage: PostgresStorage) -> None:
+        """What was kept back for the commit would not be there."""
+        with storage.begin("main") as unit:
+            sheet = Sheet(unit.lock(Wants(keys={MUG})))
+            sheet.move("m1", MUG, sellable=5)
+            unit.write(sheet.changes())
+            with pytest.raises(StorageUnavailable, match="read what you need before"):
+                unit.spaces()
+        with storage.read("main") as found:
+            assert [key for key, _ in found.stock()] == [MUG]
 
     def test_taken_key_is_told_though_everything_else_is_there_too(
         self, storage: PostgresStorage

@@ -33,14 +33,15 @@ Contract of a unit:
 2. Two units whose wants overlap never both hold what they share, be it there already or
    not (a reference nobody used yet, a document of version 1); only what both name in
    ``wants.shared`` they may hold at once. A unit may call ``lock`` once, and then ``write``
-   once; a wider need starts a new unit.
+   once, as its last word; a wider need starts a new unit.
 3. ``write`` inserts outcomes first and raises ``KeyTaken`` when a key is there already,
    having written nothing. It verifies nothing but its constraints: every figure of HELD,
    ALLOCATED and PICKED >= 0, every counter of a line >= 0, figures within int64, (key,
    version) unique, an entry's sellable figure >= its floor where it has one.
 4. Leaving the context without an exception commits an own transaction, with one rolls it
-   back. In joined mode (``host`` given) a unit never commits, rolls back, retries or opens
-   another connection.
+   back. There a storage may keep what was written until then, to send it with the commit,
+   and raise only then what ``write`` would have raised. In joined mode (``host`` given) it
+   may not, and a unit never commits, rolls back, retries or opens another connection.
 5. Busy, deadlock and serialization failures are raised as ``Retryable``, everything else
    the driver raises as a ``StorageError``, its cause chained.
 6. ``Reader`` methods of one ``read`` see one instant. Those of a unit see what the unit
@@ -228,7 +229,11 @@ class Unit(Reader, Protocol):
         ...
 
     def write(self, changes: Changes) -> None:
-        """Write all of *changes*; raise KeyTaken, Retryable or StorageError and write nothing."""
+        """
+        Write all of *changes*; raise KeyTaken, Retryable or StorageError and write nothing.
+
+        It is raised here, or by leaving the unit where the transaction is the storage's own.
+        """
         ...
 
     def forget(self, before: Instant) -> int:

@@ -126,7 +126,7 @@ CREATE INDEX line_open ON {s}.line (tenant, sku, location, lot, expires_at)
 CREATE INDEX line_due ON {s}.line (tenant, expires_at) WHERE held > 0""",
     f"""
 CREATE TABLE {{s}}.record (
-    version bigint NOT NULL CHECK (version >= 0),
+    version bigint NOT NULL CONSTRAINT "a version follows the one before" CHECK (version >= 0),
     tenant {_NAME}, space {_NAME}, id {_NAME}, body text NOT NULL,
     PRIMARY KEY (tenant, space, id)
 ) WITH (fillfactor = 90)""",

@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
@@ -60,7 +60,8 @@ def translated(error: Exception, target: str) -> TrueCountError:
     if state in _BUSY:
         return Retryable(text)
     if state[:2] in _CONSTRAINTS or isinstance(error, (errors.DataError, UnicodeError)):
-        return ConstraintViolated(text)
+        detail = getattr(getattr(error, "diag", None), "message_detail", None)
+        return ConstraintViolated(f"{text}: {detail.rstrip('.')}" if detail else text)
     return StorageUnavailable(target, _ADVICE.get(state, text))
 
 
@@ -105,7 +106,7 @@ class Session:
         self._begin = begin
         self._renewed = renewed
         self._is_over = False
-        self._is_doomed = False
+        self._last: Sequence[Step] = ()
 
     def rows(self, statement: str, *values: object) -> list[Row]:
         """Run a statement and return all its rows."""
@@ -126,6 +127,9 @@ class Session:
             if not (first and self._renewed is not None and is_lost(error)):
                 raise translated(error, self.target) from error
             self._use(self._renewed(self.connection))
+        return self._run(steps)
+
+    def _run(self, steps: Sequence[Step]) -> list[Answer]:
         try:
             return self._sent(steps)
         except _RAISED as error:
@@ -157,34 +161,33 @@ class Session:
     def again(self) -> None:
         """Let go of all locks and begin anew."""
         self.is_fresh = False
+        self._is_over = False
         self.together(("ROLLBACK", ()))
         self.is_fresh = True
 
-    def doom(self) -> None:
-        """See to it that what was written will not be committed: neither by us nor by a host."""
-        self._is_doomed = True
+    def end_with(self, steps: Iterable[Step]) -> None:
+        """Keep back the last statements, which go out with the commit; ask nothing after them."""
+        self._last = tuple(steps)
+        if self._last and self.is_fresh:
+            self.together()  # Only a beginning that did nothing else may be sent twice.
+        self._is_over = True
 
     def commit(self, key: str | None) -> None:
         """
-        Commit what was begun.
+        Run what was kept back and commit what was begun, in one round trip.
 
         Raises:
             OutcomeUnknown: The reply was lost; repeating *key* tells.
         """
-        if self._is_doomed:
-            self.roll_back()
-            return
+        self._is_over = True
         if self.is_fresh:
-            self._is_over = True
             return
         try:
-            [answer] = self.together(("COMMIT", ()))
+            *_, answer = self._run((*self._last, ("COMMIT", ())))
         except StorageUnavailable as error:
             if self.connection.closed or _is_unsettled(error.__cause__):
                 raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
             raise
-        finally:
-            self._is_over = True
         if answer.done != b"COMMIT":
             raise StorageUnavailable(self.target, "the server rolled back instead of committing")
 

@@ -30,8 +30,6 @@ from psycopg.pq import TransactionStatus
 from truecount.errors import (
     InvalidArgument,
     NotInTransaction,
-    OutcomeUnknown,
-    StorageUnavailable,
 )
 from truecount.model.diagnosis import Diagnosis
 from truecount.model.instants import duration
@@ -44,7 +42,7 @@ from truecount.storage.postgres.reader import Reader
 from truecount.storage.postgres.schema import quoted
 from truecount.storage.postgres.session import Session
 from truecount.storage.postgres.texts import Texts
-from truecount.storage.postgres.unit import Unit
+from truecount.storage.postgres.unit import JoinedUnit, OwnUnit
 from truecount.storage.postgres.wire import Connection, Lent
 
 
@@ -141,7 +139,7 @@ class PostgresStorage:
             NotInTransaction: The host has not begun a transaction.
             ForeignDatabase: The tables are not there, or not of this version.
         """
-        return self._own_unit(tenant) if host is None else self._joined(Unit, tenant, host)
+        return self._own_unit(tenant) if host is None else self._joined(JoinedUnit, tenant, host)
 
     def read(
         self, tenant: str, host: object | None = None
@@ -198,16 +196,11 @@ class PostgresStorage:
             self._connections.give_back(session.connection)
 
     @contextmanager
-    def _own_unit(self, tenant: str) -> Iterator[Unit]:
+    def _own_unit(self, tenant: str) -> Iterator[OwnUnit]:
         with self._session(self._connections.begins.write) as session:
-            unit = Unit(session, tenant)
+            unit = OwnUnit(session, tenant)
             yield unit
-            try:
-                session.commit(unit.first_key)
-            except OutcomeUnknown as error:
-                if unit.has_written:
-                    raise
-                raise StorageUnavailable(self.target, error.problem) from error.__cause__
+            unit.commit()
 
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:

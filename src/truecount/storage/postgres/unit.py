@@ -1,5 +1,5 @@
 """
-The write transaction of the PostgreSQL storage: lock in order, read, write.
+The write transactions of the PostgreSQL storage, our own and a host's: lock in order, read, write.
 
 Rules:
 1. What is locked exists: missing stock rows and documents are made first, with version 0,
@@ -7,11 +7,14 @@ Rules:
 2. What is decided on is read by statements that begin after the locks were granted: under
    READ COMMITTED each statement has a snapshot of its own. The stock row is the latch of
    the lines on its key, the order document that of the lines under its reference.
-3. ``lock`` is one round trip, ``write`` another, the commit a third. Each table has one plain
-   statement, however many rows.
-4. A taken key is found without an error of the database, so no savepoint is needed: in a
-   host's transaction outcomes go first, alone, and one of ours is rolled back. Anything else
-   that fails leaves a host's transaction aborted, so that the host cannot commit a part.
+3. ``lock`` is one round trip. Of our own, ``write`` keeps its statements back and the commit
+   goes out behind them: one that fails stops it. Each table has one plain statement, however
+   many rows.
+4. A taken key, or a document that is not the one before, breaks a constraint, so nothing needs
+   to be looked at between a write and its commit.
+5. In a host's transaction a taken key must be found without an error of the database, because
+   no savepoint is made: outcomes go first, alone, and one of ours is taken back. Anything else
+   that fails leaves the transaction aborted, so that the host cannot commit a part.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from contextlib import suppress
 from itertools import chain, groupby
 from typing import Final, NoReturn
 
-from truecount.errors import ConstraintViolated, KeyTaken, TrueCountError
+from truecount.errors import ConstraintViolated, KeyTaken, OutcomeUnknown, StorageUnavailable
 from truecount.model.instants import Instant
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
@@ -33,7 +36,7 @@ from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
 from truecount.storage.postgres.session import Step
 from truecount.storage.postgres.texts import text_of
-from truecount.storage.postgres.wire import Answer, Row
+from truecount.storage.postgres.wire import Row
 
 
 _ORDER: Final = "order"
@@ -41,26 +44,7 @@ _Name = tuple[str, str]
 
 
 class Unit(Reader):
-    """One write transaction."""
-
-    #: What to ask about when the reply to a commit is lost.
-    first_key: str | None = None
-    #: Whether there is anything that a lost reply leaves unknown.
-    has_written = False
-
-    # --- lock ---------------------------------------------------------------------------
-
-    def lock(self, wants: Wants) -> Locked:
-        """Lock orders, stock rows, documents, each sorted; then read what hangs on them."""
-        # What is there already need not be made first, and mostly it is. Where something was
-        # missing after all, the locks are let go and taken again: only we may do that, and
-        # only because nothing was read yet that anybody saw.
-        if not self._session.joined:
-            found = self._locked(wants, make=False)
-            if found is not None:
-                return found
-            self._session.again()
-        return self._locked(wants, make=True) or self._fail("what was locked is not there")
+    """One write transaction, whoever began it: lock and read."""
 
     def _locked(self, wants: Wants, *, make: bool) -> Locked | None:
         """Lock and read in one round trip; None when something to be locked is missing."""
@@ -142,47 +126,8 @@ class Unit(Reader):
 
     # --- write --------------------------------------------------------------------------
 
-    def write(self, changes: Changes) -> None:
-        """Write all of *changes*; outcomes first, so that a taken key stops it before it began."""
-        self.has_written |= any(changes)
-        if changes.outcomes:
-            self.first_key = changes.outcomes[0].key
-        try:
-            self._write(changes)
-        except TrueCountError:
-            self._session.doom()
-            raise
-
-    def _write(self, changes: Changes) -> None:
-        keys, *others = self._puts(changes)
-        if self._session.joined:
-            # What is put after a taken key could not be taken back: there is no savepoint.
-            self._check_keys(changes, self._session.together(keys)[0])
-            answers = self._session.together(*others) if others else []
-        else:
-            put, *answers = self._put(changes, keys, *others)
-            self._check_keys(changes, put)
-        if changes.records:
-            documents = set(answers[-1].rows)
-            for record in changes.records:
-                if (record.space, record.id) not in documents:
-                    self._fail(f"record {record.space}/{record.id} has changed")
-
-    def _put(self, changes: Changes, *steps: Step) -> list[Answer]:
-        """Put everything; what breaks a constraint only because its key is taken says so."""
-        try:
-            return self._session.together(*steps)
-        except ConstraintViolated as error:
-            self._session.again()
-            keys = [(row.key,) for row in changes.outcomes]
-            decided_at = max((row.decided_at for row in changes.outcomes), default=0)
-            taken = self._session.rows(sql.TAKEN, self._tenant, keys, decided_at)
-            if taken:
-                raise KeyTaken(min(key for (key,) in taken)) from error
-            raise
-
     def _puts(self, changes: Changes) -> Iterator[Step]:
-        """Yield what to put into each table, outcomes first, nothing else that is empty."""
+        """Yield what to put into each table, outcomes first, nothing that is empty."""
         rows: dict[str, Sequence[Sequence[object]]] = {
             "outcome": changes.outcomes,
             "movement": changes.movements,
@@ -193,18 +138,12 @@ class Unit(Reader):
             "record": changes.records,
         }
         for table, statement in sql.PUT.items():
-            if rows[table] or table == "outcome":
+            if rows[table]:
                 yield statement, (self._tenant, list(rows[table]))
 
-    def _check_keys(self, changes: Changes, put: Answer) -> None:
-        keys = {key for (key,) in put.rows}
-        taken = {row.key for row in changes.outcomes} - keys
-        if not taken:
-            return
-        if self._session.joined:
-            mine = [(key,) for key in keys]
-            self._session.run(sql.DROP_OUTCOMES, self._tenant, mine)
-        raise KeyTaken(min(taken))
+    def forget(self, before: Instant) -> int:
+        """Delete refusals whose time has come."""
+        return self._session.run(sql.FORGET, self._tenant, before)
 
     def _fail(self, problem: str) -> NoReturn:
         """Fail in the database as well, so that a host cannot commit what was written."""
@@ -212,7 +151,89 @@ class Unit(Reader):
             self._session.run(sql.FAIL)
         raise ConstraintViolated(problem)
 
+
+class OwnUnit(Unit):
+    """A transaction of our own."""
+
+    _changes: Changes | None = None
+    #: Whether there is anything that a lost reply leaves unknown.
+    _has_written = False
+
+    def lock(self, wants: Wants) -> Locked:
+        """Lock orders, stock rows, documents, each sorted; then read what hangs on them."""
+        # What is there already need not be made first, and mostly it is. Where something was
+        # missing after all, the locks are let go and taken again: only we may do that, and
+        # only because nothing was read yet that anybody saw.
+        found = self._locked(wants, make=False)
+        if found is not None:
+            return found
+        self._session.again()
+        return self._locked(wants, make=True) or self._fail(_VANISHED)
+
+    def write(self, changes: Changes) -> None:
+        """Keep *changes* back until the unit is left; nothing can be read any more."""
+        self._has_written |= any(changes)
+        self._changes = changes
+        self._session.end_with(self._puts(changes))
+
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
-        self.has_written = True
-        return self._session.run(sql.FORGET, self._tenant, before)
+        self._has_written = True
+        return super().forget(before)
+
+    def commit(self) -> None:
+        """
+        Write what was kept back, and commit it, in one round trip.
+
+        Raises:
+            KeyTaken: An outcome is there already; nothing was written.
+            ConstraintViolated: The database does not take it; nothing was written.
+            OutcomeUnknown: The reply was lost; repeating the first key tells.
+        """
+        keys = [row.key for row in self._changes.outcomes] if self._changes else []
+        try:
+            self._session.commit(keys[0] if keys else None)
+        except OutcomeUnknown as error:
+            if self._has_written:
+                raise
+            raise StorageUnavailable(self._session.target, error.problem) from error.__cause__
+        except ConstraintViolated as error:
+            taken = self._taken(self._changes.outcomes) if self._changes else []
+            if taken:
+                raise KeyTaken(min(taken)) from error
+            raise
+
+    def _taken(self, outcomes: Sequence[OutcomeRow]) -> list[str]:
+        """Return the keys that others have taken, as a transaction of its own sees it."""
+        if not outcomes:
+            return []
+        keys = [(row.key,) for row in outcomes]
+        decided_at = max(row.decided_at for row in outcomes)
+        self._session.again()
+        return [key for (key,) in self._session.rows(sql.TAKEN, self._tenant, keys, decided_at)]
+
+
+class JoinedUnit(Unit):
+    """A part of a host's transaction."""
+
+    def lock(self, wants: Wants) -> Locked:
+        """Lock orders, stock rows, documents, each sorted; then read what hangs on them."""
+        return self._locked(wants, make=True) or self._fail(_VANISHED)
+
+    def write(self, changes: Changes) -> None:
+        """Write all of *changes*; outcomes first, so that a taken key stops it before it began."""
+        if changes.outcomes:
+            self._put_outcomes(changes.outcomes)
+        others = list(self._puts(changes._replace(outcomes=())))
+        if others:
+            self._session.together(*others)
+
+    def _put_outcomes(self, outcomes: Sequence[OutcomeRow]) -> None:
+        put = self._session.rows(sql.PUT_UNLESS_TAKEN, self._tenant, list(outcomes))
+        taken = {row.key for row in outcomes} - {key for (key,) in put}
+        if taken:
+            self._session.run(sql.DROP_OUTCOMES, self._tenant, put)
+            raise KeyTaken(min(taken))
+
+
+_VANISHED: Final = "what was locked is not there"
