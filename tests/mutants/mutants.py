@@ -37,7 +37,7 @@ MUTANTS: dict[str, Mutant] = {
         "write.apply",
         "        locked = unit.lock(wants)\n",
         "        for operation, _, _, rule in intents:\n"
-        "            unit.lock(rule.wants(operation, desk.settings))\n"
+        "            unit.lock(rule.wants(operation, desk.rules.last))\n"
         "        locked = unit.lock(wants)\n",
     ),
     "decided before the lock": _one(

@@ -9,12 +9,15 @@ that stops one starts its own.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from tests.mutants.mutants import Edit, Mutant
-from tests.mutants.run import Finder
+from tests.mutants.run import main
 
 
-_UNIT = "            unit = Unit(session, tenant)\n"
+_UNIT = "            unit = OwnUnit(session, tenant)\n"
 
 
 def _edits(killer: str, *edits: tuple[str, str, str]) -> Mutant:
@@ -79,24 +82,13 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 
-def main(names: list[str]) -> int:
-    """Return 0 if the killers let it live, 1 if the one of the mutant killed it."""
-    edits = MUTANTS[names[0]].edits if names else ()
-    sys.meta_path.insert(0, Finder(edits))
+@contextmanager
+def _killers() -> Iterator[dict[str, Callable[[], object]]]:
     from tests.mutants.postgres_killers import KILLERS, server
 
     with server() as dsn:
-        for killer in [MUTANTS[names[0]].killer] if names else sorted(KILLERS):
-            try:
-                KILLERS[killer](dsn)
-            except (AttributeError, ImportError, NameError, SyntaxError, TypeError):
-                raise  # The mutant is no program at all, which proves nothing.
-            except Exception as error:  # noqa: BLE001 -- whatever it is, the mutant was noticed
-                print(f"killed by {killer}: {type(error).__name__}: {error}"[:500])  # noqa: T201 -- for whoever started us
-                return 1
-            print(f"{killer} passed")  # noqa: T201 -- as above
-    return 0
+        yield {name: partial(killer, dsn) for name, killer in KILLERS.items()}
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], MUTANTS, _killers))

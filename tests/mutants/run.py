@@ -8,12 +8,14 @@ live. The source is changed as it is imported; no file is touched.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType
+from typing import TypeAlias
 
-from tests.mutants.mutants import MUTANTS, Edit
+from tests.mutants.mutants import MUTANTS, Edit, Mutant
 
 
 class Mutating(SourceFileLoader):
@@ -55,23 +57,33 @@ class Finder(MetaPathFinder):
         return spec
 
 
-def main(names: list[str]) -> int:
-    """Return 0 if the killers let it live, 1 if the one of the mutant killed it."""
-    edits = MUTANTS[names[0]].edits if names else ()
-    sys.meta_path.insert(0, Finder(edits))
-    from tests.mutants.killers import KILLERS
+#: Gives each killer by its name, once the mutant can be imported, for as long as they run.
+Killers: TypeAlias = Callable[[], AbstractContextManager[Mapping[str, Callable[[], object]]]]
 
-    for killer in [MUTANTS[names[0]].killer] if names else sorted(KILLERS):
-        try:
-            KILLERS[killer]()
-        except (AttributeError, ImportError, NameError, SyntaxError, TypeError):
-            raise  # The mutant is no program at all, which proves nothing.
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the mutant was noticed
-            print(f"killed by {killer}: {type(error).__name__}: {error}"[:500])  # noqa: T201 -- for whoever started us
-            return 1
-        print(f"{killer} passed")  # noqa: T201 -- as above
+
+def main(names: list[str], mutants: Mapping[str, Mutant], killers: Killers) -> int:
+    """Return 0 if the killers let it live, 1 if the one of the mutant killed it."""
+    edits = mutants[names[0]].edits if names else ()
+    sys.meta_path.insert(0, Finder(edits))
+    with killers() as known:
+        for killer in [mutants[names[0]].killer] if names else sorted(known):
+            try:
+                known[killer]()
+            except (AttributeError, ImportError, NameError, SyntaxError, TypeError):
+                raise  # The mutant is no program at all, which proves nothing.
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the mutant was noticed
+                print(f"killed by {killer}: {type(error).__name__}: {error}"[:500])  # noqa: T201 -- for whoever started us
+                return 1
+            print(f"{killer} passed")  # noqa: T201 -- as above
     return 0
 
 
+@contextmanager
+def _killers() -> Iterator[Mapping[str, Callable[[], object]]]:
+    from tests.mutants.killers import KILLERS
+
+    yield KILLERS
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], MUTANTS, _killers))

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.mutants.judges import ALONE, OF_MODULE, OF_PACKAGE, judges, modules, package_of
 from tests.mutants.killers import KILLERS
 from tests.mutants.mutants import MUTANTS
+from tests.mutants.verdicts import (
+    ROOT,
+    expect_change_of_the_code,
+    expect_killed,
+    expect_lives,
+    run,
+)
 
-
-ROOT = Path(__file__).parent.parent.parent
 
 #: Run each time; the others with ``--run-slow``.
 SAMPLE = ("decided before the lock", "rollback missing", "fold skips a leg", "anchor ignored")
-
-
-def run(*names: str) -> subprocess.CompletedProcess[str]:
-    """Run a mutant's killer, or all of them over the code as it is."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.mutants.run", *names],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -37,29 +26,19 @@ def run(*names: str) -> subprocess.CompletedProcess[str]:
 )
 def test_mutant_is_killed_by_the_check_that_was_named(name: str) -> None:
     """The check passes on the code as it is, and notices this mistake."""
-    done = run(name)
-    assert done.returncode == 1, (done.stdout, done.stderr)
-    assert done.stdout.startswith(f"killed by {MUTANTS[name].killer}: "), done.stderr
+    expect_killed(run("run", name), MUTANTS[name])
 
 
 def test_code_as_it_is_lives() -> None:
     """Every killer lets the unchanged code pass, loaded in the same way."""
-    done = run()
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    assert done.stdout.splitlines() == [f"{killer} passed" for killer in sorted(KILLERS)]
+    expect_lives(run("run"), list(KILLERS))
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_mutant_is_still_a_change_of_the_code(name: str) -> None:
     """What a mutant replaces stands in its module exactly once, and its killer exists."""
-    mutant = MUTANTS[name]
-    assert mutant.killer in KILLERS
-    for edit in mutant.edits:
-        spec = importlib.util.find_spec(edit.module)
-        assert spec is not None
-        assert spec.origin is not None
-        assert Path(spec.origin).read_text(encoding="utf-8").count(edit.old) == 1, edit
-        assert edit.old != edit.new
+    assert MUTANTS[name].killer in KILLERS
+    expect_change_of_the_code(MUTANTS[name])
 
 
 def test_judges_of_the_core_are_files() -> None:

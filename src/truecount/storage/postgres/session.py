@@ -100,8 +100,6 @@ class Session:
         self.target = target
         #: Whether nothing was sent yet: the first statement is the beginning.
         self.is_fresh = True
-        #: Whether this transaction is a host's.
-        self.joined = renewed is None
         self._texts = texts
         self._begin = begin
         self._renewed = renewed
