@@ -115,3 +115,14 @@ def test_shelf_counted_twice_within_a_clocks_doubt_is_as_the_later_count_says(ma
     earlier = Count("MUG", there, at="berlin", counted_at=START)
     [mismatch] = machine.inventory.reconcile([earlier]).mismatches
     assert mismatch.superseded_at == START + timedelta(minutes=1)
+
+
+def test_late_sale_takes_a_lot_that_had_not_expired_by_then(machine: Any) -> None:
+    """What expires first goes first, and when the milk was sold it was still good."""
+    machine.do(Received("MILK", 2, at="kiel", lot="L-1"))
+    machine.receive_lot(place="kiel", lot="L-2", quantity=1, lasts=timedelta(hours=-1))
+    machine.do(Sold("MILK", 1, at="kiel", occurred_at=START - timedelta(hours=2)))
+    machine.do(Received("MILK", 1, at="kiel", lot="L-2"))
+    machine.do(Sold("MILK", 1, at="kiel"))
+    left = {key.lot: each.on_hand for key, each in machine.inventory.stock(sku="MILK").items()}
+    assert left["L-2"] == 1

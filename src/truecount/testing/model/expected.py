@@ -28,6 +28,7 @@ from truecount.model.facts import (
     Scrapped,
     Sold,
 )
+from truecount.model.instants import to_instant
 from truecount.model.operation import Operation
 from truecount.model.reservation_commands import Reserve
 from truecount.testing.model.bundles import NaiveCart, inside, plan, take_apart
@@ -179,8 +180,9 @@ def _sold(operation: Sold, naive: NaiveInventory, now: int) -> Said:
         for each in inside(sku, recipes)
     }
     taken, short = take_apart(sku, left, shelf, recipes) if sku in recipes else ({sku: left}, {})
+    when = None if operation.occurred_at is None else to_instant(operation.occurred_at)
     for each, units in (Counter(taken) + Counter(short)).items():
-        parts = naive.orders.parts_sold(each, at, units, now, besides, lot=lot)
+        parts = naive.orders.parts_sold(each, at, units, now, besides, lot=lot, sold_at=when)
         found += _states(parts, "sellable", -1)
     return found
 

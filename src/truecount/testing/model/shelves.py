@@ -186,11 +186,20 @@ class NaiveShelves:
         return [*found.items()]
 
     def parts_sold(
-        self, sku: str, place: str, quantity: int, now: int, besides: str = "", *, lot: str | None
+        self,
+        sku: str,
+        place: str,
+        quantity: int,
+        now: int,
+        besides: str = "",
+        *,
+        lot: str | None,
+        sold_at: int | None = None,
     ) -> Parts:
-        """Return which units a sale takes: lots past their date last, what is not there, too."""
+        """Return which units a sale takes: lots past their date by then last, and what is short."""
+        when = now if sold_at is None else sold_at
         found: Counter[Key] = Counter()
-        for key in sorted(self.keys(sku, place, lot), key=lambda key: self.has_expired(key, now)):
+        for key in sorted(self.keys(sku, place, lot), key=lambda key: self.has_expired(key, when)):
             part = min(quantity, max(self.granted(key, now, besides), self.free[key]))
             if part > 0:
                 found[key] += part
