@@ -600,6 +600,19 @@ class TestRepair:
         done = shop.inventory.repair(plan, approved_by="sam")
         assert "the lot that was counted" in next(iter(done.skipped.values()))
 
+    def test_line_the_ledger_refused_once_is_not_written_later(self) -> None:
+        """Somebody was told that it is skipped: that stays so, though it could be written now."""
+        shop = Shop({"berlin": {}, "hamburg": {"MUG": 1}})
+        shop.clock.tick(MINUTE)
+        count = Count("MUG", 3, at="berlin", lot="", counted_at=shop.clock())
+        plan = shop.inventory.reconcile([count]).plan()
+        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        done = shop.inventory.repair(plan, approved_by="sam")
+        shop.inventory.record([Sold("MUG", 5, at="berlin", lot="L-1", key="sold")])
+        again = shop.inventory.repair(plan, approved_by="ann")
+        assert (again.replayed, again.skipped) == (True, done.skipped)
+        assert shop.inventory.figures("MUG", at="berlin").on_hand == 0
+
     def test_more_lines_than_a_transaction_takes_are_all_written(self, monkeypatch: Any) -> None:
         """Chunks do not change what is written; the second call finds everything decided."""
         monkeypatch.setattr("truecount.reconciliation.repairs.BATCH_MAX", 4)

@@ -14,7 +14,8 @@ Rules:
 2. Guards are decided under the locks, on what the line rests on and nothing else: nothing
    of what was seen may have been reported since, of a time up to the line's own, and no newer
    count of the key may stand. Trade that goes on does not disturb it.
-3. A line whose guard does not hold is skipped, and its reason is kept: data, no exception.
+3. A line whose guard does not hold, or that the ledger's rules do not take as the shelf is by
+   now, is skipped, and its reason is kept: data, no exception.
 4. What is written names itself: the plan as reference, the kind of mismatch as reason, who
    approved it as actor.
 5. A plan that was taken back is not written any more, not even lines that never were: a
@@ -34,7 +35,7 @@ from typing import Any, Final
 import attrs
 from attrs.converters import optional
 
-from truecount.errors import InvalidArgument, UnknownReference
+from truecount.errors import InvalidArgument, InvalidRequest, UnknownReference
 from truecount.model import names
 from truecount.model.facts import Adjusted, Counted
 from truecount.model.instants import Instant, iso, to_instant
@@ -281,7 +282,10 @@ def _repair(operation: Repair, book: Book, now: Instant, rules: Rules) -> Decisi
     if line.action is PlanAction.ADJUST and not change:
         return _told(operation, skipped="the lines before it have put it right")
     spoken = _fact(operation, change)
-    decision = rules[type(spoken)].decide(spoken, book, now)
+    try:
+        decision = rules[type(spoken)].decide(spoken, book, now)
+    except InvalidRequest as error:
+        return _told(operation, skipped=f"{error}; compare again")
     if not isinstance(decision, Granted):
         return decision
     posted = decision.drafts[-1]._replace(id=movement_of(line.id))
