@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from truecount.errors import IdempotencyConflict, InsufficientStock, TrueCountError
+from truecount.errors import IdempotencyConflict, InsufficientStock, Retryable, TrueCountError
 from truecount.inventory import Inventory
 from truecount.model.commands import Relocate
 from truecount.model.facts import Sold
@@ -122,6 +122,10 @@ def check_opposite_batches_do_not_deadlock(make_storage: MakeStorage) -> None:
         for turn in range(ROUNDS):
             # Not patiently: a deadlock is Retryable, too, and would pass unseen.
             results = at_once(*(partial(write, turn, number) for number in range(THREADS)))
+            busy = next((each for each in results if isinstance(each, Retryable)), None)
+            if busy is not None:
+                said = f"batches in opposite order: expected all to finish, got {busy}"
+                raise AssertionError(said) from busy
             kinds = sorted(type(result).__name__ for result in results)
             expect(kinds, ["KeyTaken"] * (THREADS - 1) + ["NoneType"], "who wrote a batch of keys")
 
