@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -62,24 +61,29 @@ def commit_time(times: int = 200) -> float:
     return statistics.median(found) * 1000
 
 
+def table(delays: Iterable[int], sizes: Sizes) -> str:
+    """Return the ratio of each case, a column for each delay, as a Markdown table."""
+    cases = [case for case in CASES if case.name in SHOWN]
+    columns = [["a commit takes", "---", *(case.name for case in cases)]]
+    for delay in delays:
+        with slower(delay):
+            column = [f"{commit_time():.1f} ms", "---"]
+            for case in cases:
+                found = run_case(case, sizes)
+                column.append(f"{found.ratio:.2f} ({found.ours:,.0f}/s : {found.limit:,.0f}/s)")
+        columns.append(column)
+    return "\n".join(f"| {' | '.join(row)} |" for row in zip(*columns, strict=True))
+
+
 def main() -> None:
-    """Print the ratio of each case for each delay."""
+    """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description="Compare with the raw limit on slower disks.")
     parser.add_argument("--operations", type=int, default=500)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    cases = [case for case in CASES if case.name in SHOWN]
-    columns: list[list[str]] = [["a commit takes", *(case.name for case in cases)]]
-    for delay in DELAYS:
-        with slower(delay), tempfile.TemporaryDirectory() as folder:
-            sizes = Sizes(options.operations, options.repeat, Path(folder))
-            column = [f"{commit_time():.1f} ms"]
-            for case in cases:
-                found = run_case(case, sizes)
-                column.append(f"{found.ratio:.2f} ({found.ours:,.0f}/s : {found.limit:,.0f}/s)")
-            columns.append(column)
-    for row in zip(*columns, strict=True):
-        sys.stdout.write(f"| {' | '.join(row)} |\n")
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = Sizes(options.operations, options.repeat, Path(folder))
+        print(table(DELAYS, sizes))
 
 
 if __name__ == "__main__":

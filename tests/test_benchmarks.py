@@ -17,6 +17,7 @@ from benchmarks import (
     bench_memory,
     bench_moving,
     bench_postgres,
+    bench_postgres_disks,
     bench_postgres_waits,
     bench_reconcile,
     bench_size,
@@ -106,6 +107,16 @@ def test_benchmark_of_peers_runs(postgres_dsn: str) -> None:
 def test_waits_are_measured() -> None:
     """Both ways are timed, call by call."""
     assert bench_postgres_waits.table((2,), 4).count("ms") == 6
+
+
+@pytest.mark.usefixtures("postgres_server")
+def test_ratios_on_slower_disks_are_measured(tmp_path: Path) -> None:
+    """Each case for each delay, which ends with the measuring."""
+    with bench_postgres_disks.slower(1), by_hand_postgres.connect() as connection:
+        assert connection.execute("SHOW commit_delay").fetchone() == ("1000",)
+    assert bench_postgres_disks.table((0,), Sizes(8, 1, tmp_path)).count("/s : ") == 4
+    with by_hand_postgres.connect() as connection:
+        assert connection.execute("SHOW commit_delay").fetchone() == ("0",)
 
 
 @pytest.mark.parametrize("case", bench_moving.CASES, ids=lambda case: case.name)
