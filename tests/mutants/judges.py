@@ -96,10 +96,6 @@ OF_PACKAGE: Final[Mapping[str, tuple[str, ...]]] = {
 #: What judges a module before the tests of its package.
 OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/exporting": ("unit/test_exporting",),
-    "ledger/import_changes": ("unit/test_exporting",),
-    "ledger/importing": ("unit/test_exporting",),
-    "ledger/openings": ("unit/test_openings",),
-    "ledger/verify": ("unit/test_verify",),
     "model/instants": ("unit/test_instants",),
     "model/kinds": ("unit/test_places_kinds",),
     "model/lines": (
@@ -125,13 +121,13 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "write/book": ("unit/test_write_book",),
     "write/engine": ("unit/test_stock_ledger",),
     "write/figures": ("unit/test_reservation_expiry",),
-    "write/group": ("unit/test_write_group",),
     "write/rules": ("unit/test_bundles",),
     "write/repeating": ("unit/test_write_repeating",),
 }
 
 #: What alone judges a module: its package has many tests, and those close by should notice.
 ALONE: Final[Mapping[str, tuple[str, ...]]] = {
+    "bundles/resolver": ("unit/test_bundles", "unit/test_bundle_seams"),
     "counting/accuracy": ("unit/test_count_accuracy",),
     "counting/certificate": ("unit/test_count_accuracy",),
     "counting/counts": (
@@ -142,13 +138,49 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "counting/due": ("unit/test_count_due",),
     "counting/sheet_rules": ("unit/test_count_sheets",),
     "counting/sheets": ("unit/test_count_sheets",),
+    "explaining/bracket": ("unit/test_explaining_numbers", "unit/test_explaining_causes"),
+    "explaining/cells": (
+        "unit/test_explaining_numbers",
+        "unit/test_explaining_causes",
+        "unit/test_explaining_evidence",
+        "properties/test_explaining_laws",
+    ),
+    "explaining/digits": ("unit/test_explaining_numbers", "unit/test_explaining_causes"),
+    "explaining/explain": (
+        "unit/test_explaining_common",
+        "unit/test_explaining_causes",
+        "unit/test_explaining_evidence",
+        "properties/test_explaining_laws",
+    ),
+    "explaining/joint": (
+        "unit/test_explaining_causes",
+        "properties/test_explaining_laws",
+        "unit/test_explaining_common",
+        "unit/test_explaining_evidence",
+    ),
+    "explaining/pool": (
+        "properties/test_explaining_laws",
+        "unit/test_explaining_causes",
+        "unit/test_explaining_common",
+        "unit/test_explaining_evidence",
+    ),
+    "explaining/spanning": (
+        "unit/test_explaining_causes",
+        "unit/test_explaining_evidence",
+        "properties/test_explaining_laws",
+        "unit/test_explained",
+    ),
     "ledger/accounts": ("unit/test_ledger_corrections",),
     "ledger/anchors": ("unit/test_anchors",),
     "ledger/correction_rules": ("unit/test_ledger_corrections",),
     "ledger/counted": ("unit/test_anchors",),
     "ledger/delivery_rules": ("unit/test_ledger_goods_in", "unit/test_ledger_corrections"),
     "ledger/entry_checks": ("unit/test_verify",),
+    "ledger/import_changes": ("unit/test_exporting",),
+    "ledger/importing": ("unit/test_exporting",),
+    "ledger/openings": ("unit/test_openings",),
     "ledger/originals": ("unit/test_ledger_corrections",),
+    "ledger/rebuild": ("unit/test_exporting",),
     "ledger/refolding": ("unit/test_anchors", "unit/test_ledger_corrections"),
     "ledger/sale_rules": ("unit/test_ledger_sales",),
     "ledger/stock_rules": (
@@ -165,15 +197,39 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_ledger_corrections",
     ),
     "ledger/transfer_rules": ("unit/test_ledger_moves",),
+    "ledger/verify": ("unit/test_verify",),
     "reconciliation/basis": ("unit/test_repair", "unit/test_repair_seam"),
+    "reconciliation/book_side": ("unit/test_reconcile", "unit/test_reconcile_kits"),
     "reconciliation/breaker": ("unit/test_repair",),
+    "reconciliation/comparing": ("unit/test_reconcile", "unit/test_reconcile_kits"),
+    "reconciliation/conditions": ("unit/test_findings",),
+    "reconciliation/kits": (
+        "unit/test_reconcile_kits",
+        "unit/test_reconcile",
+    ),
+    "reconciliation/mismatches": (
+        "unit/test_reconcile",
+        "unit/test_reconcile_kits",
+        "unit/test_report_page",
+    ),
     "reconciliation/plan_lines": ("unit/test_repair",),
     "reconciliation/planning": ("unit/test_repair",),
     "reconciliation/promisable": ("unit/test_windows", "unit/test_reconcile"),
+    "reconciliation/published": ("unit/test_reconcile", "unit/test_reconcile_kits"),
+    "reconciliation/reach": (
+        "unit/test_reconcile_kits",
+        "unit/test_windows",
+        "properties/test_reconciliation_laws",
+    ),
+    "reconciliation/register": ("unit/test_findings",),
     "reconciliation/repairing": ("unit/test_repair", "unit/test_repair_seam"),
     "reconciliation/tries": ("unit/test_tries",),
     "reconciliation/verdicts": ("unit/test_windows", "unit/test_reconcile"),
+    "reconciliation/view": ("unit/test_findings",),
     "reconciliation/windows": ("unit/test_windows", "unit/test_reconcile"),
+    "reservations/views": ("unit/test_reservations", "unit/test_reservation_names"),
+    "write/group": ("unit/test_write_group",),
+    "write/intents": ("unit/test_write_group", "unit/test_findings"),
 }
 
 _RELATIONS: Final = {

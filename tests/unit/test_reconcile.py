@@ -292,6 +292,15 @@ class TestPromisesAtRisk:
         [found] = shop.inventory.reconcile([Level("etsy", "MUG", 4)]).mismatches
         assert (found.kind, found.at_risk) == (K.OVERSOLD, ("C", "B"))
 
+    def test_one_unit_promised_twice_endangers_one_order(self) -> None:
+        """Whatever else is wrong: here a warehouse shows fewer than there are."""
+        shop = self.promised(mugs=9)
+        shop.inventory.record([Sold("MUG", 1, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        source = Source("wms", formula=Formula(Shown.ON_HAND))
+        [found] = shop.inventory.reconcile([Level("wms", "MUG", 7)], sources=[source]).mismatches
+        assert (found.expected, found.at_risk) == ((8, 8), ("C",))
+
     def test_units_too_many_are_taken_wherever_they_are(self) -> None:
         """Of two places the newest promise goes first, not one at each."""
         shop = self.promised()
