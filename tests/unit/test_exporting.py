@@ -14,11 +14,13 @@ import attrs
 import pytest
 
 from truecount import (
+    Adjusted,
     Export,
     Import,
     Inventory,
     MemoryStorage,
     Policy,
+    Received,
     Sold,
     SQLiteStorage,
     State,
@@ -26,6 +28,7 @@ from truecount import (
 )
 from truecount.ledger import exporting, importing
 from truecount.model.movements import MovementRow, digest_of, encode
+from truecount.model.operation import Operation
 from truecount.model.settings import GENERATION, JOURNAL
 from truecount.model.shop_rules import Put
 from truecount.protocols.storage import Storage
@@ -201,6 +204,22 @@ class TestRoundTrip:
         assert copy.reservation("cart-1").status == "expired"
         assert copy.verify().ok
 
+    def test_shelf_that_is_promised_to_the_last_unit_goes_out_and_in(self) -> None:
+        """Something in each state of a promise, and nothing left above the floor."""
+        inventory = Inventory()
+        inventory.locations.add("berlin")
+        inventory.receive("MUG", 3, at="berlin")
+        for reference in ("cart", "order", "parcel"):
+            inventory.reserve({"MUG": 1}, reference=reference)
+        for reference in ("order", "parcel"):
+            inventory.confirm(reference)
+        inventory.pick("parcel")
+        copy = Inventory()
+        load(copy, exported(inventory))
+        assert everything(copy) == everything(inventory)
+        found = copy.figures("MUG")
+        assert (found.sellable, found.held, found.allocated, found.picked) == (0, 1, 1, 1)
+
     def test_rules_known_before_the_import_are_forgotten(self) -> None:
         """Whoever had read the shop rules of the target reads them anew."""
         copy = Inventory()
@@ -355,15 +374,19 @@ class TestTarget:
             load(target, lines)
         assert everything(target) == before
 
-    def test_same_id_with_other_words_is_refused(self) -> None:
+    @pytest.mark.parametrize(
+        "own",
+        [Received("MUG", 1, at="berlin"), Adjusted("MUG", 1, at="berlin", reason="found")],
+        ids=["receive", "adjust"],
+    )
+    def test_same_id_with_other_words_is_refused(self, own: Operation) -> None:
         """A movement of another history is not taken for this one's."""
-        target = Inventory(clock=ManualClock(START), new_id=CountingIds("m"))
         lines = exported(lived_in())
         first = json.loads(lines[1])["movement"]["id"]
         ids = iter(["request-1", "request-2", first])
         target = Inventory(clock=ManualClock(START), new_id=lambda: next(ids))
         target.locations.add("berlin")
-        target.receive("MUG", 1, at="berlin")
+        target.submit([own])
         with pytest.raises(errors.InvalidData, match=r"line 2 .* with other words"):
             load(target, lines)
 
