@@ -451,6 +451,25 @@ class TestNature:
         assert Adjusted("MUG", -1, at="b", reason="x", refuse_below=0).is_command
         assert not Adjusted("MUG", -1, at="b", reason="x").is_command
 
+    def test_only_what_it_is_about_is_said_by_place(self) -> None:
+        """Goods, and how many or of what: whatever could be mixed up is said by name."""
+        by_place = {
+            tuple([field.name for field in attrs.fields(type(sample)) if not field.kw_only])
+            for sample in SAMPLES
+        }
+        assert by_place == {
+            (),
+            ("sku",),
+            ("sku", "quantity"),
+            ("sku", "change"),
+            ("sku", "components"),
+            ("sku", "quantity", "components"),
+            ("lines",),
+            ("movement_id",),
+            ("holds",),
+            ("documents",),
+        }
+
     def test_acting_on_lines_needs_a_key(self) -> None:
         """A second "ship one" is another one; "ship all" twice is once."""
         assert Ship({"MUG": 1}, reference="c").needs_key
