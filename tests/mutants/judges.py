@@ -234,6 +234,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/transfer_rules": ("unit/test_ledger_moves",),
     "ledger/verify": ("unit/test_verify",),
     "ledger/words": ("unit/test_stock_ledger", "unit/test_reservations"),
+    "model/outcomes": ("unit/test_outcomes", "unit/test_write_apply"),
     "reconciliation/agreed": ("unit/test_explained",),
     "reconciliation/basis": ("unit/test_repair", "unit/test_repair_seam"),
     "reconciliation/book_side": ("unit/test_reconcile", "unit/test_reconcile_kits"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from truecount import (
 )
 from truecount.model.movements import Draft, Leg
 from truecount.model.places import OPENING, inside
-from truecount.protocols.storage import Wants
+from truecount.protocols.storage import Record, Wants
 from truecount.reconciliation.register import FINDING_RULES, REGISTER, BookFindings
 from truecount.testing import ManualClock
 from truecount.write.engine import Engine
@@ -71,7 +71,7 @@ class Shop:
         """Return the kinds of the open findings, the most urgent first."""
         return [each.kind.value for each in self.open()]
 
-    def written(self) -> object:
+    def written(self) -> Sequence[Record]:
         """Return all documents of the register, to see whether anything was written."""
         with self.inventory.storage.read("main") as reader:
             return reader.records(REGISTER)
@@ -701,6 +701,16 @@ class TestFacts:
         [finding] = BookFindings(engine).findings().open
         assert finding.kind is FindingKind.NOTED
         assert "At berlin, 4 of MUG (open): odd: so" in finding.sentence
+
+
+class TestRegister:
+    def test_open_findings_are_kept_in_parts_by_their_subject(self, shop: Shop) -> None:
+        """Two digits of it name the document: a look writes few, and none grows with the shop."""
+        shop.sold("MUG", 3, "till-1")
+        shop.sold("TEA", 3, "till-2")
+        stems = [each.id.rpartition("-")[0] for each in shop.open()]
+        parts = {f"open/{stem.rpartition('-')[2][:2]}" for stem in stems}
+        assert {record.id for record in shop.written()} == {"cursor", *parts}
 
 
 class TestDismissing:
