@@ -241,7 +241,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/breaker": ("unit/test_repair",),
     "reconciliation/comparing": ("unit/test_reconcile", "unit/test_reconcile_kits"),
     "reconciliation/conditions": ("unit/test_findings",),
-    "reconciliation/differ": ("unit/test_reconcile",),
+    "reconciliation/differ": ("unit/test_reconcile", "properties/test_reconciliation_laws"),
     "reconciliation/documents": ("unit/test_findings",),
     "reconciliation/explained": ("unit/test_explained",),
     "reconciliation/findings": ("unit/test_findings",),

@@ -376,11 +376,13 @@ class TestCommonCause:
         shop.clock.tick(DAY)
         return shop
 
-    def test_channel_that_shows_on_hand_has_one_cause_for_all(self) -> None:
+    @pytest.mark.parametrize("safety", [0, 5])
+    def test_channel_that_shows_on_hand_has_one_cause_for_all(self, safety: int) -> None:
         """Six rows have one explanation, because none of the four that agree speaks against it."""
         shop = self.shop()
-        shown = {f"SKU-{n}": 40 + 3 * n for n in range(10)}
-        report = explained(shop, Snapshot.of("etsy", shown))
+        shown = {f"SKU-{n}": 40 + 3 * n - safety for n in range(10)}
+        source = Source("etsy", formula=Formula(safety=safety))
+        report = explained(shop, Snapshot.of("etsy", shown), sources=(source,))
         [common] = report.common
         assert (common.kind, common.detail) == (CauseKind.WRONG_FORMULA, "on hand")
         assert (common.fixed, common.mismatches, len(report.agreeing)) == (6, 6, 4)

@@ -478,6 +478,20 @@ class TestOtherKinds:
         shop.inventory.close_delivery("MUG", at="berlin", reference="PO-1")
         assert shop.kinds() == []
 
+    def test_what_came_in_full_is_not_overdue_beside_what_did_not(self, shop: Shop) -> None:
+        """Of two deliveries and two transfers one of each is still waited for."""
+        due_at = START + timedelta(days=1)
+        shop.inventory.receive("MUG", 9, at="berlin")
+        for number in (1, 2):
+            shop.inventory.expect("TEA", 2, at="berlin", reference=f"PO-{number}", due_at=due_at)
+            shop.inventory.transfer_out(
+                f"T-{number}", {"MUG": 2}, source="berlin", target="hamburg", due_at=due_at
+            )
+        shop.inventory.receive("TEA", 2, at="berlin", reference="PO-1")
+        shop.inventory.arrive("T-1", {"MUG": 2})
+        shop.clock.tick(timedelta(days=2))
+        assert {each.reference for each in shop.open()} == {"PO-2", "T-2"}
+
     def test_low_stock_adds_the_lots_of_a_location_up(self, shop: Shop) -> None:
         """The reorder point is compared with what a location can still promise."""
         shop.inventory.policies.set(Policy(reorder_point=4), sku="TEA")

@@ -621,6 +621,16 @@ class TestBadInput:
         assert "it is in the future" in str(error)
         assert error.__notes__ == ["observation 2"]
 
+    @pytest.mark.parametrize("skew", [timedelta(), timedelta(hours=1)])
+    def test_clock_may_be_ahead_by_its_bound_and_no_more(self, skew: timedelta) -> None:
+        """By five minutes, or by what is said of whoever stamped it if that is more."""
+        source = Source("sam", skew=skew)
+        seen_at = stocked(MUG=5).clock.now + max(skew, timedelta(minutes=5))
+        level = Level("sam", "MUG", 5, seen_at=seen_at)
+        assert stocked(MUG=5).inventory.reconcile([level], sources=[source]).compared == 1
+        later = attrs.evolve(level, seen_at=seen_at + timedelta(microseconds=1))
+        assert isinstance(self.refused(later, sources=[source]), InvalidTime)
+
     def test_unknown_location_is_refused(self) -> None:
         """A misspelt place is no place, for counts, levels and sources."""
         for words in (
