@@ -166,7 +166,11 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_explaining_common",
         "unit/test_explaining_evidence",
     ),
-    "explaining/others": ("unit/test_explaining_causes", "unit/test_explaining_evidence"),
+    "explaining/others": (
+        "unit/test_explaining_causes",
+        "unit/test_explaining_common",
+        "unit/test_explaining_evidence",
+    ),
     "explaining/pool": (
         "properties/test_explaining_laws",
         "unit/test_explaining_causes",
@@ -175,7 +179,11 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "explaining/priors": ("unit/test_explaining_numbers",),
     "explaining/results": ("unit/test_explaining_causes", "unit/test_explaining_common"),
-    "explaining/sentences": ("unit/test_explaining_causes", "unit/test_explaining_common"),
+    "explaining/sentences": (
+        "unit/test_explaining_causes",
+        "unit/test_explaining_common",
+        "unit/test_explained",
+    ),
     "explaining/spanning": (
         "unit/test_explaining_causes",
         "unit/test_explaining_evidence",
@@ -268,7 +276,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/register": ("unit/test_findings",),
     "reconciliation/repairing": ("unit/test_repair", "unit/test_repair_seam"),
     "reconciliation/repairs": ("unit/test_repair", "unit/test_repair_seam"),
-    "reconciliation/report": ("unit/test_reconcile", "unit/test_report_page"),
+    "reconciliation/report": ("unit/test_reconcile", "unit/test_tries", "unit/test_report_page"),
     "reconciliation/sources": ("unit/test_sources",),
     "reconciliation/tries": ("unit/test_tries",),
     "reconciliation/verdicts": ("unit/test_windows", "unit/test_reconcile"),

@@ -88,6 +88,17 @@ class TestOneEntry:
         assert found.evidence == ("log-1",)
         assert "sold order-5 of 7 units is not in the book" in found.sentence
 
+    def test_event_of_a_log_is_one_nobody_saw_for_which_something_speaks(self) -> None:
+        """Whatever its size: that the log has it and no other is all that tells the two apart."""
+        found = only(-7, entry("log-1", -7, booked=False), usual=[-7] * 30)
+        chances = {
+            hypothesis.causes[0].site: hypothesis.probability
+            for hypothesis in found.hypotheses
+            if [cause.kind for cause in hypothesis.causes] == [CauseKind.MISSING]
+        }
+        looked = Priors().odds(found=True) / Priors().odds(found=False)
+        assert chances["log-1"] / chances[""] == pytest.approx(looked)
+
     def test_event_nobody_saw(self) -> None:
         """Without any trace, an event of a usual size is still the likely cause."""
         found = only(24)
@@ -135,7 +146,9 @@ class TestOneEntry:
         decided = only(7, sale, taken_back={"order-3"})
         assert decided.causes[0].kind is CauseKind.NOT_PUT_BACK
         assert decided.verdict is Certainty.CONFIDENT
-        assert "never put back" in decided.sentence
+        assert "sold order-3 of 7 units was cancelled or returned, and never put back" in (
+            decided.sentence
+        )
 
     def test_pieces_and_cases(self) -> None:
         """Twelve cases booked as twelve pieces, and pieces booked as cases."""
@@ -152,6 +165,7 @@ class TestOneEntry:
             (132, 180, CauseKind.TRANSPOSED),
             (130, -117, CauseKind.SLIP),
             (17, 153, CauseKind.SLIP),
+            (1, 9, CauseKind.SLIP),
             (-17, 34, CauseKind.SIGN),
         ],
     )

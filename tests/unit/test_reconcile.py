@@ -874,6 +874,9 @@ class TestPublished:
         shop.inventory.published("etsy", {f"S-{n:04}": n for n in range(1500)}, key="push-1")
         shop.inventory.published("etsy", {f"S-{n:04}": n for n in range(1500)}, key="push-1")
         assert len(_documents_of(shop)) == 1500
+        with shop.inventory.storage.read("main") as reader:
+            keys = {outcome.key for outcome in reader.outcomes()}
+        assert {key for key in keys if "push" in key} == {"push-1", "push-1/2"}
 
     def test_wrong_level_is_refused_and_nothing_written(self) -> None:
         """Below zero, fractions and unclean names are no levels."""
