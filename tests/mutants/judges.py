@@ -177,7 +177,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_explaining_common",
         "unit/test_explaining_evidence",
     ),
-    "explaining/priors": ("unit/test_explaining_numbers",),
+    "explaining/priors": ("unit/test_explaining_numbers", "test_docs_reference"),
     "explaining/results": ("unit/test_explaining_causes", "unit/test_explaining_common"),
     "explaining/sentences": (
         "unit/test_explaining_causes",
@@ -197,7 +197,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/correction_rules": ("unit/test_ledger_corrections",),
     "ledger/counted": ("unit/test_anchors",),
     "ledger/delivery_rules": ("unit/test_ledger_goods_in", "unit/test_ledger_corrections"),
-    "ledger/document_checks": ("unit/test_verify",),
+    "ledger/document_checks": ("unit/test_verify", "unit/test_anchors"),
     "ledger/drafts": (
         "unit/test_stock_ledger",
         "unit/test_ledger_goods_in",
