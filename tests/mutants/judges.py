@@ -217,9 +217,9 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/refolding": ("unit/test_anchors", "unit/test_ledger_corrections"),
     "ledger/sale_rules": ("unit/test_ledger_sales",),
     "ledger/scan": ("unit/test_verify", "unit/test_exporting"),
-    "ledger/shop": ("unit/test_stock_ledger", "unit/test_bundles"),
+    "ledger/shop": ("unit/test_policy_settings", "unit/test_stock_ledger"),
     "ledger/source_checks": ("unit/test_sources", "unit/test_verify"),
-    "ledger/stock_book": ("unit/test_stock_ledger", "unit/test_ledger_time"),
+    "ledger/stock_book": ("unit/test_verify", "unit/test_stock_ledger", "unit/test_ledger_time"),
     "ledger/stock_ledger": (
         "unit/test_stock_ledger",
         "unit/test_ledger_moves",
@@ -243,6 +243,11 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/verify": ("unit/test_verify",),
     "ledger/words": ("unit/test_stock_ledger", "unit/test_reservations"),
     "model/outcomes": ("unit/test_outcomes", "unit/test_write_apply"),
+    "model/reservation_commands": (
+        "unit/test_operations",
+        "unit/test_reservation_names",
+        "unit/test_reservations",
+    ),
     "reconciliation/agreed": ("unit/test_explained",),
     "reconciliation/basis": ("unit/test_repair", "unit/test_repair_seam"),
     "reconciliation/book_side": ("unit/test_reconcile", "unit/test_reconcile_kits"),
@@ -283,6 +288,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/view": ("unit/test_findings",),
     "reconciliation/windows": ("unit/test_windows", "unit/test_reconcile"),
     "reservations/manager": (
+        "unit/test_reservation_expiry",
         "unit/test_reservations",
         "unit/test_reservation_names",
         "unit/test_reservation_grants",

@@ -18,7 +18,7 @@ from truecount.explaining.coincidence import listed, ways
 from truecount.explaining.explain import explain
 from truecount.explaining.facts import Discrepancy, Evidence
 from truecount.explaining.joint import Joint, solve
-from truecount.explaining.pool import Pool, pool_of
+from truecount.explaining.pool import Best, Pool, pool_of
 from truecount.explaining.priors import CauseKind, Certainty, Priors
 from truecount.explaining.results import Explanations
 from truecount.model.stock import StockKey
@@ -94,6 +94,24 @@ def test_pool_weighs_and_counts_every_set(
     for each in answer.listed:
         assert sum(atom.effects[0][1] for atom in each.atoms) == target
     assert not answer.truncated
+
+
+def test_of_sets_that_weigh_the_same_those_seen_first_are_listed() -> None:
+    """Whatever they are called: the order of the evidence decides, and nothing else."""
+    atoms = [Atom(CauseKind.MISSING, site, ((0, 1),), 0.5, ()) for site in ("b", "a", "c")]
+    best = Best()
+    for atom in atoms:
+        best.put(atom.weight, (atom,))
+    assert [each.atoms for each in best.sorted()] == [(atom,) for atom in atoms]
+
+
+@pytest.mark.parametrize(("changes", "truncated"), [(199, False), (200, True)])
+def test_triples_are_all_looked_at_while_their_pairs_are_within_the_budget(
+    changes: int, *, truncated: bool
+) -> None:
+    """199 changes have 19,701 pairs, 200 too many for one figure: 19,900 and all alike."""
+    found, _ = pool([(change, 0.1) for change in range(1, changes + 1)], 0.05)
+    assert found.sum_of(6).truncated is truncated
 
 
 class OneRest:

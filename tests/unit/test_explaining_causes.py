@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from truecount.errors import InvalidArgument, InvalidData
+from truecount.explaining.cells import case_of
 from truecount.explaining.explain import explain
 from truecount.explaining.facts import (
     Candidate,
@@ -22,6 +23,7 @@ from truecount.explaining.facts import (
 )
 from truecount.explaining.priors import CauseKind, Certainty, Priors
 from truecount.explaining.results import Cause, Explanation, Explanations
+from truecount.explaining.spanning import spanning_atoms
 from truecount.model.stock import StockKey
 
 
@@ -196,6 +198,12 @@ class TestOneEntry:
         late = entry("x2", -7, at=AFTER - HOUR, recorded_at=NOON)
         assert (CauseKind.DUPLICATE, "x2") in kinds(only(7, late))
 
+    @pytest.mark.parametrize("minutes", [-14, 14])
+    def test_clocks_may_differ_where_the_bracket_begins(self, minutes: int) -> None:
+        """What is stamped shortly before the last agreement may have come after it."""
+        near = entry("x3", -7, at=AFTER + timedelta(minutes=minutes))
+        assert (CauseKind.DUPLICATE, "x3") in kinds(only(7, near))
+
 
 def chance(found: Explanation, kind: CauseKind) -> float:
     """Return the probability of all listed hypotheses with a kind of cause."""
@@ -347,6 +355,26 @@ class TestSeveralFigures:
             assert each.evidence == ("k1",)
             assert each.verdict is Certainty.CONFIDENT
 
+    @pytest.mark.parametrize("booked", [True, False])
+    def test_kit_that_is_booked_needs_no_usual_size(self, *, booked: bool) -> None:
+        """The movement is there; of a sale that nobody booked the size has to be likely."""
+        tea, kit = StockKey("TEA", "berlin"), StockKey("SET", "berlin")
+        sale = [entry("k1", -3, kit)] if booked else []
+        evidence = Evidence(candidates=[*ORDINARY, *sale], recipes={"SET": {"MUG": 2, "TEA": 3}})
+        found = [differs(-6), differs(-9, tea), differs(3, kit)]
+        case = case_of(found, evidence, Priors())
+        [atom] = spanning_atoms(case)
+        chance = 1.0 if booked else case.sizes.chance(0, -3)
+        assert atom.weight == case.weight(CauseKind.KIT_NOT_EXPLODED, "SET", 1) * chance
+
+    @pytest.mark.parametrize("delta", [7, -7])
+    def test_only_an_entry_that_settles_both_ends_is_at_the_wrong_place(self, delta: int) -> None:
+        """A smaller one beside it would leave a difference at either end."""
+        sales = [entry("w1", -delta), entry("w2", -delta // 7), entry("w3", -delta * 2)]
+        evidence = Evidence(candidates=sales, locations={"berlin", "hamburg"})
+        case = case_of([differs(delta), differs(-delta, HAMBURG)], evidence, Priors())
+        assert {atom.site for atom in spanning_atoms(case)} == {"w1"}
+
     def test_figure_of_a_sku_everywhere(self) -> None:
         """A level without a location is about the effects at all of them, added up."""
         everywhere = Discrepancy(sku="MUG", location="", delta=7)
@@ -363,6 +391,13 @@ class TestSeveralFigures:
 
 
 class TestHonesty:
+    def test_unexplained_is_even_in_the_usual_range_and_rarer_beyond_it(self) -> None:
+        """Ten units either way of one figure; what is twice that is a fourth as likely."""
+        case = case_of([differs(3)], Evidence(), Priors())
+        prior = case.priors.weights[CauseKind.UNEXPLAINED]
+        for left, share in ((1, 1.0), (-10, 1.0), (15, 4 / 9), (-20, 1 / 4)):
+            assert case.unexplained(left) == pytest.approx(prior / 21 * share)
+
     def test_no_difference_no_explanation(self) -> None:
         """Nothing is asked, nothing is answered."""
         assert len(explain([], Evidence(candidates=ORDINARY))) == 0
