@@ -109,7 +109,7 @@ OF_MODULE: Final[Mapping[str, tuple[str, ...]]] = {
     "model/quantities": ("unit/test_quantities",),
     "model/recipes": ("unit/test_bundles", "unit/test_bundle_seams"),
     "model/settings": ("unit/test_policy_settings", "unit/test_bundles"),
-    "model/sources": ("unit/test_sources",),
+    "model/sources": ("unit/test_sources", "unit/test_observations"),
     "model/stock": ("unit/test_stock_model",),
     "reservations/expiring": ("unit/test_reservation_expiry",),
     "reservations/granting": ("unit/test_reservation_grants",),

@@ -775,6 +775,10 @@ class TestStoredPlans:
         stored: dict[str, Any] = counted(stocked(MUG=5), MUG=3).plan().to_dict()
         return json.loads(json.dumps(stored))  # type: ignore[no-any-return]  # it is a dict
 
+    def test_it_says_the_form_it_has(self) -> None:
+        """What was stored is read by that number for as long as there are plans of it."""
+        assert self.data()["schema"] == 1
+
     @pytest.mark.parametrize(
         ("path", "value"),
         [
