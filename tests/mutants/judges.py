@@ -293,7 +293,11 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
         "unit/test_reservation_names",
         "unit/test_reservation_grants",
     ),
-    "reservations/views": ("unit/test_reservations", "unit/test_reservation_names"),
+    "reservations/views": (
+        "unit/test_reservations",
+        "unit/test_reservation_names",
+        "unit/test_bundles",
+    ),
     "write/group": ("unit/test_write_group",),
     "write/intents": ("unit/test_write_group", "unit/test_findings"),
 }
