@@ -92,6 +92,12 @@ class TestReach:
             least.hull(),
         }
 
+    def test_what_is_in_an_interval_or_a_set_is_in_the_interval_around_both(self) -> None:
+        """Which values of the one there are is not known, so none between them is ruled out."""
+        known, bounded = reach.reach_of([1, 9]), reach.reach_of([20, 30]).hull()
+        assert reach.either(known, bounded) == reach.either(bounded, known) == Reach(1, 30, None)
+        assert reach.either(known, reach.point(4)) == reach.reach_of([1, 4, 9])
+
     def test_too_many_combinations_become_an_interval(self) -> None:
         """Beyond ten thousand sums the reach is bounded, not listed, and stays sound."""
         sources = [[(n, 3**source) for n in range(30)] for source in range(5)]
