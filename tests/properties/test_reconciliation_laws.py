@@ -360,6 +360,18 @@ class TestJoins:
         assert set(unordered(book, seen)) == expected
         assert [each.key for each in in_order] == sorted(each.key for each in in_order)
 
+    def test_list_that_ends_first_lacks_the_rest(self) -> None:
+        """Whichever it is, also where its last row is one of the other's; by how much is told."""
+        short, long = [("A", 1)], [("A", 1), ("B", 2)]
+        assert [(each.key, each.delta) for each in ordered(short, long)] == [("B", 2)]
+        assert [(each.key, each.delta) for each in ordered(long, short)] == [("B", -2)]
+        assert [each.delta for each in ordered([("A", 0)], [("A", 3)])] == [3]
+
+    def test_disorder_names_the_list_and_both_keys(self) -> None:
+        """So that whoever wrote it finds the place."""
+        with pytest.raises(InvalidData, match="the list of seen: 'A' comes after 'B'"):
+            list(ordered([("B", 1)], [("B", 1), ("A", 5)]))
+
     @given(st.dictionaries(KEYS, st.integers(0, 9)), st.randoms())
     def test_a_list_does_not_differ_from_itself(self, rows: dict[str, int], random: object) -> None:
         """I18: diff(x, x) is empty, in any order."""
