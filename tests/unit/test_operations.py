@@ -55,6 +55,7 @@ from truecount.errors import (
     InvalidTime,
 )
 from truecount.model import operation as base
+from truecount.model.places import ON_HAND
 from truecount.model.reservation_commands import Expire
 from truecount.model.shop_rules import Put
 
@@ -487,6 +488,28 @@ class TestNature:
             ("movement_id",),
             ("holds",),
             ("documents",),
+        }
+
+    def test_what_is_not_said_is_nothing_but_for_these(self) -> None:
+        """Stored requests leave out what was not said, so it means the same for ever."""
+        assumed = {
+            (type(sample).__name__, field.name): field.default
+            for sample in SAMPLES
+            for field in attrs.fields(type(sample))
+            if field.default is not attrs.NOTHING and field.default
+        }
+        assert assumed == {
+            ("Adjusted", "state"): State.SELLABLE,
+            ("Confirm", "on_expired"): "refuse",
+            ("Counted", "covers"): ON_HAND - {State.PICKED},
+            ("Damaged", "state"): State.SELLABLE,
+            ("Opened", "state"): State.SELLABLE,
+            ("Received", "into"): State.SELLABLE,
+            ("Relocate", "state"): State.SELLABLE,
+            ("Returned", "into"): State.QUARANTINE,
+            ("ReturnedToSupplier", "state"): State.QUARANTINE,
+            ("Scrapped", "state"): State.DAMAGED,
+            ("TakeBack", "into"): State.QUARANTINE,
         }
 
     def test_acting_on_lines_needs_a_key(self) -> None:
