@@ -285,7 +285,7 @@ ALONE: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/sources": ("unit/test_sources",),
     "reconciliation/tries": ("unit/test_tries",),
     "reconciliation/verdicts": ("unit/test_windows", "unit/test_reconcile"),
-    "reconciliation/view": ("unit/test_findings",),
+    "reconciliation/view": ("unit/test_findings", "unit/test_reconcile"),
     "reconciliation/windows": ("unit/test_windows", "unit/test_reconcile"),
     "reservations/manager": (
         "unit/test_reservation_expiry",

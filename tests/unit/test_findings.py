@@ -327,6 +327,13 @@ class TestOtherKinds:
         shop.inventory.count("MUG", 0, at="berlin")
         assert shop.kinds() == []
 
+    def test_damaged_units_are_on_hand_like_others(self, shop: Shop) -> None:
+        """Two are sold that are not there, two lie broken: nobody has less than nothing."""
+        shop.inventory.policies.set(Policy(backorder_limit=5), sku="MUG")
+        shop.inventory.open("MUG", 2, at="berlin", state=State.DAMAGED)
+        shop.sold("MUG", 2, "till-1")
+        assert shop.kinds() == []
+
     def test_less_than_nothing_in_quarantine(self, shop: Shop) -> None:
         """More inspected than came in is one finding, though the shelf as a whole has units."""
         shop.inventory.receive("MUG", 5, at="berlin")
@@ -359,6 +366,18 @@ class TestOtherKinds:
         assert len(both.evidence) == 2
         assert shop.inventory.sweep() == 2
         assert shop.kinds() == []
+
+    def test_evidence_of_a_stale_hold_is_what_held_its_line(self, shop: Shop) -> None:
+        """The tea came into the cart later than the mug, by another movement."""
+        for sku in ("MUG", "TEA"):
+            shop.inventory.receive(sku, 9, at="berlin")
+        first = shop.inventory.reserve({"MUG": 1}, reference="cart-1", ttl=timedelta(minutes=30))
+        second = shop.inventory.amend("cart-1", {"TEA": 1}, key="more")
+        shop.clock.tick(timedelta(hours=2))
+        assert {each.sku: each.evidence for each in shop.open()} == {
+            "MUG": first.movements,
+            "TEA": second.movements,
+        }
 
     def test_new_stale_holds_after_a_sweep_are_another_finding(self, shop: Shop) -> None:
         """The sweeper ran once and stopped again, between two looks."""
