@@ -368,9 +368,10 @@ class TestFaults:
 
 
 class TestTarget:
-    def test_target_with_a_life_of_its_own_is_refused_untouched(self) -> None:
+    @pytest.mark.parametrize("ids", ["earlier", "other"])
+    def test_target_with_a_life_of_its_own_is_refused_untouched(self, ids: str) -> None:
         """Two ledgers are never mixed."""
-        target = Inventory(new_id=CountingIds("other"))
+        target = Inventory(new_id=CountingIds(ids))
         target.locations.add("berlin")
         target.receive("JAR", 1, at="berlin")
         before = everything(target)
