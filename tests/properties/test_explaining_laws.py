@@ -215,6 +215,27 @@ def test_joint_solution_equals_brute_force(
             assert hypothesis.probability == pytest.approx(expected[cell][names])
 
 
+class FaintRest(OneRest):
+    """One rest fits everything, and hardly ever does."""
+
+    def weights(self, left: int) -> Sequence[float]:
+        """Return its weight."""
+        return (1e-7,)
+
+
+def test_choice_that_is_hardly_possible_hides_none_that_comes_after_it() -> None:
+    """That nothing is shared is looked at first, and is a millionth of a millionth of it here."""
+    deltas = [
+        Discrepancy(sku=sku, location="", delta=delta) for sku, delta in (("A", 3), ("B", -3))
+    ]
+    case = case_of(deltas, Evidence(), Priors(further=0.5))
+    shared = Atom(CauseKind.WRONG_SKU, "x", ((0, 3), (1, -3)), 0.5, ())
+    pools = [pool_of([], FaintRest(cell), 0.5) for cell in (0, 1)]
+    for solved in solve(case, pools, [shared]):
+        assert [each.atoms for each in solved.hypotheses] == [(shared,)]
+        assert solved.hypotheses[0].probability == pytest.approx(1)
+
+
 SEEDS = st.integers(0, 2**32)
 KINDS = st.sampled_from(list(PLANT))
 

@@ -402,6 +402,19 @@ class TestHonesty:
         """Nothing is asked, nothing is answered."""
         assert len(explain([], Evidence(candidates=ORDINARY))) == 0
 
+    def test_share_of_sizes_not_seen_is_that_of_different_ones_among_all(self) -> None:
+        """Three sales of seven: one in four is left for other sizes, and for seven again."""
+        case = case_of([differs(3)], Evidence(usual=[-7] * 3), Priors())
+        unseen = (1 / (2 * 7 * 8) + 1 / 4) / 2
+        assert case.sizes.chance(0, -7) == pytest.approx((3 + unseen) / 4)
+
+    def test_only_cause_there_is_has_no_rivals(self) -> None:
+        """Another one of the same size is one, and the answer counts it."""
+        for events in (1, 2):
+            log = [entry(f"log-{n}", -7, booked=False) for n in range(events)]
+            [found] = explain([differs(-7)], Evidence(candidates=log))
+            assert found.rivals == events - 1
+
     def test_without_any_evidence_nothing_is_confident(self) -> None:
         """A difference alone has no cause, and the sentence says what to do."""
         found = explain([differs(-3)], priors=Priors({CauseKind.MISSING: 0}))[0]
