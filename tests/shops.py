@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from truecount import Inventory, MemoryStorage
+from truecount import Inventory
+from truecount.protocols.storage import Storage
 from truecount.reservations.sourcing import Sourcing
 from truecount.testing import CountingIds, ManualClock
 
@@ -23,7 +24,7 @@ class Shop:
         stock: Mapping[str, Mapping[str, int]],
         *,
         tenant: str = "main",
-        storage: MemoryStorage | None = None,
+        storage: Storage | None = None,
         sourcing: Mapping[str, Sourcing] | None = None,
     ) -> None:
         """Open a shop with *stock*: for each location, units of each SKU."""

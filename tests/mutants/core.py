@@ -26,7 +26,7 @@ from tests.mutants.judges import CORE, EXCLUDED, ROOT, judges, modules, package_
 
 
 #: What a run needs of the project.
-COPIED: Final = ("src", "tests", "pyproject.toml", "README.md")
+COPIED: Final = ("src", "tests", "docs", "pyproject.toml", "README.md")
 
 #: Only the plugin that knows profiles: loading the others takes longer than most mutants live.
 PYTEST: Final = (

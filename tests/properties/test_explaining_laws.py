@@ -18,7 +18,7 @@ from truecount.explaining.coincidence import listed, ways
 from truecount.explaining.explain import explain
 from truecount.explaining.facts import Discrepancy, Evidence
 from truecount.explaining.joint import Joint, solve
-from truecount.explaining.pool import Pool, pool_of
+from truecount.explaining.pool import Best, Pool, pool_of
 from truecount.explaining.priors import CauseKind, Certainty, Priors
 from truecount.explaining.results import Explanations
 from truecount.model.stock import StockKey
@@ -94,6 +94,24 @@ def test_pool_weighs_and_counts_every_set(
     for each in answer.listed:
         assert sum(atom.effects[0][1] for atom in each.atoms) == target
     assert not answer.truncated
+
+
+def test_of_sets_that_weigh_the_same_those_seen_first_are_listed() -> None:
+    """Whatever they are called: the order of the evidence decides, and nothing else."""
+    atoms = [Atom(CauseKind.MISSING, site, ((0, 1),), 0.5, ()) for site in ("b", "a", "c")]
+    best = Best()
+    for atom in atoms:
+        best.put(atom.weight, (atom,))
+    assert [each.atoms for each in best.sorted()] == [(atom,) for atom in atoms]
+
+
+@pytest.mark.parametrize(("changes", "truncated"), [(199, False), (200, True)])
+def test_triples_are_all_looked_at_while_their_pairs_are_within_the_budget(
+    changes: int, *, truncated: bool
+) -> None:
+    """199 changes have 19,701 pairs, 200 too many for one figure: 19,900 and all alike."""
+    found, _ = pool([(change, 0.1) for change in range(1, changes + 1)], 0.05)
+    assert found.sum_of(6).truncated is truncated
 
 
 class OneRest:
@@ -195,6 +213,27 @@ def test_joint_solution_equals_brute_force(
         for hypothesis in solved.hypotheses:
             names = frozenset((atom.kind.value, atom.site) for atom in hypothesis.atoms)
             assert hypothesis.probability == pytest.approx(expected[cell][names])
+
+
+class FaintRest(OneRest):
+    """One rest fits everything, and hardly ever does."""
+
+    def weights(self, left: int) -> Sequence[float]:
+        """Return its weight."""
+        return (1e-7,)
+
+
+def test_choice_that_is_hardly_possible_hides_none_that_comes_after_it() -> None:
+    """That nothing is shared is looked at first, and is a millionth of a millionth of it here."""
+    deltas = [
+        Discrepancy(sku=sku, location="", delta=delta) for sku, delta in (("A", 3), ("B", -3))
+    ]
+    case = case_of(deltas, Evidence(), Priors(further=0.5))
+    shared = Atom(CauseKind.WRONG_SKU, "x", ((0, 3), (1, -3)), 0.5, ())
+    pools = [pool_of([], FaintRest(cell), 0.5) for cell in (0, 1)]
+    for solved in solve(case, pools, [shared]):
+        assert [each.atoms for each in solved.hypotheses] == [(shared,)]
+        assert solved.hypotheses[0].probability == pytest.approx(1)
 
 
 SEEDS = st.integers(0, 2**32)

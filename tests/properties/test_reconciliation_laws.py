@@ -92,6 +92,12 @@ class TestReach:
             least.hull(),
         }
 
+    def test_what_is_in_an_interval_or_a_set_is_in_the_interval_around_both(self) -> None:
+        """Which values of the one there are is not known, so none between them is ruled out."""
+        known, bounded = reach.reach_of([1, 9]), reach.reach_of([20, 30]).hull()
+        assert reach.either(known, bounded) == reach.either(bounded, known) == Reach(1, 30, None)
+        assert reach.either(known, reach.point(4)) == reach.reach_of([1, 4, 9])
+
     def test_too_many_combinations_become_an_interval(self) -> None:
         """Beyond ten thousand sums the reach is bounded, not listed, and stays sound."""
         sources = [[(n, 3**source) for n in range(30)] for source in range(5)]
@@ -353,6 +359,18 @@ class TestJoins:
         assert set(in_order) == expected
         assert set(unordered(book, seen)) == expected
         assert [each.key for each in in_order] == sorted(each.key for each in in_order)
+
+    def test_list_that_ends_first_lacks_the_rest(self) -> None:
+        """Whichever it is, also where its last row is one of the other's; by how much is told."""
+        short, long = [("A", 1)], [("A", 1), ("B", 2)]
+        assert [(each.key, each.delta) for each in ordered(short, long)] == [("B", 2)]
+        assert [(each.key, each.delta) for each in ordered(long, short)] == [("B", -2)]
+        assert [each.delta for each in ordered([("A", 0)], [("A", 3)])] == [3]
+
+    def test_disorder_names_the_list_and_both_keys(self) -> None:
+        """So that whoever wrote it finds the place."""
+        with pytest.raises(InvalidData, match="the list of seen: 'A' comes after 'B'"):
+            list(ordered([("B", 1)], [("B", 1), ("A", 5)]))
 
     @given(st.dictionaries(KEYS, st.integers(0, 9)), st.randoms())
     def test_a_list_does_not_differ_from_itself(self, rows: dict[str, int], random: object) -> None:

@@ -520,6 +520,18 @@ class TestAccounts:
         assert {leg.sku: leg.quantity for leg in legs} == {"MUG": 2, "TEA": 3}
         shop.check()
 
+    def test_return_beyond_one_bundle_of_two_is_of_that_one(self) -> None:
+        """What the other one is made of did not come back."""
+        shop = gift_shop()
+        shop.inventory.bundles.define("SET", {"TEA": 1})
+        ordered(shop, GIFT=1, SET=1)
+        shop.inventory.ship("o")
+        back = Returned("GIFT", 2, at="berlin", reference="o", key="back-1")
+        [outcome] = shop.inventory.record([back])
+        legs = shop.inventory.movement(outcome.movement_id).legs
+        assert {leg.sku: leg.quantity for leg in legs} == {"MUG": 4, "TEA": 2}
+        shop.check()
+
     def test_return_to_a_place_nobody_declared_is_refused(self) -> None:
         """Bundles of an order are held to it as single units are."""
         shop = gift_shop()
@@ -549,6 +561,28 @@ class TestChecks:
         assert not list(check_kits("o", {"kits": [kit], "lines": sound}, {}))
         [problem] = check_kits("o", {"kits": [kit], "lines": counters}, {})
         assert problem.expected == expected
+
+    def test_line_that_is_no_bundles_own_is_found(self) -> None:
+        """One that is not there, and one that two bundles count from."""
+        shop = gift_shop()
+        ordered(shop, GIFT=1)
+        with shop.inventory.storage.read("main") as reader:
+            record = reader.record("order", "o")
+            lines = {line.number: line for line in reader.lines("o")}
+        body = json.loads(record.body) if record else {}
+        assert not list(check_kits("o", body, lines))
+        [problem] = check_kits("o", body, {2: lines[2]})
+        assert (problem.expected, problem.found) == (
+            "line 1 to be of bundle 1 alone",
+            "no line",
+        )
+        twice = {**body, "kits": [*body["kits"], *body["kits"]]}
+        [problem] = check_kits("o", twice, lines)
+        assert (problem.expected, problem.found) == (
+            "line 1 to be of bundle 2 alone",
+            "bundle 1, too",
+        )
+        assert not list(check_kits("o", [], lines)), "what is no order at all, others tell"
 
     def test_version_missing_in_the_middle_is_found(self) -> None:
         """The last one is there as it should be; the first nobody can read any more."""

@@ -316,7 +316,11 @@ class TestAvailability:
 class TestReserving:
     def test_lines_that_share_components_are_added_up(self, shop: Shop) -> None:
         """Four sets and a mug are nine mugs; four sets and two are one too many."""
-        assert shop.inventory.check({"GIFT": 4, "MUG": 1}).possible
+        fine = shop.inventory.check({"GIFT": 4, "MUG": 1})
+        assert (fine.possible, {key.sku: n for key, n in fine.parts.items()}) == (
+            True,
+            {"MUG": 9, "TEA": 4},
+        )
         refused = shop.inventory.check({"GIFT": 4, "MUG": 2})
         assert not refused.possible
         assert refused.short == (("MUG", 2, 1, "at 'berlin'", "backorder_limit=0"),)
@@ -555,6 +559,7 @@ class TestOrders:
         assert inventory.kits("order-1")[0].delivered == 2
         inventory.take_back("order-1", {"GIFT": 1}, key="r-2", into=State.SELLABLE)
         assert inventory.kits("order-1")[0].delivered == 1
+        assert inventory.kits("order-1")[0].returned == 1
         inventory.take_back("order-1", {"TEA": 1}, key="r-3")
         assert (inventory.kits("order-1")[0].delivered, inventory.kits("order-1")[0].returned) == (
             0,

@@ -389,14 +389,17 @@ class TestCommonCause:
             assert mismatch.explanation.verdict is Certainty.CONFIDENT
             assert mismatch.explanation.best.sentence == common.sentence
 
-    def test_row_that_agrees_and_should_not_rules_it_out(self) -> None:
+    @pytest.mark.parametrize("safety", [0, 5])
+    def test_row_that_agrees_and_should_not_rules_it_out(self, safety: int) -> None:
         """One level that is right although the formula would make it wrong ends the story."""
         shop = self.shop()
         shop.inventory.reserve({"SKU-9": 4}, reference="order-9")
         shop.inventory.confirm("order-9")
         shop.clock.tick(DAY)
-        shown = {f"SKU-{n}": 40 + 3 * n for n in range(10)} | {"SKU-9": 63}
-        report = explained(shop, Snapshot.of("etsy", shown))
+        units = {f"SKU-{n}": 40 + 3 * n for n in range(10)} | {"SKU-9": 63}
+        shown = {sku: quantity - safety for sku, quantity in units.items()}
+        source = Source("etsy", formula=Formula(safety=safety))
+        report = explained(shop, Snapshot.of("etsy", shown), sources=(source,))
         assert (len(report.mismatches), len(report.agreeing)) == (6, 4)
         assert report.common == ()
 

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from truecount.errors import InvalidArgument, InvalidData
+from truecount.explaining.cells import case_of
 from truecount.explaining.explain import explain
 from truecount.explaining.facts import (
     Candidate,
@@ -22,6 +23,7 @@ from truecount.explaining.facts import (
 )
 from truecount.explaining.priors import CauseKind, Certainty, Priors
 from truecount.explaining.results import Cause, Explanation, Explanations
+from truecount.explaining.spanning import spanning_atoms
 from truecount.model.stock import StockKey
 
 
@@ -88,6 +90,17 @@ class TestOneEntry:
         assert found.evidence == ("log-1",)
         assert "sold order-5 of 7 units is not in the book" in found.sentence
 
+    def test_event_of_a_log_is_one_nobody_saw_for_which_something_speaks(self) -> None:
+        """Whatever its size: that the log has it and no other is all that tells the two apart."""
+        found = only(-7, entry("log-1", -7, booked=False), usual=[-7] * 30)
+        chances = {
+            hypothesis.causes[0].site: hypothesis.probability
+            for hypothesis in found.hypotheses
+            if [cause.kind for cause in hypothesis.causes] == [CauseKind.MISSING]
+        }
+        looked = Priors().odds(found=True) / Priors().odds(found=False)
+        assert chances["log-1"] / chances[""] == pytest.approx(looked)
+
     def test_event_nobody_saw(self) -> None:
         """Without any trace, an event of a usual size is still the likely cause."""
         found = only(24)
@@ -135,7 +148,9 @@ class TestOneEntry:
         decided = only(7, sale, taken_back={"order-3"})
         assert decided.causes[0].kind is CauseKind.NOT_PUT_BACK
         assert decided.verdict is Certainty.CONFIDENT
-        assert "never put back" in decided.sentence
+        assert "sold order-3 of 7 units was cancelled or returned, and never put back" in (
+            decided.sentence
+        )
 
     def test_pieces_and_cases(self) -> None:
         """Twelve cases booked as twelve pieces, and pieces booked as cases."""
@@ -152,6 +167,7 @@ class TestOneEntry:
             (132, 180, CauseKind.TRANSPOSED),
             (130, -117, CauseKind.SLIP),
             (17, 153, CauseKind.SLIP),
+            (1, 9, CauseKind.SLIP),
             (-17, 34, CauseKind.SIGN),
         ],
     )
@@ -181,6 +197,12 @@ class TestOneEntry:
         assert all(site != "x1" for _, site in kinds(only(7, old)))
         late = entry("x2", -7, at=AFTER - HOUR, recorded_at=NOON)
         assert (CauseKind.DUPLICATE, "x2") in kinds(only(7, late))
+
+    @pytest.mark.parametrize("minutes", [-14, 14])
+    def test_clocks_may_differ_where_the_bracket_begins(self, minutes: int) -> None:
+        """What is stamped shortly before the last agreement may have come after it."""
+        near = entry("x3", -7, at=AFTER + timedelta(minutes=minutes))
+        assert (CauseKind.DUPLICATE, "x3") in kinds(only(7, near))
 
 
 def chance(found: Explanation, kind: CauseKind) -> float:
@@ -333,6 +355,26 @@ class TestSeveralFigures:
             assert each.evidence == ("k1",)
             assert each.verdict is Certainty.CONFIDENT
 
+    @pytest.mark.parametrize("booked", [True, False])
+    def test_kit_that_is_booked_needs_no_usual_size(self, *, booked: bool) -> None:
+        """The movement is there; of a sale that nobody booked the size has to be likely."""
+        tea, kit = StockKey("TEA", "berlin"), StockKey("SET", "berlin")
+        sale = [entry("k1", -3, kit)] if booked else []
+        evidence = Evidence(candidates=[*ORDINARY, *sale], recipes={"SET": {"MUG": 2, "TEA": 3}})
+        found = [differs(-6), differs(-9, tea), differs(3, kit)]
+        case = case_of(found, evidence, Priors())
+        [atom] = spanning_atoms(case)
+        chance = 1.0 if booked else case.sizes.chance(0, -3)
+        assert atom.weight == case.weight(CauseKind.KIT_NOT_EXPLODED, "SET", 1) * chance
+
+    @pytest.mark.parametrize("delta", [7, -7])
+    def test_only_an_entry_that_settles_both_ends_is_at_the_wrong_place(self, delta: int) -> None:
+        """A smaller one beside it would leave a difference at either end."""
+        sales = [entry("w1", -delta), entry("w2", -delta // 7), entry("w3", -delta * 2)]
+        evidence = Evidence(candidates=sales, locations={"berlin", "hamburg"})
+        case = case_of([differs(delta), differs(-delta, HAMBURG)], evidence, Priors())
+        assert {atom.site for atom in spanning_atoms(case)} == {"w1"}
+
     def test_figure_of_a_sku_everywhere(self) -> None:
         """A level without a location is about the effects at all of them, added up."""
         everywhere = Discrepancy(sku="MUG", location="", delta=7)
@@ -349,9 +391,29 @@ class TestSeveralFigures:
 
 
 class TestHonesty:
+    def test_unexplained_is_even_in_the_usual_range_and_rarer_beyond_it(self) -> None:
+        """Ten units either way of one figure; what is twice that is a fourth as likely."""
+        case = case_of([differs(3)], Evidence(), Priors())
+        prior = case.priors.weights[CauseKind.UNEXPLAINED]
+        for left, share in ((1, 1.0), (-10, 1.0), (15, 4 / 9), (-20, 1 / 4)):
+            assert case.unexplained(left) == pytest.approx(prior / 21 * share)
+
     def test_no_difference_no_explanation(self) -> None:
         """Nothing is asked, nothing is answered."""
         assert len(explain([], Evidence(candidates=ORDINARY))) == 0
+
+    def test_share_of_sizes_not_seen_is_that_of_different_ones_among_all(self) -> None:
+        """Three sales of seven: one in four is left for other sizes, and for seven again."""
+        case = case_of([differs(3)], Evidence(usual=[-7] * 3), Priors())
+        unseen = (1 / (2 * 7 * 8) + 1 / 4) / 2
+        assert case.sizes.chance(0, -7) == pytest.approx((3 + unseen) / 4)
+
+    def test_only_cause_there_is_has_no_rivals(self) -> None:
+        """Another one of the same size is one, and the answer counts it."""
+        for events in (1, 2):
+            log = [entry(f"log-{n}", -7, booked=False) for n in range(events)]
+            [found] = explain([differs(-7)], Evidence(candidates=log))
+            assert found.rivals == events - 1
 
     def test_without_any_evidence_nothing_is_confident(self) -> None:
         """A difference alone has no cause, and the sentence says what to do."""

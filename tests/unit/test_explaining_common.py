@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from truecount.explaining.explain import explain
 from truecount.explaining.facts import Candidate, Discrepancy, Evidence, Level
+from truecount.explaining.formulas import View, formulas
 from truecount.explaining.priors import CauseKind, Certainty
 from truecount.explaining.results import Explanations
 from truecount.model.stock import Figures, StockKey
@@ -118,6 +120,20 @@ class TestFormulas:
         [common] = explain(found, Evidence(levels=levels, figures=book)).common
         assert common.detail == "all locations"
 
+    @pytest.mark.parametrize(
+        ("locations", "names"),
+        [(1, set()), (2, {"all locations", "place-1 only"})],
+    )
+    def test_places_are_told_apart_where_there_are_several(
+        self, locations: int, names: set[str]
+    ) -> None:
+        """In a shop of one place no channel can show another one's."""
+        book = {StockKey("MUG", f"place-{n}"): Figures(sellable=5) for n in range(locations)}
+        found = formulas(View(Evidence(figures=book)), StockKey("MUG", "place-0"), 5)
+        assert {each.name for each in found if "location" in each.name or "only" in each.name} == (
+            names
+        )
+
     def test_four_in_five_are_enough_and_the_rest_is_explained_alone(self) -> None:
         """Rows with a second trouble keep what the formula leaves of their difference."""
         found, evidence = shown_as(FORMULAS["in units of a pack"], spoilt=4)
@@ -130,6 +146,18 @@ class TestFormulas:
         assert sum(change for cause in first.causes for _, change in cause.effects) == (
             found[0].delta
         )
+
+    def test_first_of_several_that_say_the_same_of_these_rows_is_named(self) -> None:
+        """Goods are on order of one SKU alone, whose row has another trouble: nothing decides."""
+        found, evidence = shown_as(FORMULAS["on hand"], spoilt=2)
+        coming = {
+            key: attrs.evolve(has, incoming=int(key.sku == SKUS[1]))
+            for key, has in evidence.figures.items()
+        }
+        answers = explain(found, Evidence(levels=evidence.levels, figures=coming))
+        [common] = answers.common
+        assert common.detail == "on hand"
+        assert answers[-1].verdict is not Certainty.CONFIDENT
 
     def test_less_than_four_in_five_are_not(self) -> None:
         """Then there is no common cause, and each row is on its own."""

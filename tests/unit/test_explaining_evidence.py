@@ -94,6 +94,18 @@ class TestCandidates:
         found = known(inventory, differs(1))
         assert [each.id for each in found.candidates] == list(kept.movements)
 
+    def test_opposite_movements_are_two_candidates(self, inventory: Inventory) -> None:
+        """What was found after as much was lost settles nothing: each may be wrong by itself."""
+        inventory.receive("MUG", 9, at="berlin")
+        for change in (-3, 3):
+            inventory.adjust("MUG", change, at="berlin", reason="recounted")
+        found = known(inventory, differs(1))
+        assert [each.effects for each in found.candidates] == [
+            ((MUG, 9),),
+            ((MUG, -3),),
+            ((MUG, 3),),
+        ]
+
     def test_relocation_is_one_candidate_with_both_ends(self, inventory: Inventory) -> None:
         """The effects at every figure that differs belong to one movement."""
         inventory.receive("MUG", 9, at="berlin")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from truecount import (
 )
 from truecount.model.movements import Draft, Leg
 from truecount.model.places import OPENING, inside
-from truecount.protocols.storage import Wants
+from truecount.protocols.storage import Record, Wants
 from truecount.reconciliation.register import FINDING_RULES, REGISTER, BookFindings
 from truecount.testing import ManualClock
 from truecount.write.engine import Engine
@@ -71,7 +71,7 @@ class Shop:
         """Return the kinds of the open findings, the most urgent first."""
         return [each.kind.value for each in self.open()]
 
-    def written(self) -> object:
+    def written(self) -> Sequence[Record]:
         """Return all documents of the register, to see whether anything was written."""
         with self.inventory.storage.read("main") as reader:
             return reader.records(REGISTER)
@@ -327,6 +327,13 @@ class TestOtherKinds:
         shop.inventory.count("MUG", 0, at="berlin")
         assert shop.kinds() == []
 
+    def test_damaged_units_are_on_hand_like_others(self, shop: Shop) -> None:
+        """Two are sold that are not there, two lie broken: nobody has less than nothing."""
+        shop.inventory.policies.set(Policy(backorder_limit=5), sku="MUG")
+        shop.inventory.open("MUG", 2, at="berlin", state=State.DAMAGED)
+        shop.sold("MUG", 2, "till-1")
+        assert shop.kinds() == []
+
     def test_less_than_nothing_in_quarantine(self, shop: Shop) -> None:
         """More inspected than came in is one finding, though the shelf as a whole has units."""
         shop.inventory.receive("MUG", 5, at="berlin")
@@ -359,6 +366,18 @@ class TestOtherKinds:
         assert len(both.evidence) == 2
         assert shop.inventory.sweep() == 2
         assert shop.kinds() == []
+
+    def test_evidence_of_a_stale_hold_is_what_held_its_line(self, shop: Shop) -> None:
+        """The tea came into the cart later than the mug, by another movement."""
+        for sku in ("MUG", "TEA"):
+            shop.inventory.receive(sku, 9, at="berlin")
+        first = shop.inventory.reserve({"MUG": 1}, reference="cart-1", ttl=timedelta(minutes=30))
+        second = shop.inventory.amend("cart-1", {"TEA": 1}, key="more")
+        shop.clock.tick(timedelta(hours=2))
+        assert {each.sku: each.evidence for each in shop.open()} == {
+            "MUG": first.movements,
+            "TEA": second.movements,
+        }
 
     def test_new_stale_holds_after_a_sweep_are_another_finding(self, shop: Shop) -> None:
         """The sweeper ran once and stopped again, between two looks."""
@@ -477,6 +496,20 @@ class TestOtherKinds:
         assert (finding.evidence, finding.at_risk) == ((ordered,), ("order-1",))
         shop.inventory.close_delivery("MUG", at="berlin", reference="PO-1")
         assert shop.kinds() == []
+
+    def test_what_came_in_full_is_not_overdue_beside_what_did_not(self, shop: Shop) -> None:
+        """Of two deliveries and two transfers one of each is still waited for."""
+        due_at = START + timedelta(days=1)
+        shop.inventory.receive("MUG", 9, at="berlin")
+        for number in (1, 2):
+            shop.inventory.expect("TEA", 2, at="berlin", reference=f"PO-{number}", due_at=due_at)
+            shop.inventory.transfer_out(
+                f"T-{number}", {"MUG": 2}, source="berlin", target="hamburg", due_at=due_at
+            )
+        shop.inventory.receive("TEA", 2, at="berlin", reference="PO-1")
+        shop.inventory.arrive("T-1", {"MUG": 2})
+        shop.clock.tick(timedelta(days=2))
+        assert {each.reference for each in shop.open()} == {"PO-2", "T-2"}
 
     def test_low_stock_adds_the_lots_of_a_location_up(self, shop: Shop) -> None:
         """The reorder point is compared with what a location can still promise."""
@@ -701,6 +734,16 @@ class TestFacts:
         [finding] = BookFindings(engine).findings().open
         assert finding.kind is FindingKind.NOTED
         assert "At berlin, 4 of MUG (open): odd: so" in finding.sentence
+
+
+class TestRegister:
+    def test_open_findings_are_kept_in_parts_by_their_subject(self, shop: Shop) -> None:
+        """Two digits of it name the document: a look writes few, and none grows with the shop."""
+        shop.sold("MUG", 3, "till-1")
+        shop.sold("TEA", 3, "till-2")
+        stems = [each.id.rpartition("-")[0] for each in shop.open()]
+        parts = {f"open/{stem.rpartition('-')[2][:2]}" for stem in stems}
+        assert {record.id for record in shop.written()} == {"cursor", *parts}
 
 
 class TestDismissing:

@@ -133,7 +133,14 @@ def test_what_passes_is_unchanged_and_clean(text: str) -> None:
 class TestShown:
     @pytest.mark.parametrize(
         ("value", "text"),
-        [("MUG", "'MUG'"), ("it's", '"it\'s"'), (3, "3"), (None, "None")],
+        [
+            ("MUG", "'MUG'"),
+            ("it's", '"it\'s"'),
+            (3, "3"),
+            (None, "None"),
+            ("x" * 60, f"'{'x' * 60}'"),
+            (10**59, f"1{'0' * 59}"),
+        ],
     )
     def test_short_values_are_shown_whole(self, value: object, text: str) -> None:
         """A short value is its repr."""

@@ -90,6 +90,28 @@ def test_wrong_observation_is_refused_at_the_door(bad: Bad) -> None:
         bad.make()
 
 
+def test_only_what_is_always_said_is_said_by_place() -> None:
+    """Whatever could be mixed up, or is mostly left out, has a name."""
+    several = (Count, Level, Snapshot, Source, Formula)
+    by_place = [[each.name for each in attrs.fields(kind) if not each.kw_only] for kind in several]
+    assert by_place == [
+        ["sku", "quantity"],
+        ["source", "sku", "quantity"],
+        ["source", "levels"],
+        ["name"],
+        ["shows"],
+    ]
+
+
+def test_what_is_not_said_is_the_least() -> None:
+    """A list is not complete, a clock exact, and a level what may be promised, in units."""
+    assert Snapshot("etsy", []) == Snapshot.of("etsy", {}, complete=False)
+    assert Source("etsy") == Source("etsy", skew=0 * MINUTE, late=0 * MINUTE, formula=Formula())
+    assert Formula() == Formula(
+        Shown.AVAILABLE, safety=0, pack=1, cap=None, lowest=0, kits_apart=False
+    )
+
+
 SEEN: list[Observation] = [
     Count("MUG", 3, at="berlin"),
     Count(

@@ -96,6 +96,11 @@ def test_what_the_opening_cannot_have_is_no_finding(inventory: Inventory, fact: 
     assert tell(inventory, fact) == []
 
 
+def test_a_late_fact_is_of_the_time_since_the_opening_all_the_same(inventory: Inventory) -> None:
+    """What was told after a newer one, but happened on the opened shelf, is in no doubt."""
+    assert tell(inventory, sold(LATER), sold(START + timedelta(minutes=1)), sold(START)) == []
+
+
 def test_a_key_that_was_received_first_has_no_opening(inventory: Inventory) -> None:
     """Then a late fact is just late: nobody took a figure over from elsewhere."""
     tea = Received("TEA", 5, at="berlin", occurred_at=START)

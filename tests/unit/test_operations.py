@@ -55,6 +55,7 @@ from truecount.errors import (
     InvalidTime,
 )
 from truecount.model import operation as base
+from truecount.model.places import ON_HAND
 from truecount.model.reservation_commands import Expire
 from truecount.model.shop_rules import Put
 
@@ -439,7 +440,26 @@ def test_naive_times_are_refused_by_name(make: Callable[[Any], Operation], name:
 class TestNature:
     def test_commands_and_facts(self) -> None:
         """What may be refused is a command."""
-        assert {type(fact).__name__ for fact in FACTS} >= {"Sold", "Counted", "ShortPick"}
+        assert {type(fact).__name__ for fact in FACTS} == {
+            "Adjusted",
+            "Arrived",
+            "Counted",
+            "Damaged",
+            "DeliveryClosed",
+            "Expected",
+            "Expire",
+            "Inspected",
+            "Lost",
+            "Opened",
+            "Put",
+            "Received",
+            "Rejected",
+            "Returned",
+            "ReturnedToSupplier",
+            "Scrapped",
+            "ShortPick",
+            "Sold",
+        }
         assert {type(s).__name__ for s in SAMPLES if s.is_command} >= {
             "Reserve",
             "Relocate",
@@ -450,6 +470,47 @@ class TestNature:
         """It may be refused, so it is treated as one."""
         assert Adjusted("MUG", -1, at="b", reason="x", refuse_below=0).is_command
         assert not Adjusted("MUG", -1, at="b", reason="x").is_command
+
+    def test_only_what_it_is_about_is_said_by_place(self) -> None:
+        """Goods, and how many or of what: whatever could be mixed up is said by name."""
+        by_place = {
+            tuple([field.name for field in attrs.fields(type(sample)) if not field.kw_only])
+            for sample in SAMPLES
+        }
+        assert by_place == {
+            (),
+            ("sku",),
+            ("sku", "quantity"),
+            ("sku", "change"),
+            ("sku", "components"),
+            ("sku", "quantity", "components"),
+            ("lines",),
+            ("movement_id",),
+            ("holds",),
+            ("documents",),
+        }
+
+    def test_what_is_not_said_is_nothing_but_for_these(self) -> None:
+        """Stored requests leave out what was not said, so it means the same for ever."""
+        assumed = {
+            (type(sample).__name__, field.name): field.default
+            for sample in SAMPLES
+            for field in attrs.fields(type(sample))
+            if field.default is not attrs.NOTHING and field.default
+        }
+        assert assumed == {
+            ("Adjusted", "state"): State.SELLABLE,
+            ("Confirm", "on_expired"): "refuse",
+            ("Counted", "covers"): ON_HAND - {State.PICKED},
+            ("Damaged", "state"): State.SELLABLE,
+            ("Opened", "state"): State.SELLABLE,
+            ("Received", "into"): State.SELLABLE,
+            ("Relocate", "state"): State.SELLABLE,
+            ("Returned", "into"): State.QUARANTINE,
+            ("ReturnedToSupplier", "state"): State.QUARANTINE,
+            ("Scrapped", "state"): State.DAMAGED,
+            ("TakeBack", "into"): State.QUARANTINE,
+        }
 
     def test_acting_on_lines_needs_a_key(self) -> None:
         """A second "ship one" is another one; "ship all" twice is once."""

@@ -292,6 +292,15 @@ class TestPromisesAtRisk:
         [found] = shop.inventory.reconcile([Level("etsy", "MUG", 4)]).mismatches
         assert (found.kind, found.at_risk) == (K.OVERSOLD, ("C", "B"))
 
+    def test_one_unit_promised_twice_endangers_one_order(self) -> None:
+        """Whatever else is wrong: here a warehouse shows fewer than there are."""
+        shop = self.promised(mugs=9)
+        shop.inventory.record([Sold("MUG", 1, at="berlin", key="till-1")])
+        shop.clock.tick(MINUTE)
+        source = Source("wms", formula=Formula(Shown.ON_HAND))
+        [found] = shop.inventory.reconcile([Level("wms", "MUG", 7)], sources=[source]).mismatches
+        assert (found.expected, found.at_risk) == ((8, 8), ("C",))
+
     def test_units_too_many_are_taken_wherever_they_are(self) -> None:
         """Of two places the newest promise goes first, not one at each."""
         shop = self.promised()
@@ -612,6 +621,16 @@ class TestBadInput:
         assert "it is in the future" in str(error)
         assert error.__notes__ == ["observation 2"]
 
+    @pytest.mark.parametrize("skew", [timedelta(), timedelta(hours=1)])
+    def test_clock_may_be_ahead_by_its_bound_and_no_more(self, skew: timedelta) -> None:
+        """By five minutes, or by what is said of whoever stamped it if that is more."""
+        source = Source("sam", skew=skew)
+        seen_at = stocked(MUG=5).clock.now + max(skew, timedelta(minutes=5))
+        level = Level("sam", "MUG", 5, seen_at=seen_at)
+        assert stocked(MUG=5).inventory.reconcile([level], sources=[source]).compared == 1
+        later = attrs.evolve(level, seen_at=seen_at + timedelta(microseconds=1))
+        assert isinstance(self.refused(later, sources=[source]), InvalidTime)
+
     def test_unknown_location_is_refused(self) -> None:
         """A misspelt place is no place, for counts, levels and sources."""
         for words in (
@@ -855,6 +874,9 @@ class TestPublished:
         shop.inventory.published("etsy", {f"S-{n:04}": n for n in range(1500)}, key="push-1")
         shop.inventory.published("etsy", {f"S-{n:04}": n for n in range(1500)}, key="push-1")
         assert len(_documents_of(shop)) == 1500
+        with shop.inventory.storage.read("main") as reader:
+            keys = {outcome.key for outcome in reader.outcomes()}
+        assert {key for key in keys if "push" in key} == {"push-1", "push-1/2"}
 
     def test_wrong_level_is_refused_and_nothing_written(self) -> None:
         """Below zero, fractions and unclean names are no levels."""

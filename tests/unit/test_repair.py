@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.hooked import HookedStorage
 from tests.shops import MINUTE, START, Shop
 from truecount import (
     Breaker,
@@ -402,6 +403,19 @@ class TestRepair:
         assert json.loads(json.dumps(undone.to_dict()))["plan"] == plan.to_dict()
         assert shop.inventory.undo_repair(plan.id, reason="again") == undone
 
+    def test_line_that_somebody_undoes_meanwhile_is_undone_all_the_same(self) -> None:
+        """Between the withdrawal and the undoing of the lines it was taken back by hand."""
+        storage = HookedStorage(MemoryStorage())
+        shop = Shop({"berlin": {"MUG": 5, "TEA": 5}}, storage=storage)
+        shop.clock.tick(MINUTE)
+        plan = counted(shop, MUG=3, TEA=3).plan()
+        first, _ = shop.inventory.repair(plan, approved_by="sam").applied.values()
+        other = Inventory(storage.storage, clock=shop.clock, new_id=CountingIds("other"))
+        storage.before("begin", lambda: None, lambda: other.undo(first, reason="by hand"))
+        undone = shop.inventory.undo_repair(plan.id, reason="wrong shelf")
+        assert (len(undone.applied), len(undone.undone)) == (0, 2)
+        assert shop.figures("MUG") == shop.figures("TEA") == (5, 0, 0, 0)
+
     def test_approval_is_answered(self) -> None:
         """Whoever writes it by itself hears that it is written."""
         shop = stocked(MUG=5)
@@ -760,6 +774,10 @@ class TestStoredPlans:
         """Return a plan of one line as it would be stored."""
         stored: dict[str, Any] = counted(stocked(MUG=5), MUG=3).plan().to_dict()
         return json.loads(json.dumps(stored))  # type: ignore[no-any-return]  # it is a dict
+
+    def test_it_says_the_form_it_has(self) -> None:
+        """What was stored is read by that number for as long as there are plans of it."""
+        assert self.data()["schema"] == 1
 
     @pytest.mark.parametrize(
         ("path", "value"),

@@ -97,9 +97,11 @@ class TestRounds:
         cart = mine.inventory.reserve({"MUG": 3}, reference="cart-1")
         with pytest.raises(UnknownReference):
             theirs.inventory.confirm("cart-1")
-        theirs.inventory.reserve({"MUG": 1}, reference="cart-1")
+        other = theirs.inventory.reserve({"MUG": 1}, reference="cart-1")
         with pytest.raises(InvalidArgument, match="tenant 'mine'"):
             theirs.inventory.release(cart)
+        with pytest.raises(InvalidArgument, match="tenant 'theirs'"):
+            mine.inventory.release(other)
         assert theirs.figures() == (2, 1, 0, 0)
 
 

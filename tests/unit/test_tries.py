@@ -52,6 +52,8 @@ class TestTries:
         assert "each of 3 times" in report.plan().left[0].reason
         stored = json.loads(json.dumps(report.to_dict()))
         assert Reconciliation.from_dict(stored) == report
+        [found] = looked(shop, 0, 17, report).undecided
+        assert (found.tries, found.is_provisional) == (4, True)
 
     def test_difference_hides_in_a_sku_that_moves_by_more(self) -> None:
         """Why it is no match: one was missing all along, and no try could tell."""

@@ -345,6 +345,14 @@ CASES: Final = (
     ),
     Case("foreign_count", body(2, tallies=_FOREIGN), "I2", "the receive", "'po-2'", alone=False),
     Case("reversal", document("reversal", "m-000025", {"by": "m-000001"}), "I2", "document"),
+    Case("reversal_by_none", document("reversal", "m-000025", {}), "I2", "document"),
+    Case("reversal_list", document("reversal", "m-000025", []), "I2", "document"),
+    Case(
+        "reversal_again",
+        document("reversal", "m-000025", {"by": "m-000001", "times": 1}),
+        "I2",
+        "document",
+    ),
     Case("renamed_version", body(3, extends=[["MUG", "berlin", "", 4]]), "I1", _MUG, alone=False),
     Case("recorded_back", movement(3, reseal=True, recorded_at=5), "I3", _MUG, alone=False),
     Case("order", swapped(2), "I15", _MUG + "version 3", alone=False),
@@ -428,11 +436,13 @@ class TestDamage:
     def test_limit_keeps_the_first_and_counts_all(self) -> None:
         """However much is broken, the answer stays small and says how much there is."""
         inventory = busy_shop()
+        for _ in range(9):
+            inventory.receive("MUG", 1, at="berlin")
         rows = rows_of(inventory)
         rows.outcomes = {key: row._replace(body="") for key, row in rows.outcomes.items()}
-        result = inventory.verify(limit=2)
-        assert len(result.problems) == 2
-        assert result.found == len(rows.outcomes)
+        for limit, result in ((2, inventory.verify(limit=2)), (20, inventory.verify())):
+            assert len(result.problems) == limit
+            assert result.found == len(rows.outcomes)
 
 
 def step(number: int, leg: Leg, recorded_at: int) -> Step:

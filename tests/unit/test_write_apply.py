@@ -389,6 +389,7 @@ class TestBatches:
         operation = Sold("MUG", 2, at="berlin", key="k")
         relocation = Relocate("MUG", 3, source="berlin", target="hamburg")
         first, second = bench.inventory.submit([operation, relocation], preview=True)
+        assert "changes" not in repr(first)
         [(key, (before, after))] = (first.changes or {}).items()
         assert (key.location, before.on_hand, after.on_hand) == ("berlin", 5, 3)
         changes = {

@@ -152,6 +152,14 @@ class TestSharing:
         assert [keys_of(future) for future in waiting] == half
         assert [len(batch) for batch in crowd.writer.batches] == [1, BATCH_MAX, BATCH_MAX // 2]
 
+    def test_room_for_the_last_is_no_room_for_the_next(self, crowd: Crowd) -> None:
+        """Callers are written in their order, each only where it fits itself."""
+        large = [f"l{n}" for n in range(BATCH_MAX)]
+        waiting = crowd.queue(["before"], large, ["after"])
+        crowd.writer.gate.set()
+        assert [keys_of(future) for future in waiting] == [["before"], large, ["after"]]
+        assert [len(batch) for batch in crowd.writer.batches] == [1, 1, BATCH_MAX, 1]
+
     def test_call_beyond_the_limit_goes_alone(self, crowd: Crowd) -> None:
         """It cannot be joined, and is not refused here."""
         large = [f"l{n}" for n in range(BATCH_MAX + 1)]

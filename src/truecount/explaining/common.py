@@ -104,7 +104,7 @@ def _accident(mismatches: int, fixed: int, spread: int) -> float:
     """Return the chance that so many of the mismatches fit by accident; in logarithms."""
     ways = math.lgamma(mismatches + 1) - math.lgamma(fixed + 1)
     ways -= math.lgamma(mismatches - fixed + 1)
-    return math.exp(min(0.0, ways - fixed * math.log(2 * spread + 1)))
+    return math.exp(ways - fixed * math.log(2 * spread + 1))
 
 
 def _distinct(found: Iterable[Fit]) -> list[Fit]:

@@ -43,5 +43,5 @@ def _slips(number: int) -> Iterator[int]:
     yield number * 10
     if text[-1] == "0":
         yield number // 10
-    if text[1:2] == "0" and int(text[0] + text[2:]) != number:
+    if text[1:2] == "0":
         yield int(text[0] + text[2:])

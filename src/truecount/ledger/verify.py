@@ -208,7 +208,7 @@ def _documents_of(row: MovementRow, body: Body) -> set[tuple[str, str]]:
     names = {(tally.space, tally.id) for tally in body.tallies}
     if row.reference is not None and any(leg.line for leg in body.legs):
         names.add((ORDER, row.reference))
-    if row.reverses is not None and row.kind in (Kind.CORRECT, Kind.UNDO):
+    if row.reverses is not None:
         names.add((REVERSAL, row.reverses))
     if row.kind == Kind.COUNT:
         at = moment_of(row)

@@ -172,8 +172,6 @@ def _asked(kind: type[Operation]) -> Callable[[Operation], tuple[Any, ...]]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (str, int)):
-        return value
     if isinstance(value, datetime):
         return instants.iso(instants.to_instant(value))
     if isinstance(value, timedelta):

@@ -294,7 +294,12 @@ def stem_of(kind: FindingKind, subject: Sequence[str]) -> str:
 
 
 def id_of(stem: str, began: int, again: int) -> str:
-    """Return a finding's id: its stem, where it began, and how often that was so before."""
+    """
+    Return a finding's id: its stem, where it began, and how often that was so before.
+
+    >>> id_of("oversold-0efe5a57388621ed", 1, 0)
+    'oversold-0efe5a57388621ed-609c35e9c958'
+    """
     return f"{stem}-{_digest((stem, began, again), 6)}"
 
 

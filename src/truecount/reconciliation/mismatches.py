@@ -62,10 +62,10 @@ class Case:
         is_known: Whether the book has the SKU at all.
         is_listed: Whether it was in the list; False for what a complete one lacks.
         repeated: Quantities of a SKU that a list has several times.
+        is_oversold: Whether more is promised than may be, by the book alone.
         shows: The figure the source should show, None for a shelf.
         formula: How it makes a level of that figure, None for a shelf.
         on_hand: What it would show by the same formula over what is on hand.
-        is_oversold: Whether more is promised than may be, by the book alone.
         pushes: Levels published to the source up to the observation, oldest first.
         path: Values it would have shown before, newest first.
         components_agree: For a kit, whether its components match; None for other SKUs.
@@ -74,13 +74,13 @@ class Case:
     seen: Count | Level
     verdict: Verdict
     reach: Reach
-    is_known: bool = True
-    is_listed: bool = True
-    repeated: tuple[int, ...] = ()
+    is_known: bool
+    is_listed: bool
+    repeated: tuple[int, ...]
+    is_oversold: Callable[[], bool]
     shows: Shown | None = None
     formula: Formula | None = None
     on_hand: Callable[[], Reach | None] = lambda: None
-    is_oversold: Callable[[], bool] = lambda: False
     pushes: Sequence[Push] = ()
     path: Callable[[], Iterable[Was]] = lambda: ()
     components_agree: bool | None = None
