@@ -70,6 +70,16 @@ def counted(shop: Shop, **units: int) -> Reconciliation:
     )
 
 
+def counted_before_lots_came() -> tuple[Shop, Plan]:
+    """Return a shop that counted an empty shelf, where all that came since lies in a lot."""
+    shop = Shop({"berlin": {}, "hamburg": {"MUG": 1}})
+    shop.clock.tick(MINUTE)
+    count = Count("MUG", 3, at="berlin", lot="", counted_at=shop.clock())
+    plan = shop.inventory.reconcile([count]).plan()
+    shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+    return shop, plan
+
+
 def actions(plan: Plan) -> list[tuple[str, str]]:
     """Return what is done about which SKU."""
     return [(line.action.value, line.sku) for line in plan.lines]
@@ -606,21 +616,13 @@ class TestRepair:
 
     def test_line_the_ledger_refuses_is_skipped_and_says_why(self) -> None:
         """Where all there is lies in lots by then, a count of none is no count of them."""
-        shop = Shop({"berlin": {}, "hamburg": {"MUG": 1}})
-        shop.clock.tick(MINUTE)
-        count = Count("MUG", 3, at="berlin", lot="", counted_at=shop.clock())
-        plan = shop.inventory.reconcile([count]).plan()
-        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        shop, plan = counted_before_lots_came()
         done = shop.inventory.repair(plan, approved_by="sam")
         assert "the lot that was counted" in next(iter(done.skipped.values()))
 
     def test_line_the_ledger_refused_once_is_not_written_later(self) -> None:
         """Somebody was told that it is skipped: that stays so, though it could be written now."""
-        shop = Shop({"berlin": {}, "hamburg": {"MUG": 1}})
-        shop.clock.tick(MINUTE)
-        count = Count("MUG", 3, at="berlin", lot="", counted_at=shop.clock())
-        plan = shop.inventory.reconcile([count]).plan()
-        shop.inventory.receive("MUG", 5, at="berlin", lot="L-1")
+        shop, plan = counted_before_lots_came()
         done = shop.inventory.repair(plan, approved_by="sam")
         shop.inventory.record([Sold("MUG", 5, at="berlin", lot="L-1", key="sold")])
         again = shop.inventory.repair(plan, approved_by="ann")
