@@ -544,6 +544,24 @@ class TestKnownRules:
                 inventory.reserve({"MUG": 4}, reference="cart-2")
             inventory.reserve({"MUG": 3}, reference="cart-3")
 
+    def test_rules_of_a_file_that_was_put_back_are_read_anew(self, tmp_path: Path) -> None:
+        """A backup knows nothing of what was changed since, nor does what is changed after it."""
+        path, backup = tmp_path / "shop.db", tmp_path / "backup.db"
+        with closing(SQLiteStorage(path)) as storage:
+            inventory = Inventory(storage)
+            inventory.locations.add("berlin")
+            inventory.receive("MUG", 5, at="berlin")
+            with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(backup)) as copy:
+                old.backup(copy)
+            inventory.policies.set(Policy(safety_stock=5))
+            inventory.receive("TEA", 5, at="berlin")
+            with closing(sqlite3.connect(backup)) as copy, closing(sqlite3.connect(path)) as new:
+                copy.backup(new)
+            inventory.receive("TEA", 5, at="berlin")
+            for sku in ("MUG", "TEA"):
+                inventory.policies.set(Policy(reorder_point=1), sku=sku)
+            inventory.reserve({"MUG": 1, "TEA": 1}, reference="cart-1")
+
 
 class Counted(HookedStorage):
     """Counts the pages of documents that units read."""

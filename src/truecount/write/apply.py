@@ -145,7 +145,9 @@ class _Write:
         locked = unit.lock(wants)
         self.now = self._now(locked.rows.values())
         mark = mark_of(locked.records.get(GENERATION))
-        settings = desk.rules.under(mark, unit, joined=joined)
+        settings = desk.rules.under(mark, unit)
+        if not joined:
+            desk.rules.committed = settings  # Under the lock, so no others can be newer.
         self.book = Book(locked, settings, wants)
         self._read_more()
 

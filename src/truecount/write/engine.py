@@ -130,7 +130,11 @@ class Engine:
     def settings_in(self, reader: Reader) -> Settings:
         """Return the shop rules as *reader* sees them; cached by their generation."""
         mark = mark_of(reader.record(*GENERATION))
-        return self._desk.rules.under(mark, reader, joined=self.is_joined)
+        rules = self._desk.rules
+        found = rules.under(mark, reader)
+        if not self.is_joined and found.generation > rules.committed.generation:
+            rules.committed = found  # A reader's view may be older than what is known.
+        return found
 
     def one(self, operation: Operation, *, preview: bool = False) -> Outcome:
         """

@@ -45,22 +45,19 @@ class KnownRules:
 
     #: The last ones answered, which a host may have rolled back since: good for their own mark.
     last: Settings = attrs.field(factory=lambda: Settings((-1, ""), {}, {}))
-    #: The newest that no host can roll back: what was made of them since is the journal's.
+    #: Such as no host can roll back: what was made of them since is the journal's.
     committed: Settings = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin with nothing known."""
         self.committed = self.last
 
-    def under(self, mark: Mark, reader: Reader, *, joined: bool) -> Settings:
+    def under(self, mark: Mark, reader: Reader) -> Settings:
         """Return the rules known by *mark*; what *reader* sees, unless they were read before."""
-        last, committed = self.last, self.committed  # Once: another thread may put others there.
+        last = self.last  # Once: another thread may put others there.
         if last.mark == mark:
             return last
-        found = read_settings(reader, mark, committed)
-        if not joined and found.generation > committed.generation:
-            self.committed = found  # A reader's view may be older than what is known.
-        self.last = found
+        self.last = found = read_settings(reader, mark, self.committed)
         return found
 
 
