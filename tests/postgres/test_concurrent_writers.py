@@ -15,13 +15,15 @@ from tests.postgres.server import Factory
 from tests.postgres.waiting import DEADLINE, Crew, connect, crew, hosted
 from truecount import Inventory, Operation, Policy, Received, Reserve, errors
 from truecount.model.movements import Movement
+from truecount.model.settings import GENERATION
 from truecount.protocols.storage import Record, Wants
 from truecount.storage.postgres import PostgresStorage
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.session import Session
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.claims import at_once
-from truecount.testing.samples import MUG, Sheet
+from truecount.testing.samples import MUG, Sheet, outcome
+from truecount.write.rules import KnownRules, mark_of
 
 
 #: Inventories of a shop: one for each thread, so that no two share a transaction.
@@ -469,6 +471,28 @@ class TestHost:
                 ):
                     unit.write(sheet.changes())
             assert host.info.transaction_status == TransactionStatus.INERROR
+
+    def test_write_that_was_not_even_sent_leaves_the_host_nothing_to_commit(
+        self, shop: Shop
+    ) -> None:
+        """Its outcome had gone before it."""
+        with hosted(shop.storage) as host:
+            with shop.storage.begin("main", host) as unit:
+                sheet = Sheet(unit.lock(Wants()))
+                sheet.outcomes.append(outcome("k1"))
+                sheet.records.append(Record("recipe", "NUL\0", 1, "{}"))
+                with pytest.raises(errors.ConstraintViolated, match="NUL"):
+                    unit.write(sheet.changes())
+            assert host.info.transaction_status == TransactionStatus.INERROR
+
+    def test_rules_that_were_changed_while_a_host_read_them_are_not_kept(self, shop: Shop) -> None:
+        """It read some of before and some of after, and nobody else is to take them for either."""
+        known = KnownRules()
+        with hosted(shop.storage) as host, shop.storage.read("main", host) as reader:
+            mark = mark_of(reader.record(*GENERATION))
+            shop.first.policies.set(Policy(safety_stock=1))
+            assert known.under(mark, reader).policies
+        assert known.last.mark != mark
 
     def test_preview_in_a_host_writes_nothing(self, shop: Shop) -> None:
         """A preview joined to a host's transaction leaves nothing for the host to commit."""

@@ -21,10 +21,11 @@ from truecount.errors import (
     Retryable,
     StorageUnavailable,
 )
+from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey
 from truecount.protocols.storage import Record, Wants
 from truecount.storage.postgres import PostgresStorage, reader
-from truecount.testing.samples import MUG, Sheet, outcome
+from truecount.testing.samples import MUG, SECOND, START, Sheet, outcome
 
 
 @pytest.fixture
@@ -132,6 +133,34 @@ class TestEnd:
         with pytest.raises(KeyTaken) as caught:
             write()
         assert caught.value.key == "k1"
+        with storage.read("main") as found:
+            assert [entry.version for entry in found.entries(MUG)] == [1]
+
+    def test_taken_key_is_told_by_the_time_of_its_own_request(
+        self, storage: PostgresStorage
+    ) -> None:
+        """What one request would be late enough to replace, another one of the batch is not."""
+
+        def write(*outcomes: OutcomeRow) -> None:
+            with storage.begin("main") as unit:
+                sheet = Sheet(unit.lock(Wants()))
+                sheet.outcomes += outcomes
+                unit.write(sheet.changes())
+
+        refused = outcome("refused", forget_at=START + SECOND)
+        write(refused)
+        with pytest.raises(KeyTaken) as caught:
+            write(refused, outcome("later", decided_at=START + 2 * SECOND))
+        assert caught.value.key == "refused"
+
+    def test_a_unit_writes_once(self, storage: PostgresStorage) -> None:
+        """A second write would have to take the place of the first, or come too late."""
+        with storage.begin("main") as unit:
+            sheet = Sheet(unit.lock(Wants(keys={MUG})))
+            sheet.move("m1", MUG, sellable=5)
+            unit.write(sheet.changes())
+            with pytest.raises(StorageUnavailable, match="was written"):
+                unit.write(sheet.changes())
         with storage.read("main") as found:
             assert [entry.version for entry in found.entries(MUG)] == [1]
 

@@ -629,6 +629,16 @@ class TestRepair:
         assert (again.replayed, again.skipped) == (True, done.skipped)
         assert shop.inventory.figures("MUG", at="berlin").on_hand == 0
 
+    def test_line_of_a_place_not_known_yet_is_written_later(self) -> None:
+        """A location that is missing is no answer: it passes, and nothing is kept of it."""
+        plan = counted(stocked(MUG=5), MUG=3).plan()
+        inventory = Inventory(clock=ManualClock(START + 2 * MINUTE))
+        inventory.locations.add("hamburg")
+        [reason] = inventory.repair(plan, approved_by="sam").skipped.values()
+        assert "berlin" in reason
+        inventory.locations.add("berlin")
+        assert len(inventory.repair(plan, approved_by="sam").applied) == 1
+
     def test_more_lines_than_a_transaction_takes_are_all_written(self, monkeypatch: Any) -> None:
         """Chunks do not change what is written; the second call finds everything decided."""
         monkeypatch.setattr("truecount.reconciliation.repairs.BATCH_MAX", 4)

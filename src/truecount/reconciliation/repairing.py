@@ -35,7 +35,7 @@ from typing import Any, Final
 import attrs
 from attrs.converters import optional
 
-from truecount.errors import InvalidArgument, InvalidRequest, UnknownReference
+from truecount.errors import InvalidArgument, UnknownReference
 from truecount.model import names
 from truecount.model.facts import Adjusted, Counted
 from truecount.model.instants import Instant, iso, to_instant
@@ -284,8 +284,8 @@ def _repair(operation: Repair, book: Book, now: Instant, rules: Rules) -> Decisi
     spoken = _fact(operation, change)
     try:
         decision = rules[type(spoken)].decide(spoken, book, now)
-    except InvalidRequest as error:
-        return _told(operation, skipped=f"{error}; compare again")
+    except InvalidArgument as error:
+        return _told(operation, skipped=str(error))
     if not isinstance(decision, Granted):
         return decision
     posted = decision.drafts[-1]._replace(id=movement_of(line.id))

@@ -57,7 +57,9 @@ class KnownRules:
         last = self.last  # Once: another thread may put others there.
         if last.mark == mark:
             return last
-        self.last = found = read_settings(reader, mark, self.committed)
+        found = read_settings(reader, mark, self.committed)
+        if mark_of(reader.record(*GENERATION)) == mark:  # A host may see others come in between.
+            self.last = found
         return found
 
 

@@ -50,7 +50,7 @@ _ADVICE: Final = {
 _RAISED: Final = (psycopg.Error, UnicodeError)
 
 _OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
-_OVER: Final = "the transaction is over; read what you need before it ends"
+_OVER: Final = "the transaction is over, or was written; read what you need before you write"
 
 
 def translated(error: Exception, target: str) -> TrueCountError:
@@ -165,6 +165,8 @@ class Session:
 
     def end_with(self, steps: Iterable[Step]) -> None:
         """Keep back the last statements, which go out with the commit; ask nothing after them."""
+        if self._is_over:
+            raise StorageUnavailable(self.target, _OVER)
         self._last = tuple(steps)
         if self._last and self.is_fresh:
             self.together()  # Only a beginning that did nothing else may be sent twice.

@@ -199,9 +199,9 @@ ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
 """,
 }
 TAKEN: Final = """
-SELECT t.key FROM [[key]] CROSS JOIN LATERAL (
+SELECT t.key FROM [[key, decided_at]] CROSS JOIN LATERAL (
     SELECT key FROM {s}.outcome
-    WHERE tenant = $1 AND key = w.key AND coalesce(forget_at > %s, true) OFFSET 0
+    WHERE tenant = $1 AND key = w.key AND coalesce(forget_at > w.decided_at, true) OFFSET 0
 ) AS t
 """
 DROP_OUTCOMES: Final = (

@@ -25,7 +25,13 @@ from contextlib import suppress
 from itertools import chain, groupby
 from typing import Final, NoReturn
 
-from truecount.errors import ConstraintViolated, KeyTaken, OutcomeUnknown, StorageUnavailable
+from truecount.errors import (
+    ConstraintViolated,
+    KeyTaken,
+    OutcomeUnknown,
+    StorageUnavailable,
+    TrueCountError,
+)
 from truecount.model.instants import Instant
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
@@ -146,10 +152,13 @@ class Unit(Reader):
         return self._session.run(sql.FORGET, self._tenant, before)
 
     def _fail(self, problem: str) -> NoReturn:
-        """Fail in the database as well, so that a host cannot commit what was written."""
-        with suppress(ConstraintViolated):
-            self._session.run(sql.FAIL)
+        self._spoil()
         raise ConstraintViolated(problem)
+
+    def _spoil(self) -> None:
+        """Fail in the database as well, so that a host cannot commit what was written."""
+        with suppress(TrueCountError):
+            self._session.run(sql.FAIL)
 
 
 class OwnUnit(Unit):
@@ -207,10 +216,9 @@ class OwnUnit(Unit):
         """Return the keys that others have taken, as a transaction of its own sees it."""
         if not outcomes:
             return []
-        keys = [(row.key,) for row in outcomes]
-        decided_at = max(row.decided_at for row in outcomes)
+        asked = [(row.key, row.decided_at) for row in outcomes]
         self._session.again()
-        return [key for (key,) in self._session.rows(sql.TAKEN, self._tenant, keys, decided_at)]
+        return [key for (key,) in self._session.rows(sql.TAKEN, self._tenant, asked)]
 
 
 class JoinedUnit(Unit):
@@ -225,8 +233,13 @@ class JoinedUnit(Unit):
         if changes.outcomes:
             self._put_outcomes(changes.outcomes)
         others = list(self._puts(changes._replace(outcomes=())))
-        if others:
+        if not others:
+            return
+        try:
             self._session.together(*others)
+        except TrueCountError:
+            self._spoil()  # What the driver did not even send has failed nothing there.
+            raise
 
     def _put_outcomes(self, outcomes: Sequence[OutcomeRow]) -> None:
         put = self._session.rows(sql.PUT_UNLESS_TAKEN, self._tenant, list(outcomes))
