@@ -64,6 +64,10 @@ class HookedUnit:
         self._hooked = hooked
         self._unit = unit
 
+    def recall(self, wants: Wants) -> Locked | None:
+        """Return what is remembered."""
+        return self._unit.recall(wants)
+
     def lock(self, wants: Wants) -> Locked:
         """Lock, after the hook."""
         self._hooked.reached("lock")

@@ -540,6 +540,16 @@ class KeyTaken(Conflict):
 
 
 @attrs.frozen
+class Outdated(Conflict):
+    """A storage tells ``apply`` that what it remembered is not what is there."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"cannot go by what was remembered: {self.what}; nothing was written, lock and read"
+
+
+@attrs.frozen
 class NotLocked(Conflict):
     """A decision touches what was not locked for it: ``apply`` locks more and asks again."""
 

@@ -87,6 +87,8 @@ class Wants:
     keys_of_requests: list[str] = attrs.field(factory=list)
     #: References: their order record, all their lines, and those lines' stock rows.
     orders: set[str] = attrs.field(factory=set)
+    #: Those of ``orders`` that are probably new: what has a guess starts from there.
+    opens: set[str] = attrs.field(factory=set)
     #: Other documents (space, id).
     records: set[tuple[str, str]] = attrs.field(factory=set)
     #: Those of ``records`` that are only read: many units may hold them at once.
@@ -102,6 +104,7 @@ class Wants:
         """Want what *other* wants, too."""
         self.keys_of_requests += other.keys_of_requests
         self.orders |= other.orders
+        self.opens |= other.opens
         if other.records:
             written = (self.records - self.shared) | (other.records - other.shared)
             self.records |= other.records
@@ -214,6 +217,15 @@ class Reader(Protocol):
 
 class Unit(Reader, Protocol):
     """One write transaction: a reader that can lock and write."""
+
+    def recall(self, wants: Wants) -> Locked | None:
+        """
+        Return what a lock of *wants* would find, for all the storage knows; None to lock.
+
+        Nothing is locked yet. Whatever the unit does next, its locks come first, and with them
+        the proof that all of it is so; ``Outdated`` says that it is not.
+        """
+        ...
 
     def lock(self, wants: Wants) -> Locked:
         """Lock what *wants* names, in order, and return it as read after locking."""

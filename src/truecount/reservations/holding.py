@@ -37,7 +37,8 @@ def wants_units(operation: Reserve | Amend, settings: Settings, policies: Polici
     lines = [sku for sku, _ in operation.lines]
     first = planned(lines, operation.at, settings, policies)
     scopes = {(sku, first) for sku in inside(lines, settings)}
-    return Wants(orders={operation.reference}, scopes=scopes)
+    opens = {operation.reference} if isinstance(operation, Reserve) else set()
+    return Wants(orders={operation.reference}, opens=opens, scopes=scopes)
 
 
 def asked(operation: Reserve | Amend, book: Book) -> Iterable[tuple[str, int]]:

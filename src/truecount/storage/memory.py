@@ -246,6 +246,10 @@ class _Unit(_Reader):
         finally:
             self._storage.leave()
 
+    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+        """Return None: to look is as fast."""
+        return None
+
     def lock(self, wants: Wants) -> Locked:
         """Return what *wants* names; it is locked already."""
         tenant = self._tenant

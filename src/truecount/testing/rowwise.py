@@ -73,6 +73,10 @@ class RowUnit:
         with self._open():
             pass  # A closed storage, or a host, is refused at once.
 
+    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+        """Return None: nothing is remembered."""
+        return None
+
     def lock(self, wants: Wants) -> Locked:
         """Take the locks in the order of the protocol, then read."""
         self._turns.pause("lock")

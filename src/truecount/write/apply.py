@@ -31,6 +31,7 @@ from truecount.errors import (
     InvalidTime,
     KeyTaken,
     NotLocked,
+    Outdated,
     Refused,
     Retryable,
     TrueCountError,
@@ -105,10 +106,12 @@ def _applied(
     preview: bool,
 ) -> list[Outcome]:
     extra: Wants | None = None
+    guesses = True
     for _ in range(ATTEMPTS_MAX):
         try:
             with desk.storage.begin(desk.tenant, host) as unit:
-                write = _Write(desk, unit, intents, extra, joined=host is not None)
+                joined = host is not None
+                write = _Write(desk, unit, intents, extra, joined=joined, guesses=guesses)
                 results = write.decide(together=together, preview=preview)
                 if results is None:
                     extra = write.wider
@@ -119,6 +122,8 @@ def _applied(
                 return results
         except KeyTaken:
             continue
+        except Outdated:
+            guesses = False
         except _Preview:
             return results or []
     raise Retryable("the same keys were written by others again and again")
@@ -135,6 +140,7 @@ class _Write:
         extra: Wants | None,
         *,
         joined: bool,
+        guesses: bool,
     ) -> None:
         self.desk = desk
         self.unit = unit
@@ -142,11 +148,12 @@ class _Write:
         #: Locks asked for beyond what the rules want at first.
         self.wider = extra
         wants = self._wants()
-        locked = unit.lock(wants)
+        guess = unit.recall(wants) if guesses else None
+        locked = guess or unit.lock(wants)
         self.now = self._now(locked.rows.values())
         mark = mark_of(locked.records.get(GENERATION))
         settings = desk.rules.under(mark, unit)
-        if not joined:
+        if not joined and guess is None:
             desk.rules.committed = settings  # Under the lock, so no others can be newer.
         self.book = Book(locked, settings, wants)
         self._read_more()

@@ -21,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from truecount.errors import (
     ConstraintViolated,
     OutcomeUnknown,
+    Outdated,
     Retryable,
     StorageUnavailable,
     TrueCountError,
@@ -104,6 +105,8 @@ class Session:
         self._begin = begin
         self._renewed = renewed
         self._is_over = False
+        #: What comes right after the beginning: locks with a proof.
+        self._proof: Sequence[Step] = ()
         self._last: Sequence[Step] = ()
 
     def rows(self, statement: str, *values: object) -> list[Row]:
@@ -123,7 +126,7 @@ class Session:
             return self._sent(steps)
         except _RAISED as error:
             if not (first and self._renewed is not None and is_lost(error)):
-                raise translated(error, self.target) from error
+                raise self._failed(error) from error
             self._use(self._renewed(self.connection))
         return self._run(steps)
 
@@ -131,7 +134,15 @@ class Session:
         try:
             return self._sent(steps)
         except _RAISED as error:
-            raise translated(error, self.target) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> TrueCountError:
+        """Return what the driver raised in our words; before the proof is there, it is its."""
+        problem = translated(error, self.target)
+        unproven, self._proof = self._proof, ()
+        if unproven and isinstance(problem, ConstraintViolated):
+            return Outdated(problem.problem)
+        return problem
 
     def _use(self, connection: Connection | Lent) -> None:
         if not isinstance(connection, Lent):
@@ -139,11 +150,23 @@ class Session:
         self._wire = Wire.of(connection, prepares=self._prepares)
 
     def _sent(self, steps: Sequence[Step]) -> list[Answer]:
-        begin = self._begin if self.is_fresh else ()
-        both = (*((statement, ()) for statement in begin), *steps)
-        found = self._wire.exchange([self._texts.sent(*step) for step in both])
+        first: list[Step] = []
+        if self.is_fresh:
+            first += [(statement, ()) for statement in self._begin]
+        first += self._proof
+        found = self._wire.exchange([self._texts.sent(*step) for step in (*first, *steps)])
         self.is_fresh = False
-        return found[len(begin) :]
+        self._proof = ()
+        return found[len(first) :]
+
+    def prove(self, steps: Sequence[Step]) -> None:
+        """Let *steps* come before whatever is asked first; one that fails is ``Outdated``."""
+        self._proof = steps
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether nothing is left to be proven."""
+        return not self._proof
 
     @contextmanager
     def apart(self, begin: Sequence[str] = ()) -> Iterator[None]:
@@ -168,7 +191,7 @@ class Session:
         if self._is_over:
             raise StorageUnavailable(self.target, _OVER)
         self._last = tuple(steps)
-        if self._last and self.is_fresh:
+        if self._last and self.is_fresh and not self._proof:
             self.together()  # Only a beginning that did nothing else may be sent twice.
         self._is_over = True
 
@@ -180,16 +203,28 @@ class Session:
             OutcomeUnknown: The reply was lost; repeating *key* tells.
         """
         self._is_over = True
-        if self.is_fresh:
+        if self.is_fresh and not self._proof:
             return
+        was_fresh = self.is_fresh
         try:
             *_, answer = self._run((*self._last, ("COMMIT", ())))
         except StorageUnavailable as error:
+            if was_fresh and self._renewed is not None and is_lost(error.__cause__):
+                # It may have died idle, and its neighbours, too: the next try finds others.
+                with suppress(TrueCountError):
+                    self._use(self._renewed(self.connection))
+                raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
             if self.connection.closed or _is_unsettled(error.__cause__):
                 raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
             raise
         if answer.done != b"COMMIT":
             raise StorageUnavailable(self.target, "the server rolled back instead of committing")
+
+    def confirm(self) -> None:
+        """Prove what is left to be proven."""
+        if self._proof:
+            self._is_over = False
+            self.together()
 
     def roll_back(self) -> None:
         """Undo what is still open; a connection that cannot even do that is closed."""

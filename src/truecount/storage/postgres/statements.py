@@ -63,6 +63,17 @@ def _replaced(names: str, key: str) -> str:
     return f"ON CONFLICT (tenant, {key}) DO UPDATE SET {sets}"
 
 
+def _same(names: str) -> str:
+    """Return that each column is as it is told; the only one that may be nothing is an expiry."""
+    return " AND ".join(
+        f"{name} IS NOT DISTINCT FROM w.{name}" if name == "lot_expires_at" else f"{name} = w.{name}"
+        for name in names.split(", ")
+    )
+
+
+#: What a server says of a guess that was wrong, and logs.
+CHANGED: Final = "truecount remembered what has changed since; it goes on to lock and read"
+
 _READ_ENTRY: Final = _read(ENTRY)
 _READ_LINE: Final = _read(LINE)
 
@@ -80,6 +91,14 @@ LOCK_RECORDS: Final = (
     f"{_NAMES_MADE} (tenant, space, id) DO UPDATE SET version = t.version WHERE false"
 )
 MAKE_RECORDS: Final = f"{_NAMES_MADE} DO NOTHING"
+#: Locks documents that nobody has stored, as they will be stored, or as none (version 0).
+#: One that is there breaks a constraint.
+OPEN_RECORDS: Final = f"""
+INSERT INTO {{s}}.record AS t (tenant, {RECORD}) SELECT $1, w.* FROM [[{RECORD}]]
+ORDER BY w.space COLLATE "C", w.id COLLATE "C"
+ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
+    version = CASE WHEN t.version = 0 THEN excluded.version ELSE -1 END
+"""
 SHARE_RECORDS: Final = (
     f"SELECT r.* FROM [[space, id]] CROSS JOIN LATERAL ("
     f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id "
@@ -117,6 +136,26 @@ SELECT s.* FROM (
     ) AS l
     ORDER BY sku, location, lot
 ) AS w {_STOCK_LOCKED}
+"""
+#: Locks what was remembered, and fails unless all of it is there, each column as it was, and no
+#: more stock in its scopes. Values: stock rows, how many; scopes, how many rows they have;
+#: shared documents, how many.
+LOCK_REMEMBERED: Final = f"""
+SELECT (CASE WHEN (
+    SELECT count(*) FROM [[{STOCK}]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.stock WHERE tenant = $1 AND {_same(STOCK)} FOR NO KEY UPDATE
+    ) AS s
+) = %s AND (
+    SELECT count(*) FROM [[sku, location]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.stock
+        WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
+        OFFSET 0
+    ) AS s
+) = %s AND (
+    SELECT count(*) FROM [[{RECORD}]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.record WHERE tenant = $1 AND {_same(RECORD)} FOR SHARE
+    ) AS r
+) = %s THEN '1' ELSE '{CHANGED}' END)::int
 """
 #: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
 #: documents, references, keys.

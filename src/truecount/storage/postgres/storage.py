@@ -37,6 +37,7 @@ from truecount.protocols import storage as protocol
 from truecount.storage.postgres import doctor, migrating
 from truecount.storage.postgres.beginning import Isolation, beginnings
 from truecount.storage.postgres.connections import Connections, Patience
+from truecount.storage.postgres.memory import Memory
 from truecount.storage.postgres.numbering import number
 from truecount.storage.postgres.reader import Reader
 from truecount.storage.postgres.schema import quoted
@@ -47,6 +48,7 @@ from truecount.storage.postgres.wire import Connection, Lent
 
 
 _CONNECTIONS_MAX: Final = 1000
+_REMEMBERED_MAX: Final = 10_000_000
 _Kind = TypeVar("_Kind", bound=Reader)
 
 
@@ -89,7 +91,10 @@ class PostgresStorage:
         connections: int = 10,
         isolation: Isolation = "read committed",
         proxied: bool = False,
+        remembers: int = 10_000,
     ) -> None:
+        if type(remembers) is not int or not 0 <= remembers <= _REMEMBERED_MAX:
+            raise InvalidArgument("remembers", repr(remembers), f"0 to {_REMEMBERED_MAX}")
         if type(connections) is not int or not 1 <= connections <= _CONNECTIONS_MAX:
             raise InvalidArgument("connections", repr(connections), f"1 to {_CONNECTIONS_MAX}")
         self._schema = schema
@@ -100,6 +105,7 @@ class PostgresStorage:
             timeout=timeout.total_seconds(),
             size=connections,
         )
+        self._memory = Memory(remembers)
         self._is_checked = False
 
     @property
@@ -198,9 +204,8 @@ class PostgresStorage:
     @contextmanager
     def _own_unit(self, tenant: str) -> Iterator[OwnUnit]:
         with self._session(self._connections.begins.write) as session:
-            unit = OwnUnit(session, tenant)
-            yield unit
-            unit.commit()
+            with OwnUnit(session, tenant, self._memory) as unit:
+                yield unit
 
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:

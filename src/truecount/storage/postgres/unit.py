@@ -23,12 +23,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from truecount.errors import (
     ConstraintViolated,
     KeyTaken,
     OutcomeUnknown,
+    Outdated,
     StorageUnavailable,
     TrueCountError,
 )
@@ -39,8 +40,9 @@ from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey, made
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.memory import Memory
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
-from truecount.storage.postgres.session import Step
+from truecount.storage.postgres.session import Session, Step
 from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
 
@@ -162,11 +164,73 @@ class Unit(Reader):
 
 
 class OwnUnit(Unit):
-    """A transaction of our own."""
+    """A transaction of our own; leaving it ends it."""
 
     _changes: Changes | None = None
     #: Whether there is anything that a lost reply leaves unknown.
     _has_written = False
+
+    def __init__(self, session: Session, tenant: str, memory: Memory) -> None:
+        super().__init__(session, tenant)
+        self._memory = memory
+        self._wants = Wants()
+        #: Stock rows as they were found under the lock, or as they were guessed.
+        self._found: Locked | None = None
+        self._guess: _Guess | None = None
+
+    def __enter__(self) -> OwnUnit:
+        """Begin with what is asked first."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """Commit, unless there is an *error*; what was guessed is proven in either case."""
+        try:
+            if error is None:
+                self.commit()
+            elif isinstance(error, Exception):
+                self._session.confirm()
+        except Outdated:
+            self._doubt()
+            raise
+        if isinstance(error, Outdated):
+            self._doubt()
+
+    def _doubt(self) -> None:
+        if self._guess is not None:
+            self._memory.doubt(self._tenant, self._guess.keys)
+
+    def recall(self, wants: Wants) -> Locked | None:
+        """Return what is remembered of *wants*; its locks and the proof come before all else."""
+        guess = self._memory.guess(self._tenant, wants)
+        if guess is not None:
+            self._wants = wants
+            self._guess = _Guess.of(guess, wants)
+            self._session.prove(self._proof({}))
+        return guess
+
+    def _proof(self, opened: Mapping[str, Record]) -> list[Step]:
+        """Lock what was guessed, orders first, those that are *opened* as they will be stored."""
+        orders = [
+            opened.get(order) or (_ORDER, order, 0, "") for order in sorted(self._wants.orders)
+        ]
+        guess = self._guess
+        assert guess is not None
+        proof: list[Step] = []
+        if orders:
+            proof.append((sql.OPEN_RECORDS, (self._tenant, orders)))
+        values = (
+            self._tenant,
+            guess.rows,
+            len(guess.rows),
+            guess.scopes,
+            guess.in_scopes,
+            guess.documents,
+            len(guess.documents),
+        )
+        proof.append((sql.LOCK_REMEMBERED, values))
+        return proof
 
     def lock(self, wants: Wants) -> Locked:
         """Lock orders, stock rows, documents, each sorted; then read what hangs on them."""
@@ -174,15 +238,26 @@ class OwnUnit(Unit):
         # missing after all, the locks are let go and taken again: only we may do that, and
         # only because nothing was read yet that anybody saw.
         found = self._locked(wants, make=False)
-        if found is not None:
-            return found
-        self._session.again()
-        return self._locked(wants, make=True) or self._fail(_VANISHED)
+        if found is None:
+            self._session.again()
+            found = self._locked(wants, make=True) or self._fail(_VANISHED)
+        self._wants = wants
+        self._found = found._replace(rows=dict(found.rows))
+        return found
 
     def write(self, changes: Changes) -> None:
         """Keep *changes* back until the unit is left; nothing can be read any more."""
         self._has_written |= any(changes)
         self._changes = changes
+        if not self._session.is_proven:
+            opened = {
+                record.id: record
+                for record in changes.records
+                if record.space == _ORDER and record.id in self._wants.orders
+            }
+            self._session.prove(self._proof(opened))
+            others = [r for r in changes.records if r.space != _ORDER or r.id not in opened]
+            changes = changes._replace(records=others)
         self._session.end_with(self._puts(changes))
 
     def forget(self, before: Instant) -> int:
@@ -211,6 +286,7 @@ class OwnUnit(Unit):
             if taken:
                 raise KeyTaken(min(taken)) from error
             raise
+        self._memory.learn(self._tenant, self._wants, self._found, self._changes or _NO_CHANGES)
 
     def _taken(self, outcomes: Sequence[OutcomeRow]) -> list[str]:
         """Return the keys that others have taken, as a transaction of its own sees it."""
@@ -223,6 +299,10 @@ class OwnUnit(Unit):
 
 class JoinedUnit(Unit):
     """A part of a host's transaction."""
+
+    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+        """Return None: a guess that is wrong fails, which would be the end of the host's work."""
+        return None
 
     def lock(self, wants: Wants) -> Locked:
         """Lock orders, stock rows, documents, each sorted; then read what hangs on them."""
@@ -249,4 +329,28 @@ class JoinedUnit(Unit):
             raise KeyTaken(min(taken))
 
 
+class _Guess(NamedTuple):
+    """What was remembered, as it is proven."""
+
+    keys: list[StockKey]
+    rows: list[Row]
+    scopes: list[tuple[str, str]]
+    #: How many stock rows the scopes have, one in two scopes counted twice.
+    in_scopes: int
+    documents: list[Record]
+
+    @classmethod
+    def of(cls, guess: Locked, wants: Wants) -> _Guess:
+        keys = sorted(guess.rows)
+        scopes = sorted(wants.scopes)
+        return cls(
+            keys,
+            [(*key, *guess.rows[key].amounts, *guess.rows[key][1:]) for key in keys],
+            scopes,
+            sum(key.sku == sku and location in ("", key.location) for sku, location in scopes for key in keys),
+            sorted(guess.records.values()),
+        )
+
+
+_NO_CHANGES: Final = Changes((), (), (), {}, (), ())
 _VANISHED: Final = "what was locked is not there"
