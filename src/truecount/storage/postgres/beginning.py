@@ -32,6 +32,10 @@ _TELL: Final = "SET {} lock_timeout = '{}'"
 # Each statement is planned once: planning anew for every list costs more than running. And by
 # an index: a plan made while a table is small would read all of it, and still do so when a
 # sale has filled it, until the next ANALYZE.
+_ALONE: Final = (
+    "SET default_transaction_isolation = '{}'",
+    "SET default_transaction_read_only = off",
+)
 _PLAN: Final = ("SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off")
 
 
@@ -47,6 +51,11 @@ class Beginnings(NamedTuple):
     write: tuple[str, ...]
     read: tuple[str, ...]
     numbering: tuple[str, ...]
+
+    @property
+    def commits_alone(self) -> bool:
+        """Whether a statement on its own is a transaction that begins as a write does."""
+        return not self.proxied
 
     @property
     def prepares(self) -> bool:
@@ -69,6 +78,8 @@ def beginnings(isolation: Isolation, timeout: timedelta, *, proxied: bool) -> Be
     lock_timeout = f"{timeout / timedelta(milliseconds=1):.0f}ms"
     of_each = (_TELL.format("LOCAL", lock_timeout),) if proxied else ()
     of_connection = () if proxied else (_TELL.format("SESSION", lock_timeout), *_PLAN)
+    if not proxied:
+        of_connection += tuple(each.format(isolation) for each in _ALONE)
     return Beginnings(
         isolation,
         proxied,

@@ -96,7 +96,14 @@ class Connections:
 
     def session(self, begin: Sequence[str]) -> Session:
         """Return a connection of ours on which *begin* will come first."""
-        return Session(self.take(), self.texts, self.target, begin=begin, renewed=self._renewed)
+        return Session(
+            self.take(),
+            self.texts,
+            self.target,
+            begin=begin,
+            renewed=self._renewed,
+            commits_alone=self.begins.commits_alone,
+        )
 
     @contextmanager
     def alone(self, begin: Sequence[str] = ()) -> Iterator[Session]:

@@ -80,6 +80,9 @@ def _is_unsettled(error: BaseException | None) -> bool:
     return is_lost(error) or getattr(error, "sqlstate", None) == _COMPLETION_UNKNOWN
 
 
+_COMMIT: Final = (("COMMIT", ()),)
+
+
 class Session:
     """One connection in use, for the time of one transaction."""
 
@@ -95,6 +98,7 @@ class Session:
         begin: Sequence[str] = (),
         renewed: Callable[[Connection], Connection] | None = None,
         prepares: bool = False,
+        commits_alone: bool = False,
     ) -> None:
         self._prepares = prepares
         self._use(connection)
@@ -105,9 +109,11 @@ class Session:
         self._begin = begin
         self._renewed = renewed
         self._is_over = False
-        #: What comes right after the beginning: locks with a proof.
-        self._proof: Sequence[Step] = ()
+        #: Says what comes right after the beginning: locks, with the proof of a guess.
+        self._proof: Callable[[], Sequence[Step]] | None = None
         self._last: Sequence[Step] = ()
+        self._end: Sequence[Step] = _COMMIT
+        self._commits_alone = commits_alone
 
     def rows(self, statement: str, *values: object) -> list[Row]:
         """Run a statement and return all its rows."""
@@ -137,12 +143,12 @@ class Session:
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> TrueCountError:
-        """Return what the driver raised in our words; before the proof is there, it is its."""
+        """Return what the driver raised in our words: of a guess, that it was wrong."""
         problem = translated(error, self.target)
-        unproven, self._proof = self._proof, ()
-        if unproven and isinstance(problem, ConstraintViolated):
-            return Outdated(problem.problem)
-        return problem
+        was_proven, self._proof = self.is_proven, None
+        if was_proven or not isinstance(problem, ConstraintViolated):
+            return problem
+        return Outdated(problem.problem)
 
     def _use(self, connection: Connection | Lent) -> None:
         if not isinstance(connection, Lent):
@@ -153,20 +159,21 @@ class Session:
         first: list[Step] = []
         if self.is_fresh:
             first += [(statement, ()) for statement in self._begin]
-        first += self._proof
+        if self._proof is not None:
+            first += self._proof()
         found = self._wire.exchange([self._texts.sent(*step) for step in (*first, *steps)])
         self.is_fresh = False
-        self._proof = ()
+        self._proof = None
         return found[len(first) :]
 
-    def prove(self, steps: Sequence[Step]) -> None:
-        """Let *steps* come before whatever is asked first; one that fails is ``Outdated``."""
-        self._proof = steps
+    def prove(self, proof: Callable[[], Sequence[Step]]) -> None:
+        """Let *proof* come before whatever is asked first; a step that fails is ``Outdated``."""
+        self._proof = proof
 
     @property
     def is_proven(self) -> bool:
         """Whether nothing is left to be proven."""
-        return not self._proof
+        return self._proof is None
 
     @contextmanager
     def apart(self, begin: Sequence[str] = ()) -> Iterator[None]:
@@ -191,8 +198,16 @@ class Session:
         if self._is_over:
             raise StorageUnavailable(self.target, _OVER)
         self._last = tuple(steps)
-        if self._last and self.is_fresh and not self._proof:
+        if self._last and self.is_fresh:
             self.together()  # Only a beginning that did nothing else may be sent twice.
+        self._is_over = True
+
+    def end_at_once(self, step: Step) -> None:
+        """Keep back one statement that proves what was guessed, and is all of the transaction."""
+        self._last = (step,)
+        self._proof = tuple
+        if self._commits_alone:
+            self._begin = self._end = ()
         self._is_over = True
 
     def commit(self, key: str | None) -> None:
@@ -203,26 +218,25 @@ class Session:
             OutcomeUnknown: The reply was lost; repeating *key* tells.
         """
         self._is_over = True
-        if self.is_fresh and not self._proof:
+        if self.is_fresh and self.is_proven:
             return
         was_fresh = self.is_fresh
         try:
-            *_, answer = self._run((*self._last, ("COMMIT", ())))
+            *_, answer = self._run((*self._last, *self._end))
         except StorageUnavailable as error:
-            if was_fresh and self._renewed is not None and is_lost(error.__cause__):
+            if not (self.connection.closed or _is_unsettled(error.__cause__)):
+                raise
+            if was_fresh and self._renewed is not None:
                 # It may have died idle, and its neighbours, too: the next try finds others.
                 with suppress(TrueCountError):
                     self._use(self._renewed(self.connection))
-                raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
-            if self.connection.closed or _is_unsettled(error.__cause__):
-                raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
-            raise
-        if answer.done != b"COMMIT":
+            raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
+        if self._end and answer.done != b"COMMIT":
             raise StorageUnavailable(self.target, "the server rolled back instead of committing")
 
     def confirm(self) -> None:
         """Prove what is left to be proven."""
-        if self._proof:
+        if not self.is_proven:
             self._is_over = False
             self.together()
 

@@ -11,6 +11,8 @@ is sorted; a multi-row update has no order and deadlocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from truecount.storage.postgres.schema import AFTERS, APPLICATION, CHANGES, FIGURES, SPARSE
@@ -50,10 +52,10 @@ def _read(names: str) -> str:
     )
 
 
-def _insert(table: str, names: str, rest: str = "") -> str:
-    """Return the statement that inserts the tenant's rows."""
+def _insert(table: str, names: str, rest: str = "", also: str = "") -> str:
+    """Return the statement that inserts the tenant's rows, once *also* was looked at."""
     head = f"INSERT INTO {{s}}.{table} AS t (tenant, {names})"
-    return f"{head} SELECT $1, w.* FROM [[{names}]] {rest}"
+    return f"{head} SELECT $1, w.* FROM [[{names}]]{also} {rest}"
 
 
 def _replaced(names: str, key: str) -> str:
@@ -64,15 +66,12 @@ def _replaced(names: str, key: str) -> str:
 
 
 def _same(names: str) -> str:
-    """Return that each column is as it is told; the only one that may be nothing is an expiry."""
+    """Return that each column is as it is told; one that may be nothing is an expiry."""
     return " AND ".join(
-        f"{name} IS NOT DISTINCT FROM w.{name}" if name == "lot_expires_at" else f"{name} = w.{name}"
+        f"s.{name} {'IS NOT DISTINCT FROM' if name == 'lot_expires_at' else '='} w.{name}"
         for name in names.split(", ")
     )
 
-
-#: What a server says of a guess that was wrong, and logs.
-CHANGED: Final = "truecount remembered what has changed since; it goes on to lock and read"
 
 _READ_ENTRY: Final = _read(ENTRY)
 _READ_LINE: Final = _read(LINE)
@@ -137,26 +136,34 @@ SELECT s.* FROM (
     ORDER BY sku, location, lot
 ) AS w {_STOCK_LOCKED}
 """
-#: Locks what was remembered, and fails unless all of it is there, each column as it was, and no
-#: more stock in its scopes. Values: stock rows, how many; scopes, how many rows they have;
-#: shared documents, how many.
-LOCK_REMEMBERED: Final = f"""
-SELECT (CASE WHEN (
-    SELECT count(*) FROM [[{STOCK}]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.stock WHERE tenant = $1 AND {_same(STOCK)} FOR NO KEY UPDATE
+#: What a server says of a guess that was wrong, and logs.
+_CHANGED: Final = "'truecount remembered what has changed since; it goes on to lock and read'"
+# The comparison is outside of what locks: a row that somebody else is changing is waited for,
+# and compared as it is then. CASE looks at one after the other, so locks come in order.
+_PROOF: Final = f"""
+WHEN (
+    SELECT count(*) FILTER (WHERE {_same(STOCK)}) FROM [[{STOCK}]] CROSS JOIN LATERAL (
+        SELECT {STOCK} FROM {{s}}.stock
+        WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot
+        FOR NO KEY UPDATE
     ) AS s
-) = %s AND (
+) <> %s THEN {_CHANGED} WHEN (
     SELECT count(*) FROM [[sku, location]] CROSS JOIN LATERAL (
         SELECT FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
         OFFSET 0
     ) AS s
-) = %s AND (
-    SELECT count(*) FROM [[{RECORD}]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.record WHERE tenant = $1 AND {_same(RECORD)} FOR SHARE
-    ) AS r
-) = %s THEN '1' ELSE '{CHANGED}' END)::int
+) <> %s THEN {_CHANGED} WHEN (
+    SELECT count(*) FILTER (WHERE {_same(RECORD)}) FROM [[{RECORD}]] CROSS JOIN LATERAL (
+        SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id
+        FOR SHARE
+    ) AS s
+) <> %s THEN {_CHANGED} ELSE '1'
 """
+#: Locks what was remembered, and fails unless all of it is there, each column as it was, and no
+#: more stock in its scopes. Values: stock rows, how many; scopes, how many rows they have;
+#: shared documents, how many.
+LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} END)::int"
 #: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
 #: documents, references, keys.
 READ_LOCKED: Final = f"""
@@ -207,6 +214,62 @@ ORDER BY expired.sku, expired.location, expired.lot, expired.expires_at, expired
 _BY_KEY: Final = 'ORDER BY w.key COLLATE "C"'
 #: Outcomes are locks too: whoever comes second waits for the first, in the order of keys.
 PUT_UNLESS_TAKEN: Final = _insert(
+    "outcome",
+    OUTCOME,
+    f"{_BY_KEY} {_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at "
+    "RETURNING t.key",
+)
+
+
+def _put(also: str) -> dict[str, str]:
+    """Return what puts rows into each table, in the order in which they are written."""
+    return {
+        # As above, but a taken key breaks a constraint.
+        "outcome": _insert(
+            "outcome",
+            OUTCOME,
+            f"{_BY_KEY} {_replaced(OUTCOME, 'key')}, "
+            "key = CASE WHEN t.forget_at <= excluded.decided_at THEN t.key END",
+            also,
+        ),
+        "movement": _insert("movement", MOVEMENT, also=also),
+        "unnumbered": _insert("unnumbered", "recorded_at, ordinal, movement", also=also),
+        "entry": _insert("entry", ENTRY, also=also),
+        "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot"), also),
+        "line": _insert("line", LINE, _replaced(LINE, "reference, number"), also),
+        # A version takes the place of the one before, the first that of a locked name. Only a
+        # first one may find nothing there. Any other breaks a constraint.
+        "record": f"""
+INSERT INTO {{s}}.record AS t (tenant, {RECORD})
+SELECT $1, w.space, w.id, CASE WHEN w.version = 1 OR (
+    SELECT true FROM {{s}}.record r WHERE r.tenant = $1 AND r.space = w.space AND r.id = w.id
+) THEN w.version ELSE -1 END, w.body FROM [[{RECORD}]]{also}
+ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
+    version = CASE WHEN t.version = excluded.version - 1 THEN excluded.version ELSE -1 END
+""",
+    }
+
+
+PUT: Final = _put("")
+_PUT_PROVEN: Final = _put(", proven")
+
+
+@cache
+def at_once(tables: Sequence[str], *, opens: bool) -> str:
+    """
+    Return the statement that proves what was remembered and puts rows into *tables*, or fails.
+
+    With *opens* the first values are the documents of ``OPEN_RECORDS`` and how many they are.
+    Those of ``LOCK_REMEMBERED`` follow, then the rows of each table.
+    """
+    opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
+    first = f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_CHANGED}" if opens else ""
+    proven = f"proven AS MATERIALIZED (SELECT (CASE {first} {_PROOF} END)::int)"
+    puts = "".join(f", put_{table} AS ({_PUT_PROVEN[table]})" for table in tables)
+    return f"WITH {opened}{proven}{puts} SELECT FROM proven"
+
+
+TAKEN: Final = _insert(
     "outcome",
     OUTCOME,
     f"{_BY_KEY} {_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at "

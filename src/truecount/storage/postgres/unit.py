@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, groupby
 from typing import Final, NamedTuple, NoReturn
 
@@ -40,8 +41,10 @@ from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey, made
 from truecount.protocols.storage import Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.guess import Guess
 from truecount.storage.postgres.memory import Memory
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
+from truecount.storage.postgres.rows import rows_of
 from truecount.storage.postgres.session import Session, Step
 from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
@@ -134,21 +137,6 @@ class Unit(Reader):
 
     # --- write --------------------------------------------------------------------------
 
-    def _puts(self, changes: Changes) -> Iterator[Step]:
-        """Yield what to put into each table, outcomes first, nothing that is empty."""
-        rows: dict[str, Sequence[Sequence[object]]] = {
-            "outcome": changes.outcomes,
-            "movement": changes.movements,
-            "unnumbered": [(m.recorded_at, m.ordinal, m.id) for m in changes.movements],
-            "entry": [(*e.key, e.version, *e.change, *e.after, *e[4:]) for e in changes.entries],
-            "stock": [(*k, *r.amounts, *r[1:]) for k, r in changes.rows.items()],
-            "line": [(*n[:3], *n.key, *n[4:]) for n in changes.lines],
-            "record": changes.records,
-        }
-        for table, statement in sql.PUT.items():
-            if rows[table]:
-                yield statement, (self._tenant, list(rows[table]))
-
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
         return self._session.run(sql.FORGET, self._tenant, before)
@@ -176,7 +164,7 @@ class OwnUnit(Unit):
         self._wants = Wants()
         #: Stock rows as they were found under the lock, or as they were guessed.
         self._found: Locked | None = None
-        self._guess: _Guess | None = None
+        self._guess: Guess | None = None
 
     def __enter__(self) -> OwnUnit:
         """Begin with what is asked first."""
@@ -203,34 +191,12 @@ class OwnUnit(Unit):
 
     def recall(self, wants: Wants) -> Locked | None:
         """Return what is remembered of *wants*; its locks and the proof come before all else."""
-        guess = self._memory.guess(self._tenant, wants)
-        if guess is not None:
+        found = self._memory.guess(self._tenant, wants)
+        if found is not None:
             self._wants = wants
-            self._guess = _Guess.of(guess, wants)
-            self._session.prove(self._proof({}))
-        return guess
-
-    def _proof(self, opened: Mapping[str, Record]) -> list[Step]:
-        """Lock what was guessed, orders first, those that are *opened* as they will be stored."""
-        orders = [
-            opened.get(order) or (_ORDER, order, 0, "") for order in sorted(self._wants.orders)
-        ]
-        guess = self._guess
-        assert guess is not None
-        proof: list[Step] = []
-        if orders:
-            proof.append((sql.OPEN_RECORDS, (self._tenant, orders)))
-        values = (
-            self._tenant,
-            guess.rows,
-            len(guess.rows),
-            guess.scopes,
-            guess.in_scopes,
-            guess.documents,
-            len(guess.documents),
-        )
-        proof.append((sql.LOCK_REMEMBERED, values))
-        return proof
+            self._guess = guess = Guess.of(found, wants)
+            self._session.prove(partial(guess.proof, self._tenant))
+        return found
 
     def lock(self, wants: Wants) -> Locked:
         """Lock orders, stock rows, documents, each sorted; then read what hangs on them."""
@@ -249,16 +215,12 @@ class OwnUnit(Unit):
         """Keep *changes* back until the unit is left; nothing can be read any more."""
         self._has_written |= any(changes)
         self._changes = changes
-        if not self._session.is_proven:
-            opened = {
-                record.id: record
-                for record in changes.records
-                if record.space == _ORDER and record.id in self._wants.orders
-            }
-            self._session.prove(self._proof(opened))
-            others = [r for r in changes.records if r.space != _ORDER or r.id not in opened]
-            changes = changes._replace(records=others)
-        self._session.end_with(self._puts(changes))
+        if self._guess is None or self._session.is_proven:
+            self._session.end_with(
+                (sql.PUT[table], (self._tenant, rows)) for table, rows in rows_of(changes)
+            )
+        elif self._has_written:
+            self._session.end_at_once(self._guess.with_changes(self._tenant, changes))
 
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
@@ -312,11 +274,13 @@ class JoinedUnit(Unit):
         """Write all of *changes*; outcomes first, so that a taken key stops it before it began."""
         if changes.outcomes:
             self._put_outcomes(changes.outcomes)
-        others = list(self._puts(changes._replace(outcomes=())))
+        others = rows_of(changes._replace(outcomes=()))
         if not others:
             return
         try:
-            self._session.together(*others)
+            self._session.together(
+                *((sql.PUT[table], (self._tenant, rows)) for table, rows in others)
+            )
         except TrueCountError:
             self._spoil()  # What the driver did not even send has failed nothing there.
             raise
@@ -327,29 +291,6 @@ class JoinedUnit(Unit):
         if taken:
             self._session.run(sql.DROP_OUTCOMES, self._tenant, put)
             raise KeyTaken(min(taken))
-
-
-class _Guess(NamedTuple):
-    """What was remembered, as it is proven."""
-
-    keys: list[StockKey]
-    rows: list[Row]
-    scopes: list[tuple[str, str]]
-    #: How many stock rows the scopes have, one in two scopes counted twice.
-    in_scopes: int
-    documents: list[Record]
-
-    @classmethod
-    def of(cls, guess: Locked, wants: Wants) -> _Guess:
-        keys = sorted(guess.rows)
-        scopes = sorted(wants.scopes)
-        return cls(
-            keys,
-            [(*key, *guess.rows[key].amounts, *guess.rows[key][1:]) for key in keys],
-            scopes,
-            sum(key.sku == sku and location in ("", key.location) for sku, location in scopes for key in keys),
-            sorted(guess.records.values()),
-        )
 
 
 _NO_CHANGES: Final = Changes((), (), (), {}, (), ())

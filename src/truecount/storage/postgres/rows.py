@@ -1,0 +1,23 @@
+"""
+Rows of a write as the tables take them, and rows as they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from truecount.protocols.storage import Changes
+
+
+def rows_of(changes: Changes) -> list[tuple[str, list[Sequence[object]]]]:
+    """Return the rows to be put into each table, outcomes first; none that gets nothing."""
+    rows: dict[str, list[Sequence[object]]] = {
+        "outcome": list(changes.outcomes),
+        "movement": list(changes.movements),
+        "unnumbered": [(m.recorded_at, m.ordinal, m.id) for m in changes.movements],
+        "entry": [(*e.key, e.version, *e.change, *e.after, *e[4:]) for e in changes.entries],
+        "stock": [(*k, *r.amounts, *r[1:]) for k, r in changes.rows.items()],
+        "line": [(*n[:3], *n.key, *n[4:]) for n in changes.lines],
+        "record": list(changes.records),
+    }
+    return [each for each in rows.items() if each[1]]
