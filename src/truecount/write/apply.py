@@ -120,10 +120,8 @@ def _applied(
                     raise _Preview  # noqa: TRY301 -- the context must see it, to roll back
                 unit.write(write.book.changes())
                 return results
-        except KeyTaken:
-            continue
-        except Outdated:
-            guesses = False
+        except (KeyTaken, Outdated):
+            guesses = False  # Now it is to be seen what is there.
         except _Preview:
             return results or []
     raise Retryable("the same keys were written by others again and again")

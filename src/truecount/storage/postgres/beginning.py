@@ -53,9 +53,9 @@ class Beginnings(NamedTuple):
     numbering: tuple[str, ...]
 
     @property
-    def commits_alone(self) -> bool:
-        """Whether a statement on its own is a transaction that begins as a write does."""
-        return not self.proxied
+    def alone(self) -> tuple[str, ...]:
+        """What a connection is told so that a statement alone begins as a write does."""
+        return () if self.proxied else tuple(each.format(self.isolation) for each in _ALONE)
 
     @property
     def prepares(self) -> bool:
@@ -78,8 +78,6 @@ def beginnings(isolation: Isolation, timeout: timedelta, *, proxied: bool) -> Be
     lock_timeout = f"{timeout / timedelta(milliseconds=1):.0f}ms"
     of_each = (_TELL.format("LOCAL", lock_timeout),) if proxied else ()
     of_connection = () if proxied else (_TELL.format("SESSION", lock_timeout), *_PLAN)
-    if not proxied:
-        of_connection += tuple(each.format(isolation) for each in _ALONE)
     return Beginnings(
         isolation,
         proxied,

@@ -102,7 +102,7 @@ class Connections:
             self.target,
             begin=begin,
             renewed=self._renewed,
-            commits_alone=self.begins.commits_alone,
+            commits_alone=bool(self.begins.alone),
         )
 
     @contextmanager
@@ -156,6 +156,8 @@ class Connections:
 
     def _wired(self, connection: Connection) -> None:
         self._configure(connection)
+        for statement in self.begins.alone:
+            connection.execute(statement.encode())
         if isinstance(connection, OwnConnection):
             connection.wire = Wire(connection, prepares=self.begins.prepares, lent=False)
 

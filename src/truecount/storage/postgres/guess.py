@@ -30,8 +30,10 @@ class Guess(NamedTuple):
     #: References of orders that are taken for new.
     orders: list[str]
     keys: list[StockKey]
-    #: The values of ``LOCK_REMEMBERED`` after the tenant.
+    #: The values of ``LOCK_REMEMBERED`` after the tenant, but for the keys.
     told: tuple[object, ...]
+    #: Keys of requests that are taken for new.
+    requests: list[str]
 
     @classmethod
     def of(cls, found: Locked, wants: Wants) -> Guess:
@@ -46,11 +48,12 @@ class Guess(NamedTuple):
         )
         documents = sorted(found.records.values())
         told = (rows, len(rows), scopes, in_scopes, documents, len(documents))
-        return cls(sorted(wants.orders), keys, told)
+        return cls(sorted(wants.orders), keys, told, wants.keys_of_requests)
 
     def proof(self, tenant: str) -> list[Step]:
         """Return what locks all of it and fails unless it is so."""
-        steps: list[Step] = [(sql.LOCK_REMEMBERED, (tenant, *self.told))]
+        requests = [(key,) for key in self.requests]
+        steps: list[Step] = [(sql.LOCK_REMEMBERED, (tenant, *self.told, requests))]
         if self.orders:
             steps.insert(0, (sql.OPEN_RECORDS, (tenant, self._opened({}))))
         return steps
@@ -65,9 +68,14 @@ class Guess(NamedTuple):
         others = [record for record in changes.records if record not in orders.values()]
         tables = rows_of(changes._replace(records=others))
         opened = self._opened(orders)
-        statement = sql.at_once(tuple(table for table, _ in tables), opens=bool(opened))
+        answered = {row.key for row in changes.outcomes}  # A taken one cannot be put.
+        asked = [(key,) for key in self.requests if key not in answered]
+        statement = sql.at_once(
+            tuple(table for table, _ in tables), opens=bool(opened), asks=bool(asked)
+        )
         first = (opened, len(opened)) if opened else ()
-        return statement, (tenant, *first, *self.told, *(rows for _, rows in tables))
+        last = (asked,) if asked else ()
+        return statement, (tenant, *first, *self.told, *last, *(rows for _, rows in tables))
 
     def _opened(self, orders: Mapping[str, Record]) -> list[Record]:
         """Return the documents of the orders as they will be stored, empty where nothing is."""

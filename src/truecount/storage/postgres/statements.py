@@ -158,12 +158,19 @@ WHEN (
         SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id
         FOR SHARE
     ) AS s
-) <> %s THEN {_CHANGED} ELSE '1'
+) <> %s THEN {_CHANGED}
 """
-#: Locks what was remembered, and fails unless all of it is there, each column as it was, and no
-#: more stock in its scopes. Values: stock rows, how many; scopes, how many rows they have;
-#: shared documents, how many.
-LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} END)::int"
+_IS_ANSWERED: Final = f"""
+WHEN (
+    SELECT count(*) FROM [[key]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
+    ) AS o
+) > 0 THEN {_CHANGED}
+"""
+#: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
+#: stock is in its scopes, and no key was answered. Values: stock rows, how many; scopes, how
+#: many rows they have; shared documents, how many; keys.
+LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_IS_ANSWERED} ELSE '1' END)::int"
 #: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
 #: documents, references, keys.
 READ_LOCKED: Final = f"""
@@ -255,16 +262,18 @@ _PUT_PROVEN: Final = _put(", proven")
 
 
 @cache
-def at_once(tables: Sequence[str], *, opens: bool) -> str:
+def at_once(tables: Sequence[str], *, opens: bool, asks: bool) -> str:
     """
     Return the statement that proves what was remembered and puts rows into *tables*, or fails.
 
     With *opens* the first values are the documents of ``OPEN_RECORDS`` and how many they are.
-    Those of ``LOCK_REMEMBERED`` follow, then the rows of each table.
+    Those of ``LOCK_REMEMBERED`` follow, the keys only if it *asks* for some; then the rows of
+    each table.
     """
     opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
     first = f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_CHANGED}" if opens else ""
-    proven = f"proven AS MATERIALIZED (SELECT (CASE {first} {_PROOF} END)::int)"
+    last = _IS_ANSWERED if asks else ""
+    proven = f"proven AS MATERIALIZED (SELECT (CASE {first} {_PROOF} {last} ELSE '1' END)::int)"
     puts = "".join(f", put_{table} AS ({_PUT_PROVEN[table]})" for table in tables)
     return f"WITH {opened}{proven}{puts} SELECT FROM proven"
 
