@@ -35,7 +35,7 @@ MUTANTS: dict[str, Mutant] = {
     "lock order dropped": _one(
         "interleaved_batches",
         "write.apply",
-        "        locked = unit.lock(wants)\n",
+        "        locked = guess or unit.lock(wants)\n",
         "        for operation, _, _, rule in intents:\n"
         "            unit.lock(rule.wants(operation, desk.rules.last))\n"
         "        locked = unit.lock(wants)\n",
@@ -43,7 +43,7 @@ MUTANTS: dict[str, Mutant] = {
     "decided before the lock": _one(
         "interleavings",
         "write.apply",
-        "        locked = unit.lock(wants)\n",
+        "        locked = guess or unit.lock(wants)\n",
         "        with desk.storage.begin(desk.tenant) as early:\n"
         "            locked = early.lock(wants)\n"
         "        unit.lock(wants)\n",
@@ -51,7 +51,7 @@ MUTANTS: dict[str, Mutant] = {
     "lines read before the lock": _one(
         "interleavings",
         "write.apply",
-        "        locked = unit.lock(wants)\n",
+        "        locked = guess or unit.lock(wants)\n",
         "        with desk.storage.read(desk.tenant) as early:\n"
         "            lines = [line for name in wants.orders for line in early.lines(name)]\n"
         "        locked = unit.lock(wants)._replace(lines=lines)\n",

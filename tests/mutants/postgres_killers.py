@@ -9,6 +9,7 @@ from functools import partial
 
 from tests.postgres.apart import database_apart, deadlocks
 from tests.postgres.durable import durable_server
+from tests.postgres.meanwhile import STORIES, opened
 from tests.postgres.server import running, storages
 from tests.postgres.waiting import DEADLINE, connect, crew, hosted
 from truecount import Inventory
@@ -33,7 +34,7 @@ def opposite_carts(dsn: str) -> None:
 
     with database_apart(dsn) as own:
         with storages(own) as make:
-            storage = make()
+            storage = make(remembers=0)
             shop = Inventory(storage)
             shop.locations.add("berlin")
             for sku in SKUS:
@@ -56,7 +57,7 @@ def lock_waits_and_reads_anew(dsn: str) -> None:
 def expired_hold_after_a_wait(dsn: str) -> None:
     """A hold that was reclaimed while one waited for the lock is not reclaimed once more."""
     with storages(dsn) as make:
-        storage, clock = make(), ManualClock()
+        storage, clock = make(remembers=0), ManualClock()
         shop = Inventory(storage, clock=clock)
         shop.locations.add("berlin")
         shop.receive("MUG", 5, at="berlin")
@@ -100,10 +101,18 @@ def oldest_transaction_commits_last(dsn: str) -> None:
         expect(kinds, ["receive", "reserve"], "the feed of a transaction that took its time")
 
 
+def others_are_seen(dsn: str) -> None:
+    """Whatever another process did meanwhile, the answer is that of one who has looked."""
+    for story in STORIES:
+        with storages(dsn) as make, opened(make) as shop:
+            story(shop)
+
+
 KILLERS: dict[str, Callable[[str], None]] = {
     "opposite_carts": opposite_carts,
     "lock_waits_and_reads_anew": lock_waits_and_reads_anew,
     "expired_hold_after_a_wait": expired_hold_after_a_wait,
     "acknowledged_survives_a_crash": acknowledged_survives_a_crash,
     "oldest_transaction_commits_last": oldest_transaction_commits_last,
+    "others_are_seen": others_are_seen,
 }

@@ -17,7 +17,7 @@ from tests.mutants.mutants import Edit, Mutant
 from tests.mutants.run import main
 
 
-_UNIT = "            unit = OwnUnit(session, tenant)\n"
+_UNIT = "            unit = OwnUnit(session, tenant, self._memory)\n"
 
 
 def _edits(killer: str, *edits: tuple[str, str, str]) -> Mutant:
@@ -80,6 +80,35 @@ MUTANTS: dict[str, Mutant] = {
         ),
     ),
 }
+
+#: What a guess is not asked for, each of which another process may have changed.
+_GUESSES = {
+    "remembered stock not compared": ("statements", "FILTER (WHERE {_same(STOCK)})", ""),
+    "remembered stock compared by version": (
+        "statements",
+        "{_same(STOCK)}",
+        "s.version = w.version",
+    ),
+    "stock elsewhere not looked for": (
+        "statements",
+        ") AS s\n) <> %s THEN {_CHANGED} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
+        ") AS s\n) < %s THEN {_CHANGED} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
+    ),
+    "remembered rules not compared": ("statements", "FILTER (WHERE {_same(RECORD)})", ""),
+    "order taken for new": ("statements", "WHEN t.version = 0 THEN", "WHEN true THEN"),
+    "key taken for new": ("statements", ") AS o\n) > 0", ") AS o\n) < 0"),
+    "wrong answers told without a proof": (
+        "unit",
+        "elif isinstance(error, Exception):",
+        "elif False:",
+    ),
+    "right answers told without a proof": (
+        "session",
+        "if self.is_fresh and self.is_proven:",
+        "if self.is_fresh and not self._last:",
+    ),
+}
+MUTANTS |= {name: _edits("others_are_seen", edit) for name, edit in _GUESSES.items()}
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from truecount.storage.postgres.beginning import Isolation
 
 #: At which level storages write for which a test names none.
 ISOLATION = cast("Isolation", os.environ.get("TRUECOUNT_PG_ISOLATION", "read committed"))
+#: How much storages remember for which a test does not say.
+REMEMBERS = int(os.environ.get("TRUECOUNT_PG_REMEMBERS", "10000"))
 #: Settings of our own server, all of which a reload applies.
 RELAXED = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
@@ -76,10 +78,14 @@ class Factory:
         self.dsn = dsn
         self._made: list[PostgresStorage] = []
 
-    def __call__(self, isolation: Isolation = ISOLATION) -> PostgresStorage:
+    def __call__(
+        self, isolation: Isolation = ISOLATION, *, remembers: int = REMEMBERS
+    ) -> PostgresStorage:
         """Return a new storage in a new schema."""
         schema = f"t{uuid4().hex[:12]}"
-        storage = PostgresStorage(self.dsn_of(schema), schema=schema, isolation=isolation)
+        storage = PostgresStorage(
+            self.dsn_of(schema), schema=schema, isolation=isolation, remembers=remembers
+        )
         storage.migrate()
         self._made.append(storage)
         return storage

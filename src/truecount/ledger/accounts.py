@@ -23,7 +23,8 @@ from truecount.ledger.transfer_rules import TRANSFER
 from truecount.model.kinds import Kind
 from truecount.model.movements import Draft
 from truecount.model.places import CUSTOMER
-from truecount.write.book import ORDER, Book
+from truecount.protocols.storage import ORDER
+from truecount.write.book import Book
 
 
 class _Account(NamedTuple):

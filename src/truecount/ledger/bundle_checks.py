@@ -19,8 +19,7 @@ from truecount.ledger.scan import UNREADABLE
 from truecount.model.lines import LineRow
 from truecount.model.recipes import Recipe, bill_of
 from truecount.model.settings import RECIPE, RECIPE_HISTORY, past_recipe
-from truecount.protocols.storage import Reader, Record
-from truecount.write.book import ORDER
+from truecount.protocols.storage import ORDER, Reader, Record
 
 
 def check_kits(reference: str, body: Any, lines: Mapping[int, LineRow]) -> Iterator[Problem]:

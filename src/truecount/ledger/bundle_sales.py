@@ -58,8 +58,8 @@ from truecount.model.recipes import Bill
 from truecount.model.reservation_commands import TakeBack
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
-from truecount.protocols.storage import Wants
-from truecount.write.book import ORDER, Book
+from truecount.protocols.storage import ORDER, Wants
+from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Rule, Widen
 
 

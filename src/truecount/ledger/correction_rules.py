@@ -45,8 +45,8 @@ from truecount.model.operation import Operation
 from truecount.model.places import State
 from truecount.model.settings import Settings
 from truecount.model.stock import StockKey
-from truecount.protocols.storage import Wants
-from truecount.write.book import ORDER, Book, Stage
+from truecount.protocols.storage import ORDER, Wants
+from truecount.write.book import Book, Stage
 from truecount.write.intents import Decision, Granted, Rule, Rules, Widen
 
 

@@ -33,8 +33,8 @@ from truecount.model.lines import LineRow, follow
 from truecount.model.movements import Body, MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.settings import RECIPE, SOURCE
-from truecount.protocols.storage import Reader, Record
-from truecount.write.book import ORDER, add_up
+from truecount.protocols.storage import ORDER, Reader, Record
+from truecount.write.book import add_up
 
 
 def check_documents(reader: Reader, run: Run) -> Iterator[Problem]:

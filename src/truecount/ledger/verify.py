@@ -34,8 +34,8 @@ from truecount.ledger.scan import Progress, last_position, movement_pages, readi
 from truecount.model import quantities
 from truecount.model.kinds import Kind
 from truecount.model.movements import Body, MovementRow, digest_of
-from truecount.protocols.storage import Reader
-from truecount.write.book import FINDING, ORDER
+from truecount.protocols.storage import ORDER, Reader
+from truecount.write.book import FINDING
 
 
 @attrs.frozen(kw_only=True)

@@ -58,7 +58,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import attrs
 
@@ -68,6 +68,10 @@ from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import Amounts, EntryRow, StockKey, StockRow
+
+
+#: The space of documents that are locked with a reference: ``Wants.orders``.
+ORDER: Final = "order"
 
 
 class Record(NamedTuple):

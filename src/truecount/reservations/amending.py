@@ -23,6 +23,7 @@ from truecount.model.movements import Leg
 from truecount.model.places import State
 from truecount.model.recipes import Bill
 from truecount.model.reservation_commands import Amend
+from truecount.protocols.storage import ORDER
 from truecount.reservations.expiring import book_without
 from truecount.reservations.granting import plan
 from truecount.reservations.lines import (
@@ -37,7 +38,7 @@ from truecount.reservations.offers import Cart, Grant
 from truecount.reservations.orders import named_in, order_with_kits
 from truecount.reservations.parcels import Missing, bills_in_force, kits_in, portions, whole_bundles
 from truecount.reservations.sourcing import Policies
-from truecount.write.book import ORDER, Book
+from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted
 
 

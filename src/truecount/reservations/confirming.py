@@ -23,7 +23,7 @@ from truecount.model.movements import Leg
 from truecount.model.places import State
 from truecount.model.reservation_commands import Confirm
 from truecount.model.stock import StockKey
-from truecount.protocols.storage import Wants
+from truecount.protocols.storage import ORDER, Wants
 from truecount.reservations.expiring import book_without
 from truecount.reservations.granting import plan
 from truecount.reservations.lines import (
@@ -38,7 +38,7 @@ from truecount.reservations.offers import Cart, Grant, spare
 from truecount.reservations.orders import named_in, order_with_kits
 from truecount.reservations.parcels import kits_in, whole_bundles
 from truecount.reservations.sourcing import Policies
-from truecount.write.book import ORDER, Book
+from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted, Widen
 
 

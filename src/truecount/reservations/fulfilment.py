@@ -22,9 +22,10 @@ from truecount.model.lines import LineRow
 from truecount.model.movements import Leg
 from truecount.model.places import CUSTOMER, Place, State, adjustment, inside
 from truecount.model.reservation_commands import Pick, Release, Ship, ShortPick
+from truecount.protocols.storage import ORDER
 from truecount.reservations.lines import expired_hold, is_given_up, moving, state_in, status, units
 from truecount.reservations.parcels import NO_KITS, Missing, kits_in, portions
-from truecount.write.book import ORDER, Book
+from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted
 
 

@@ -20,7 +20,7 @@ from truecount.model.kinds import Kind
 from truecount.model.places import State
 from truecount.model.reservation_commands import Amend, Reserve
 from truecount.model.settings import Settings
-from truecount.protocols.storage import Wants
+from truecount.protocols.storage import ORDER, Wants
 from truecount.reservations.expiring import book_without
 from truecount.reservations.granting import plan
 from truecount.reservations.lines import entering, new_lines
@@ -28,7 +28,7 @@ from truecount.reservations.offers import Cart, Grant, planned
 from truecount.reservations.orders import changed_order
 from truecount.reservations.parcels import bills_in_force, inside
 from truecount.reservations.sourcing import Policies
-from truecount.write.book import ORDER, Book
+from truecount.write.book import Book
 from truecount.write.intents import Decision, Granted
 
 

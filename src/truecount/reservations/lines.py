@@ -17,7 +17,8 @@ from truecount.model.instants import Instant, iso
 from truecount.model.lines import NEVER, LineRow, opened
 from truecount.model.movements import Leg
 from truecount.model.places import State, inside
-from truecount.write.book import ORDER, Book
+from truecount.protocols.storage import ORDER
+from truecount.write.book import Book
 
 
 def current_round(lines: Sequence[LineRow]) -> list[LineRow]:

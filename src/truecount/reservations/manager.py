@@ -28,6 +28,7 @@ from truecount.model.reservation_commands import (
     Ship,
     ShortPick,
 )
+from truecount.protocols.storage import ORDER
 from truecount.reservations.lines import current_round, is_given_up
 from truecount.reservations.views import (
     CartCheck,
@@ -38,7 +39,6 @@ from truecount.reservations.views import (
     kit_lines,
     seen,
 )
-from truecount.write.book import ORDER
 from truecount.write.engine import Engine
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from truecount.model.lines import LineRow
+from truecount.protocols.storage import ORDER
 from truecount.reservations.offers import Cart, Grant
 from truecount.reservations.parcels import with_lines
-from truecount.write.book import ORDER, Book
+from truecount.write.book import Book
 
 
 class Named(NamedTuple):

@@ -24,7 +24,7 @@ from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.stock import EMPTY_ROW, NOTHING, Amounts, EntryRow, StockKey, StockRow, plus
-from truecount.protocols.storage import Changes, Locked, Record, Wants
+from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 
 
 class MemoryStorage:
@@ -246,7 +246,7 @@ class _Unit(_Reader):
         finally:
             self._storage.leave()
 
-    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+    def recall(self, wants: Wants) -> Locked | None:
         """Return None: to look is as fast."""
         return None
 
@@ -260,7 +260,7 @@ class _Unit(_Reader):
             for key in self._keys_of(sku):
                 if not location or key.location == location:
                     rows[key] = tenant.rows[key]
-        names = wants.records | {("order", reference) for reference in wants.orders}
+        names = wants.records | {(ORDER, reference) for reference in wants.orders}
         records = {name: found for name in names if (found := self.record(*name))}
         outcomes = {
             key: tenant.outcomes[key] for key in wants.keys_of_requests if key in tenant.outcomes

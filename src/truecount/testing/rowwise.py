@@ -73,7 +73,7 @@ class RowUnit:
         with self._open():
             pass  # A closed storage, or a host, is refused at once.
 
-    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+    def recall(self, wants: Wants) -> Locked | None:
         """Return None: nothing is remembered."""
         return None
 

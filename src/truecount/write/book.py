@@ -43,15 +43,15 @@ from truecount.model.stock import (
     lot_expiry,
     made,
 )
-from truecount.protocols.storage import Changes, Locked, Record, Wants
+from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 
 
 _ON_HAND: Final = 6
 _WAITING: Final = (INDEX["quarantine"], INDEX["damaged"])
 #: Documents shown to a decision at a time.
 PAGE: Final = 8
-#: Document spaces the write itself knows: what a reference shipped, what a fact left open.
-ORDER: Final = "order"
+#: A document space the write itself knows: what a fact left open. ``ORDER`` is what a
+#: reference shipped.
 FINDING: Final = "finding"
 
 

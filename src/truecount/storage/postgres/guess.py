@@ -12,16 +12,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from truecount.model.stock import StockKey
-from truecount.protocols.storage import Changes, Locked, Record, Wants
+from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.rows import rows_of
 from truecount.storage.postgres.session import Step
-
-
-_ORDER: Final = "order"
 
 
 class Guess(NamedTuple):
@@ -63,7 +60,7 @@ class Guess(NamedTuple):
         orders = {
             record.id: record
             for record in changes.records
-            if record.space == _ORDER and record.id in self.orders
+            if record.space == ORDER and record.id in self.orders
         }
         others = [record for record in changes.records if record not in orders.values()]
         tables = rows_of(changes._replace(records=others))
@@ -79,4 +76,4 @@ class Guess(NamedTuple):
 
     def _opened(self, orders: Mapping[str, Record]) -> list[Record]:
         """Return the documents of the orders as they will be stored, empty where nothing is."""
-        return [orders.get(order) or Record(_ORDER, order, 0, "") for order in self.orders]
+        return [orders.get(order) or Record(ORDER, order, 0, "") for order in self.orders]

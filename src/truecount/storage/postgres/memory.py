@@ -5,12 +5,12 @@ Rules:
 1. A guess is never trusted. Under its locks the server compares every column of it with what
    is there, before anything that was decided on it is written, told or added to (``unit``).
    Then it is the same as having read; where it is not, all of it is done again with a read.
-2. Only stock rows and shared documents are remembered, and which orders were seen: a guess is
-   for what stays, or is changed by this process alone, and for an order that is new.
+2. Only stock rows and shared documents are remembered, and which orders and keys were seen: a
+   guess is for what stays, or is changed by this process alone, and for requests that are new.
 3. Stock that others change as well is guessed no more until ``CONFIRMATIONS`` locks in turn
    have found it as this process left it.
-4. At most *size* stock rows are kept, and as many orders and documents; what was used least
-   lately is forgotten first.
+4. At most *size* stock rows are kept, and as many orders, keys and documents; what was used
+   least lately is forgotten first.
 
 Who calls whom: ``OwnUnit`` asks for a guess, tells what a committed write has seen and made,
 and which guess was wrong.
@@ -19,15 +19,17 @@ and which guess was wrong.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeVar
 
 from truecount.model.stock import EMPTY_ROW, StockKey, StockRow
-from truecount.protocols.storage import Changes, Locked, Record, Wants
+from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 
 
 #: How often in turn stock must be found as it was left before it is guessed again.
 CONFIRMATIONS: Final = 2
+
+_KEY: Final = "key"
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -50,7 +52,8 @@ class Memory:
         #: All keys with an entry of (tenant, sku, location), or of the SKU everywhere.
         self._scopes: dict[tuple[str, str, str], tuple[StockKey, ...]] = {}
         self._documents: dict[tuple[str, str, str], Record] = {}
-        self._orders: dict[tuple[str, str], None] = {}
+        #: Names of orders and keys: ("order", tenant, reference).
+        self._seen: dict[tuple[str, str, str], None] = {}
 
     def guess(self, tenant: str, wants: Wants) -> Locked | None:
         """
@@ -60,7 +63,9 @@ class Memory:
         """
         if wants.orders != wants.opens or wants.records != wants.shared or wants.movements:
             return None
-        if not self._orders.keys().isdisjoint([(tenant, order) for order in wants.orders]):
+        names = [(ORDER, tenant, reference) for reference in wants.orders]
+        names += [(_KEY, tenant, key) for key in wants.keys_of_requests]
+        if not self._seen.keys().isdisjoint(names):
             return None
         keys = set(wants.keys)
         for scope in wants.scopes:
@@ -95,8 +100,10 @@ class Memory:
                 name = (tenant, record.space, record.id)
                 if name in self._documents:
                     self._keep(self._documents, name, record)
-            for order in wants.orders:
-                self._keep(self._orders, (tenant, order), None)
+                if record.space == ORDER:
+                    self._keep(self._seen, (ORDER, tenant, record.id), None)
+            for outcome in changes.outcomes:
+                self._keep(self._seen, (_KEY, tenant, outcome.key), None)
 
     def doubt(self, tenant: str, keys: Iterable[StockKey]) -> None:
         """Believe nothing of *keys* until it was found again and again."""
@@ -123,6 +130,9 @@ class Memory:
             record = found.records.get(name)
             if record is not None:
                 self._keep(self._documents, (tenant, *name), record)
+        for space, id_ in found.records:
+            if space == ORDER:
+                self._keep(self._seen, (ORDER, tenant, id_), None)
 
     def _change(self, tenant: str, key: StockKey, row: StockRow) -> None:
         known = self._rows.get((tenant, key), _NEW)

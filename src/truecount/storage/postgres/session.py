@@ -245,7 +245,7 @@ class Session:
         info = self.connection.info
         if info.transaction_status in _OPEN:
             with suppress(TrueCountError):
-                self._is_over = False
+                self._is_over = self.is_fresh = False
                 self.together(("ROLLBACK", ()))
         self._is_over = True
         if info.transaction_status != TransactionStatus.IDLE or info.pipeline_status:

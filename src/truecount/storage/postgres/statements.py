@@ -278,37 +278,6 @@ def at_once(tables: Sequence[str], *, opens: bool, asks: bool) -> str:
     return f"WITH {opened}{proven}{puts} SELECT FROM proven"
 
 
-TAKEN: Final = _insert(
-    "outcome",
-    OUTCOME,
-    f"{_BY_KEY} {_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at "
-    "RETURNING t.key",
-)
-#: The rows of a write, in the order in which they are written.
-PUT: Final = {
-    # As above, but a taken key breaks a constraint.
-    "outcome": _insert(
-        "outcome",
-        OUTCOME,
-        f"{_BY_KEY} {_replaced(OUTCOME, 'key')}, "
-        "key = CASE WHEN t.forget_at <= excluded.decided_at THEN t.key END",
-    ),
-    "movement": _insert("movement", MOVEMENT),
-    "unnumbered": _insert("unnumbered", "recorded_at, ordinal, movement"),
-    "entry": _insert("entry", ENTRY),
-    "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot")),
-    "line": _insert("line", LINE, _replaced(LINE, "reference, number")),
-    # A version takes the place of the one before, the first that of a locked name. Only a
-    # first one may find nothing there. Any other breaks a constraint.
-    "record": f"""
-INSERT INTO {{s}}.record AS t (tenant, {RECORD})
-SELECT $1, w.space, w.id, CASE WHEN w.version = 1 OR (
-    SELECT true FROM {{s}}.record r WHERE r.tenant = $1 AND r.space = w.space AND r.id = w.id
-) THEN w.version ELSE -1 END, w.body FROM [[{RECORD}]]
-ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
-    version = CASE WHEN t.version = excluded.version - 1 THEN excluded.version ELSE -1 END
-""",
-}
 TAKEN: Final = """
 SELECT t.key FROM [[key, decided_at]] CROSS JOIN LATERAL (
     SELECT key FROM {s}.outcome

@@ -204,7 +204,8 @@ class PostgresStorage:
     @contextmanager
     def _own_unit(self, tenant: str) -> Iterator[OwnUnit]:
         with self._session(self._connections.begins.write) as session:
-            with OwnUnit(session, tenant, self._memory) as unit:
+            unit = OwnUnit(session, tenant, self._memory)
+            with unit:
                 yield unit
 
     @contextmanager

@@ -20,11 +20,11 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, groupby
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn, Self
 
 from truecount.errors import (
     ConstraintViolated,
@@ -39,7 +39,7 @@ from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey, made
-from truecount.protocols.storage import Changes, Locked, Record, Wants
+from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.guess import Guess
 from truecount.storage.postgres.memory import Memory
@@ -50,7 +50,6 @@ from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
 
 
-_ORDER: Final = "order"
 _Name = tuple[str, str]
 
 
@@ -59,8 +58,8 @@ class Unit(Reader):
 
     def _locked(self, wants: Wants, *, make: bool) -> Locked | None:
         """Lock and read in one round trip; None when something to be locked is missing."""
-        orders = {(_ORDER, reference) for reference in wants.orders}
-        early = orders | {name for name in wants.records if name[0] == _ORDER}
+        orders = {(ORDER, reference) for reference in wants.orders}
+        early = orders | {name for name in wants.records if name[0] == ORDER}
         late = wants.records - early
         references = [(reference,) for reference in sorted(wants.orders)]
         steps: dict[str, list[Step]] = {
@@ -166,7 +165,7 @@ class OwnUnit(Unit):
         self._found: Locked | None = None
         self._guess: Guess | None = None
 
-    def __enter__(self) -> OwnUnit:
+    def __enter__(self) -> Self:
         """Begin with what is asked first."""
         return self
 
@@ -262,7 +261,7 @@ class OwnUnit(Unit):
 class JoinedUnit(Unit):
     """A part of a host's transaction."""
 
-    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+    def recall(self, wants: Wants) -> Locked | None:
         """Return None: a guess that is wrong fails, which would be the end of the host's work."""
         return None
 

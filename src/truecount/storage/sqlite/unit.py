@@ -12,7 +12,7 @@ from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import EMPTY_ROW, EntryRow, StockKey, StockRow, made
-from truecount.protocols.storage import Changes, Locked, Record, Wants
+from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.sqlite import statements as sql
 from truecount.storage.sqlite.reader import ONE_BY_ONE, Reader, line_row, stock_row, text
 from truecount.storage.sqlite.session import Row
@@ -24,7 +24,7 @@ class Unit(Reader):
     #: Outcomes as they were found under the lock, None where there was none.
     _looked_up: Mapping[str, OutcomeRow | None] = MappingProxyType({})
 
-    def recall(self, wants: Wants) -> Locked | None:  # noqa: ARG002 -- the protocol's
+    def recall(self, wants: Wants) -> Locked | None:
         """Return None: the file is here, and a look costs no round trip."""
         return None
 
@@ -32,7 +32,7 @@ class Unit(Reader):
         """Return what *wants* names; the file is locked already."""
         lines = [line_row(row) for row in self._some(sql.LINES, sql.LINES_OF, wants.orders)]
         rows = self._stock_rows(wants, lines)
-        names = wants.records | {("order", reference) for reference in wants.orders}
+        names = wants.records | {(ORDER, reference) for reference in wants.orders}
         records = self._some(sql.RECORD_ONE, sql.RECORD_SOME, names)
         outcomes = {row.key: row for row in self._outcomes(wants.keys_of_requests)}
         self._looked_up = dict.fromkeys(wants.keys_of_requests) | outcomes

@@ -1,0 +1,255 @@
+"""
+What a storage remembers is proven: whatever another process did meanwhile, nobody can tell.
+
+Each test has two storages on the same tables, as two processes have: one remembers, and the
+other changes what it remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+
+import pytest
+
+from tests.postgres.meanwhile import MUG, STORIES, Shop, opened
+from tests.postgres.server import Factory
+from tests.postgres.waiting import DEADLINE, crew, hosted
+from truecount import Inventory, Received, Reserve
+from truecount.errors import (
+    InvalidArgument,
+    Outdated,
+    UnknownSku,
+)
+from truecount.protocols.storage import Locked, Unit, Wants
+from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres.memory import CONFIRMATIONS
+from truecount.storage.postgres.wire import Answer, Sent, Wire
+from truecount.testing.samples import START, Sheet, outcome
+
+
+class Heard:
+    """How many statements each round trip had, and those that are a whole transaction."""
+
+    def __init__(self) -> None:
+        self.trips: list[int] = []
+        self.whole: list[str] = []
+
+    def listen(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hear every exchange from now on; it happens all the same."""
+        exchange = Wire.exchange
+
+        def heard(wire: Wire, steps: Sequence[Sent]) -> list[Answer]:
+            self.trips.append(len(steps))
+            self.whole += [text.decode() for text, _ in steps if text.startswith(b"WITH opened")]
+            return exchange(wire, steps)
+
+        monkeypatch.setattr(Wire, "exchange", heard)
+
+    def clear(self) -> None:
+        """Forget what was heard."""
+        self.trips.clear()
+        self.whole.clear()
+
+
+@pytest.fixture
+def shop(make_postgres: Factory) -> Iterator[Shop]:
+    """Return a shop of ten mugs, which are remembered."""
+    with opened(make_postgres) as shop:
+        yield shop
+
+
+@pytest.fixture
+def heard(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Heard:
+    """Return what is sent from now on."""
+    heard = Heard()
+    heard.listen(monkeypatch)
+    return heard
+
+
+class TestAlone:
+    def test_reservation_is_one_statement(self, shop: Shop, heard: Heard) -> None:
+        """What this process alone has changed is guessed, proven and written in one go."""
+        assert shop.buy(1)
+        assert heard.trips == [1]
+        assert shop.mine.figures("MUG").held == 2
+
+    def test_batch_is_one_statement(self, shop: Shop, heard: Heard) -> None:
+        """However many orders, and refused ones among them."""
+        carts = [Reserve({"MUG": n}, reference=f"c-{n}", key=f"c-{n}") for n in (1, 5, 2)]
+        assert all(outcome.granted for outcome in shop.mine.submit(carts))
+        assert heard.trips == [1]
+        assert len(shop.mine.reservation("c-5").lines) == 1
+
+    def test_refusal_is_guessed(self, shop: Shop, heard: Heard) -> None:
+        """Whether an expired hold would do is asked before; the order stays new."""
+        carts = [Reserve({"MUG": n}, reference=f"c-{n}", key=f"c-{n}") for n in (1, 50, 2)]
+        assert not shop.buy(1, 50)  # It has looked everywhere, which is remembered now.
+        heard.clear()
+        assert [outcome.granted for outcome in shop.mine.submit(carts)] == [True, False, True]
+        asked, widened, again, written = heard.trips
+        assert (widened, written) == (1, 8), "commits"
+        assert asked == again == 4, "begin, orders, proof, expired holds"
+        assert shop.mine.submit([carts[1]])[0].replayed
+        assert shop.mine.reserve({"MUG": 1}, reference="c-50", key="later").status == "held"
+
+    def test_refusal_of_what_nobody_holds_is_written_at_once(
+        self, shop: Shop, heard: Heard
+    ) -> None:
+        """Then no hold could expire, and nothing is asked."""
+        shop.mine.release("cart-0")
+        assert not shop.buy(1, 50)
+        heard.clear()
+        assert not shop.buy(2, 50)
+        # It was proven that one location is too little, before all were looked at.
+        assert heard.trips == [4, 1]
+        assert shop.buy(3, 10)
+
+    def test_nothing_is_guessed_without_a_memory(
+        self, make_postgres: Factory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All is locked and read first, in plain statements."""
+        storage = make_postgres(remembers=0)
+        shop = Inventory(storage)
+        shop.locations.add("berlin")
+        shop.receive("MUG", 10, at="berlin")
+        heard = Heard()
+        heard.listen(monkeypatch)
+        for number in range(3):
+            shop.reserve({"MUG": 1}, reference=f"cart-{number}")
+        assert len(heard.trips) == 6
+        assert not heard.whole
+
+    def test_no_more_is_remembered_than_said(self, make_postgres: Factory) -> None:
+        """What was used least lately is forgotten first."""
+        storage = make_postgres(remembers=2)
+        shop = Inventory(storage)
+        shop.locations.add("berlin")
+        for sku in ("MUG", "TEA", "POT"):
+            shop.receive(sku, 10, at="berlin")
+            shop.reserve({sku: 1}, reference=f"cart-{sku}")
+        memory = storage._memory
+        wants = {
+            sku: Wants(orders={"new"}, opens={"new"}, scopes={(sku, "")})
+            for sku in ("MUG", "TEA", "POT")
+        }
+        known = [sku for sku in wants if memory.guess("main", wants[sku]) is not None]
+        assert known == ["TEA", "POT"]
+
+    @pytest.mark.parametrize("remembers", [-1, True, "all", 10_000_001])
+    def test_size_that_is_none_is_refused(self, remembers: int) -> None:
+        """The message says what is allowed."""
+        with pytest.raises(InvalidArgument, match="0 to 10000000"):
+            PostgresStorage("", remembers=remembers)
+
+
+class TestChanged:
+    """Another process was there, between what was remembered and the next write."""
+
+    @pytest.mark.parametrize("story", STORIES, ids=[story.__name__ for story in STORIES])
+    def test_nobody_can_tell(self, shop: Shop, story: Callable[[Shop], None]) -> None:
+        """The answer is that of one who has looked."""
+        story(shop)
+
+    def test_stock_that_others_change_is_guessed_no_more(self, shop: Shop, heard: Heard) -> None:
+        """Until it was found often enough as this process left it."""
+        shop.others.receive("MUG", 5, at="berlin")
+        heard.clear()
+        assert shop.buy(1)
+        assert len(heard.whole) == 1, "the guess that failed"
+        for number in range(2, 2 + CONFIRMATIONS):
+            heard.clear()
+            assert shop.buy(number)
+            assert heard.whole == [], number
+        heard.clear()
+        assert shop.buy(9)
+        assert len(heard.whole) == 1
+
+
+def recalled(unit: Unit) -> Locked:
+    """Return what a unit remembers of mugs."""
+    found = unit.recall(Wants(keys={MUG}, keys_of_requests=["k-1"]))
+    assert found is not None
+    return found
+
+
+class TestUnit:
+    """What a unit does with a guess, whoever uses it."""
+
+    def test_wrong_guess_writes_nothing(self, shop: Shop) -> None:
+        """The one who wrote it is told to look."""
+
+        def write(key: str) -> None:
+            with shop.storage.begin("main") as unit:
+                sheet = Sheet(recalled(unit))
+                sheet.outcomes.append(outcome(key))
+                unit.write(sheet.changes())
+
+        write("right")
+        shop.others.receive("MUG", 5, at="berlin")
+        with pytest.raises(Outdated, match="has changed since"):
+            write("wrong")
+        with shop.storage.read("main") as reader:
+            written = {row.key for row in reader.outcomes()}
+        assert ("right" in written, "wrong" in written) == (True, False)
+
+    @pytest.mark.parametrize("then", ["asks", "leaves", "fails"])
+    def test_what_comes_first_proves(self, shop: Shop, then: str) -> None:
+        """A question, leaving without a word, an error: each of them tells of a guess."""
+
+        def go_on() -> None:
+            with shop.storage.begin("main") as unit:
+                recalled(unit)
+                if then == "asks":
+                    unit.due({MUG: 1}, START)
+                if then == "fails":
+                    raise UnknownSku("MUG")
+
+        with pytest.raises(UnknownSku) if then == "fails" else nullcontext():
+            go_on()
+        shop.others.receive("MUG", 5, at="berlin")
+        with pytest.raises(Outdated):
+            go_on()
+
+    def test_row_in_work_is_waited_for(self, shop: Shop) -> None:
+        """Somebody who is changing a row and does not is no reason to look."""
+        with crew(shop.storage) as threads, hosted(shop.storage) as host:
+            shop.others.within(host).receive("MUG", 5, at="berlin")
+            buying = threads.start_blocked(shop.buy, 1)
+            host.rollback()
+            assert buying.result(DEADLINE)
+        with crew(shop.storage) as threads, hosted(shop.storage) as host:
+            shop.others.within(host).reserve({"MUG": 8}, reference="theirs")
+            buying = threads.start_blocked(shop.buy, 2)
+            host.commit()
+            assert not buying.result(DEADLINE)
+
+
+class TestTogether:
+    def test_two_processes_that_remember_sell_what_there_is(self, shop: Shop) -> None:
+        """Turn by turn, at once, with keys of both: no unit twice, none left."""
+        shop.mine.receive("MUG", 90, at="berlin")
+        granted: list[bool] = []
+
+        def buy(inventory: Inventory, name: str) -> list[bool]:
+            found = []
+            for number in range(40):
+                request = Reserve(
+                    {"MUG": 1 + number % 3}, reference=f"{name}-{number}", key=f"{name}-{number}"
+                )
+                found += [outcome.granted for outcome in inventory.submit([request])]
+            return found
+
+        with crew(shop.storage) as threads:
+            ways: list[Callable[[], list[bool]]] = [
+                partial(buy, inventory, f"{name}{number}")
+                for number in range(2)
+                for name, inventory in (("mine", shop.mine), ("theirs", shop.others))
+            ]
+            for running in [threads.start(way) for way in ways]:
+                granted += running.result(DEADLINE)
+        assert shop.mine.available("MUG") == 0
+        assert not all(granted)
+        shop.mine.submit([Received("MUG", 1, at="berlin", key="last")])
+        assert shop.mine.available("MUG") == 1
