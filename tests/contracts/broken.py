@@ -14,11 +14,15 @@ from typing import Any, TypeAlias
 
 from truecount import MemoryStorage, errors
 from truecount.model.stock import NOTHING
-from truecount.protocols.storage import Record, Wants
+from truecount.protocols.storage import Locked, Record, Wants
 
 
 #: What a method does instead, given the reader or unit it belongs to.
 Instead: TypeAlias = Callable[..., Any]
+
+
+#: What a lock finds in an empty storage.
+NOTHING_THERE = Locked({}, [], {}, {}, {})
 
 
 class Spoilt:
@@ -212,6 +216,7 @@ SPOILT: dict[str, dict[str, Instead]] = {
             entry._replace(floor=None) for entry in reader.entries(key, after)
         )
     },
+    "check_recalled_is_what_is_there": {"recall": lambda _unit, _wants: NOTHING_THERE},
     "check_taken_key_writes_nothing": {"write": write_before_refusing},
     "check_exception_rolls_back": {"keep": lambda: None},
     "check_leaving_commits": write_without("movements", "entries", "rows"),

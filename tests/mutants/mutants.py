@@ -61,7 +61,7 @@ MUTANTS: dict[str, Mutant] = {
         (
             Edit(
                 "truecount.write.apply",
-                "        locked = unit.lock(wants)\n",
+                "        locked = guess or unit.lock(wants)\n",
                 "        with desk.storage.read(desk.tenant) as early:\n"
                 "            self.seen = early.due_holds(2**62)\n"
                 "        locked = unit.lock(wants)\n",

@@ -355,7 +355,7 @@ def wide_locks(storage: PostgresStorage) -> set[Held]:
 class TestLocks:
     def test_write_locks_rows_only(self, make_postgres: Factory) -> None:
         """Looked at from beside, when all is locked and nothing committed."""
-        failing = Failing(make_postgres(remembers=0))
+        failing = Failing(make_postgres("read committed", remembers=0))
         clock = ManualClock()
         inventory = Inventory(failing, clock=clock)
         seen: list[set[Held]] = []
@@ -369,8 +369,9 @@ class TestLocks:
         assert len(seen) > 30
         assert set().union(*seen) == set()
 
-    def test_guess_locks_rows_only(self, storage: PostgresStorage) -> None:
+    def test_guess_locks_rows_only(self, make_postgres: Factory) -> None:
         """Looked at from beside, when it has begun and waits for a row."""
+        storage = make_postgres("read committed")
         inventory = Inventory(storage)
         inventory.locations.add("berlin")
         inventory.receive("MUG", 9, at="berlin")

@@ -232,6 +232,23 @@ def check_write_takes_large_batches(make_storage: MakeStorage) -> None:
         expect(sorted(due), sorted(sheet.lines), "due holds of a large batch")
 
 
+def check_recalled_is_what_is_there(make_storage: MakeStorage) -> None:
+    """What a storage remembers, if it does, is what a lock finds: nothing more, nothing less."""
+    wants = Wants(["k1"], opens={"A-1"}, orders={"A-1"}, keys={MUG}, scopes={("TEA", "")})
+    with closing(make_storage()) as storage:
+        for number in range(4):
+            found = lock(storage, wants)
+            with storage.begin(TENANT) as unit:
+                recalled = unit.recall(wants)
+            if recalled is not None:
+                expect(recalled, found, f"what is remembered after {number} writes")
+            with writing(storage, MUG, TEA, orders=["A-1"]) as sheet:
+                sheet.move(f"m{number}", MUG, TEA, sellable=5)
+                if number == 2:  # noqa: PLR2004 -- what was new is not, the last time
+                    sheet.outcomes.append(outcome("k1"))
+                    sheet.records.append(Record("order", "A-1", 1, "{}"))
+
+
 def check_taken_key_writes_nothing(make_storage: MakeStorage) -> None:
     """When one key of a batch is taken, KeyTaken is raised and nothing of it is written."""
     with closing(make_storage()) as storage:
@@ -441,6 +458,7 @@ UNIT_CHECKS: Final = (
     check_due_takes_soonest_until_enough,
     check_write_gives_everything_back,
     check_write_takes_large_batches,
+    check_recalled_is_what_is_there,
     check_taken_key_writes_nothing,
     check_forgotten_key_can_be_taken,
     check_constraints_refuse_and_write_nothing,
