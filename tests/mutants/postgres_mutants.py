@@ -17,7 +17,7 @@ from tests.mutants.mutants import Edit, Mutant
 from tests.mutants.run import main
 
 
-_UNIT = "            unit = OwnUnit(session, tenant, self._memory)\n"
+_UNIT = "        return OwnUnit(self._connections, tenant, self._memory)\n"
 
 
 def _edits(killer: str, *edits: tuple[str, str, str]) -> Mutant:
@@ -29,9 +29,10 @@ def _edits(killer: str, *edits: tuple[str, str, str]) -> Mutant:
 
 def _before_lock(*lines: str) -> tuple[str, str, str]:
     """Let a unit of our own do something with what it wants before it locks that."""
-    early = "".join(f"                {line}\n" for line in lines)
-    new = f"{_UNIT}            lock = unit.lock\n            def early(wants):\n{early}"
-    return "storage", _UNIT, f"{new}            unit.lock = early\n"
+    early = "".join(f"            {line}\n" for line in lines)
+    unit = _UNIT.replace("return", "unit =")
+    new = f"{unit}        lock = unit.lock\n        def early(wants):\n{early}"
+    return "storage", _UNIT, f"{new}        unit.lock = early\n        return unit\n"
 
 
 MUTANTS: dict[str, Mutant] = {

@@ -15,11 +15,12 @@ import pytest
 
 from tests.postgres.meanwhile import MUG, STORIES, Shop, opened
 from tests.postgres.server import Factory
-from tests.postgres.waiting import DEADLINE, crew, hosted
+from tests.postgres.waiting import DEADLINE, connect, crew, hosted
 from truecount import Inventory, Received, Reserve
 from truecount.errors import (
     InvalidArgument,
     Outdated,
+    Retryable,
     UnknownSku,
 )
 from truecount.protocols.storage import Locked, Unit, Wants
@@ -253,3 +254,31 @@ class TestTogether:
         assert not all(granted)
         shop.mine.submit([Received("MUG", 1, at="berlin", key="last")])
         assert shop.mine.available("MUG") == 1
+
+
+_FAILS = """
+CREATE FUNCTION {s}.fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'not this one' USING ERRCODE = '55P03';
+END $$
+"""
+_FAILS_LATE = """
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON {s}.outcome
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {s}.fail()
+"""
+
+
+def test_commit_that_fails_is_heard(make_postgres: Factory) -> None:
+    """Also the first time on a connection, when the statement is prepared as well."""
+    storage = make_postgres()
+    shop = Inventory(storage)
+    shop.locations.add("berlin")
+    shop.receive("MUG", 10, at="berlin")
+    shop.reserve({"MUG": 1}, reference="cart-0")
+    with connect(storage) as connection:
+        for text in (_FAILS, _FAILS_LATE):
+            connection.execute(text.replace("{s}", storage.schema).encode())
+    for number in (1, 2):
+        with pytest.raises(Retryable, match="not this one"):
+            shop.reserve({"MUG": 1}, reference=f"cart-{number}")
+    assert shop.figures("MUG").held == 1

@@ -34,11 +34,13 @@ class Follower:
 
     def follow(self, storage: PostgresStorage, over: threading.Event) -> None:
         """Go on until nothing is left after it was *over*."""
-        inventory, page = Inventory(storage), list[Movement]()
-        while page or not over.is_set():
+        inventory, is_all = Inventory(storage), False
+        while not is_all:
+            was_over = over.is_set()  # Before it is read: what came since is in the next page.
             page = inventory.feed(len(self.told), 7)
             for movement in page:
                 self._take(movement)
+            is_all = was_over and not page
             self.pages.release()
 
     def _take(self, movement: Movement) -> None:

@@ -102,7 +102,7 @@ class Connections:
             self.target,
             begin=begin,
             renewed=self._renewed,
-            commits_alone=bool(self.begins.alone),
+            commits_alone=not self.begins.proxied,
         )
 
     @contextmanager
@@ -138,9 +138,14 @@ class Connections:
                 ) from error
             raise StorageUnavailable(self.target, str(error)) from error
 
+    def take_back(self, session: Session) -> None:
+        """End what a session left open, and put its connection back."""
+        session.roll_back()
+        self.give_back(session.connection)
+
     def give_back(self, connection: Connection) -> None:
         """Put a connection back; one that is in an unknown state is closed."""
-        if connection.info.transaction_status != TransactionStatus.IDLE:
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             connection.close()
         pool = self._pool
         if pool is None or self._process != os.getpid():

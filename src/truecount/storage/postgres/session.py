@@ -27,7 +27,15 @@ from truecount.errors import (
     TrueCountError,
 )
 from truecount.storage.postgres.texts import Texts
-from truecount.storage.postgres.wire import Answer, Connection, Lent, Row, Wire
+from truecount.storage.postgres.wire import (
+    Answer,
+    Connection,
+    Exchange,
+    Lent,
+    OwnConnection,
+    Row,
+    Wire,
+)
 
 
 #: A statement, and its values.
@@ -151,6 +159,10 @@ class Session:
         return Outdated(problem.problem)
 
     def _use(self, connection: Connection | Lent) -> None:
+        if isinstance(connection, OwnConnection):
+            self.connection = connection
+            self._wire: Exchange = connection.wire
+            return
         if not isinstance(connection, Lent):
             self.connection = connection
         self._wire = Wire.of(connection, prepares=self._prepares)
@@ -242,13 +254,13 @@ class Session:
 
     def roll_back(self) -> None:
         """Undo what is still open; a connection that cannot even do that is closed."""
-        info = self.connection.info
-        if info.transaction_status in _OPEN:
+        pgconn = self.connection.pgconn
+        if pgconn.transaction_status in _OPEN:
             with suppress(TrueCountError):
                 self._is_over = self.is_fresh = False
                 self.together(("ROLLBACK", ()))
         self._is_over = True
-        if info.transaction_status != TransactionStatus.IDLE or info.pipeline_status:
+        if pgconn.transaction_status != TransactionStatus.IDLE or pgconn.pipeline_status:
             self.connection.close()
 
     def leave(self) -> None:

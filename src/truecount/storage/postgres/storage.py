@@ -18,7 +18,7 @@ with them, ``connections`` the pool.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -188,30 +188,24 @@ class PostgresStorage:
         """Close the idle connections; those in use are closed when they come back."""
         self._connections.close()
 
-    @contextmanager
-    def _session(self, begin: Sequence[str]) -> Iterator[Session]:
+    def _ready(self) -> None:
         self._connections.check()
         if not self._is_checked:
             with self._connections.alone() as session:
                 self._check(session)
-        session = self._connections.session(begin)
-        try:
-            yield session
-        finally:
-            session.roll_back()
-            self._connections.give_back(session.connection)
 
-    @contextmanager
-    def _own_unit(self, tenant: str) -> Iterator[OwnUnit]:
-        with self._session(self._connections.begins.write) as session:
-            unit = OwnUnit(session, tenant, self._memory)
-            with unit:
-                yield unit
+    def _own_unit(self, tenant: str) -> OwnUnit:
+        self._ready()
+        return OwnUnit(self._connections, tenant, self._memory)
 
     @contextmanager
     def _own_read(self, tenant: str) -> Iterator[Reader]:
-        with self._session(self._connections.begins.read) as session:
+        self._ready()
+        session = self._connections.session(self._connections.begins.read)
+        try:
             yield Reader(session, tenant, partial(self._number, session, tenant))
+        finally:
+            self._connections.take_back(session)
 
     def _number(self, session: Session, tenant: str) -> None:
         number(session, tenant, self._connections.begins.numbering, self.patience)

@@ -41,11 +41,12 @@ from truecount.model.outcomes import OutcomeRow
 from truecount.model.stock import StockKey, made
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.connections import Connections
 from truecount.storage.postgres.guess import Guess
 from truecount.storage.postgres.memory import Memory
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
 from truecount.storage.postgres.rows import rows_of
-from truecount.storage.postgres.session import Session, Step
+from truecount.storage.postgres.session import Step
 from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
 
@@ -157,16 +158,18 @@ class OwnUnit(Unit):
     #: Whether there is anything that a lost reply leaves unknown.
     _has_written = False
 
-    def __init__(self, session: Session, tenant: str, memory: Memory) -> None:
-        super().__init__(session, tenant)
+    def __init__(self, connections: Connections, tenant: str, memory: Memory) -> None:
+        self._connections = connections
+        self._tenant = tenant
         self._memory = memory
         self._wants = Wants()
-        #: Stock rows as they were found under the lock, or as they were guessed.
+        #: What was found under the lock.
         self._found: Locked | None = None
         self._guess: Guess | None = None
 
     def __enter__(self) -> Self:
-        """Begin with what is asked first."""
+        """Take a connection; what is asked first begins the transaction."""
+        self._session = self._connections.session(self._connections.begins.write)
         return self
 
     def __exit__(
@@ -176,13 +179,15 @@ class OwnUnit(Unit):
         try:
             if error is None:
                 self.commit()
+            elif isinstance(error, Outdated):
+                self._doubt()
             elif isinstance(error, Exception):
                 self._session.confirm()
         except Outdated:
             self._doubt()
             raise
-        if isinstance(error, Outdated):
-            self._doubt()
+        finally:
+            self._connections.take_back(self._session)
 
     def _doubt(self) -> None:
         if self._guess is not None:

@@ -13,7 +13,8 @@ Rules:
 3. Each statement is prepared when it is first used, under a name made of its text, which is
    remembered once the server has said that it is. A host, its framework or its driver may drop
    all that was prepared on its connection, so there the server is asked first, each time the
-   connection is lent.
+   connection is lent. A statement that comes alone may be a transaction of its own, so it is
+   prepared before: behind others a commit that fails is not told with its statement.
 4. What is read depends on nothing a host has set on its connection, or in psycopg.
 """
 
@@ -160,7 +161,11 @@ class Wire(Exchange):
         if self._prepared is None:
             [known] = self._sent([self._call(_RECALL, ())], set())
             self._prepared = {name.encode() for (name,) in known.rows}
-        return self._sent(self._calls(steps, self._prepared), self._prepared)
+        calls = self._calls(steps, self._prepared)
+        if len(steps) == 1 and len(calls) > 1:
+            self._sent(calls[:1], self._prepared)
+            calls = calls[1:]
+        return self._sent(calls, self._prepared)
 
     def _sent(self, calls: Sequence[_Call], prepared: set[bytes]) -> list[Answer]:
         with self._connection.lock:
@@ -199,14 +204,17 @@ class Wire(Exchange):
         return _Call(partial(self._pgconn.send_query_prepared, name, told))
 
     def _told(self, values: Sequence[Value]) -> list[bytes | None]:
-        told: list[bytes | None] = []
-        for value in values:
-            if isinstance(value, str):
-                if "\0" in value:
-                    raise DataError("a text with a NUL character cannot be stored")
-                told.append(value.encode(self._encoding))
-            else:
-                told.append(None if value is None else b"%d" % value)
+        encoding = self._encoding
+        told = [
+            value.encode(encoding)
+            if isinstance(value, str)
+            else None
+            if value is None
+            else b"%d" % value
+            for value in values
+        ]
+        if b"\0" in b"".join(filter(None, told)):
+            raise DataError("a text with a NUL character cannot be stored")
         return told
 
     def _answer(self, result: Any) -> Answer:
