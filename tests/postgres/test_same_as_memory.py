@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -35,8 +35,10 @@ from truecount import (
     TakeBack,
     Undo,
 )
-from truecount.errors import TrueCountError
-from truecount.protocols.storage import Storage
+from truecount.errors import Outdated, TrueCountError
+from truecount.protocols.storage import Reader, Storage, Unit
+from truecount.protocols.system import IdFactory
+from truecount.storage.postgres import PostgresStorage
 from truecount.testing import CountingIds, ManualClock
 from truecount.testing.samples import dump
 
@@ -139,10 +141,12 @@ steps = st.builds(
 )
 
 
-def told(history: list[Step], storage: Storage, tenant: str) -> Iterator[object]:
+def told(
+    history: list[Step], storage: Storage, tenant: str, new_id: IdFactory | None = None
+) -> Iterator[object]:
     """Yield what every step answers, and in the end all that is stored."""
     clock = ManualClock()
-    inventory = Inventory(storage, tenant=tenant, clock=clock, new_id=CountingIds())
+    inventory = Inventory(storage, tenant=tenant, clock=clock, new_id=new_id or CountingIds())
     inventory.locations.add(*PLACES)
     for step in history:
         try:
@@ -186,6 +190,97 @@ def check(others: list[Storage], history: list[Step]) -> None:
 def test_every_storage_tells_the_same(others: list[Storage], history: list[Step]) -> None:
     """Outcomes, errors, figures, entries, lines, documents and the feed are equal."""
     check(others, history)
+
+
+class Ids:
+    """Makes ids in order, and again those of a write that came to nothing."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self) -> str:
+        """Return the next one."""
+        self.made += 1
+        return f"id-{self.made:06d}"
+
+
+class InTurns:
+    """Two storages on the same tables, as two processes have, which write in some turns."""
+
+    def __init__(self, pair: tuple[Storage, Storage], turns: list[int]) -> None:
+        self._turns = itertools.cycle(pair[turn] for turn in turns)
+        self.ids = Ids()
+        #: How often one of them remembered what the other had changed.
+        self.outdated = 0
+
+    @contextmanager
+    def begin(self, tenant: str, host: object | None = None) -> Iterator[Unit]:
+        """Open a write transaction of the one whose turn it is."""
+        made = self.ids.made
+        try:
+            with next(self._turns).begin(tenant, host) as unit:
+                yield unit
+        except Outdated:
+            self.outdated += 1
+            self.ids.made = made
+            raise
+
+    def read(self, tenant: str, host: object | None = None) -> AbstractContextManager[Reader]:
+        """Open a read of the one whose turn it is."""
+        return next(self._turns).read(tenant, host)
+
+    def close(self) -> None:
+        """Leave them to whoever made them."""
+
+
+@pytest.fixture(scope="module")
+def pair(postgres_dsn: str) -> Iterator[tuple[Storage, Storage]]:
+    """Return two storages on the same tables."""
+    with storages(postgres_dsn) as make:
+        one = make(remembers=1000)
+        dsn = one._connections.dsn
+        with closing(PostgresStorage(dsn, schema=one.schema, remembers=1000)) as other:
+            yield one, other
+
+
+turns = st.lists(st.sampled_from((0, 1)), min_size=1, max_size=12)
+
+
+def check_in_turns(pair: tuple[Storage, Storage], history: list[Step], turns: list[int]) -> int:
+    """Compare what two that remember tell in turns; return how often one was wrong."""
+    tenant, both = next(tenants), InTurns(pair, turns)
+    with closing(MemoryStorage()) as memory:
+        wanted = list(told(history, memory, tenant))
+    assert list(told(history, both, tenant, both.ids)) == wanted
+    return both.outdated
+
+
+@given(st.lists(steps, min_size=4, max_size=14), turns)
+@settings(max_examples=20, phases=PHASES)
+def test_two_that_remember_tell_the_same(
+    pair: tuple[Storage, Storage], history: list[Step], turns: list[int]
+) -> None:
+    """What one of two processes remembers and the other has changed is never told."""
+    check_in_turns(pair, history, turns)
+
+
+def test_two_that_remember_are_wrong_sometimes(pair: tuple[Storage, Storage]) -> None:
+    """Or nothing would be proven."""
+    shelf = Words("receive", "", {"MUG": 5}, "berlin", "", 0)
+    cart = shelf._replace(kind="reserve", cart={"MUG": 1})
+    takes = [cart._replace(key=f"k-{n}", reference=f"o-{n}") for n in range(8)]
+    history = [Step(1, [each], "") for each in (shelf._replace(key="in"), *takes)]
+    assert check_in_turns(pair, history, [0, 0, 0, 1]) > 0
+
+
+@pytest.mark.slow
+@given(st.lists(steps, min_size=10, max_size=40), turns)
+@settings(max_examples=150, phases=PHASES)
+def test_two_that_remember_tell_the_same_at_length(
+    pair: tuple[Storage, Storage], history: list[Step], turns: list[int]
+) -> None:
+    """The same for many long histories."""
+    check_in_turns(pair, history, turns)
 
 
 @pytest.mark.slow
