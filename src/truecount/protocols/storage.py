@@ -18,7 +18,7 @@ outcome         key                                         insert (or replace a
 How a write goes (``truecount.write.apply`` does it, for every storage the same)::
 
     with storage.begin(tenant, host) as unit:     # own transaction, or the host's
-        locked = unit.lock(wants)                 # lock in order, then read what was locked
+        locked = unit.recall(wants) or unit.lock(wants)  # lock in order, then read
         due = unit.due(enough, now)               # expired holds of the locked keys
         ... decide, in memory ...
         unit.write(changes)                       # all of it, or an exception and none
@@ -30,21 +30,27 @@ Contract of a unit:
    lines of those orders, then ``wants.records``. Missing stock rows of ``wants.keys`` are
    created first (version 0). What it returns was read by statements that began after the
    locks were granted. Serial storages may take one lock for all of it.
-2. Two units whose wants overlap never both hold what they share, be it there already or
+2. ``recall`` may return what ``lock`` would, from memory, having locked nothing; it is None
+   where a storage remembers nothing. Whatever the unit does next, its locks come first, and
+   with them the proof that all of it is so: every row, that no more rows are in the scopes,
+   that orders and keys which it says are not there are not. Otherwise the unit raises
+   ``Outdated``, at the latest when it is left, also by an exception, and has written nothing.
+3. Two units whose wants overlap never both hold what they share, be it there already or
    not (a reference nobody used yet, a document of version 1); only what both name in
-   ``wants.shared`` they may hold at once. A unit may call ``lock`` once, and then ``write``
-   once, as its last word; a wider need starts a new unit.
-3. ``write`` inserts outcomes first and raises ``KeyTaken`` when a key is there already,
+   ``wants.shared`` they may hold at once. A unit may call ``lock`` once,
+   unless ``recall`` had an answer, and then ``write`` once, as its last word; a wider need
+   starts a new unit.
+4. ``write`` inserts outcomes first and raises ``KeyTaken`` when a key is there already,
    having written nothing. It verifies nothing but its constraints: every figure of HELD,
    ALLOCATED and PICKED >= 0, every counter of a line >= 0, figures within int64, (key,
    version) unique, an entry's sellable figure >= its floor where it has one.
-4. Leaving the context without an exception commits an own transaction, with one rolls it
+5. Leaving the context without an exception commits an own transaction, with one rolls it
    back. There a storage may keep what was written until then, to send it with the commit,
    and raise only then what ``write`` would have raised. In joined mode (``host`` given) it
    may not, and a unit never commits, rolls back, retries or opens another connection.
-5. Busy, deadlock and serialization failures are raised as ``Retryable``, everything else
+6. Busy, deadlock and serialization failures are raised as ``Retryable``, everything else
    the driver raises as a ``StorageError``, its cause chained.
-6. ``Reader`` methods of one ``read`` see one instant. Those of a unit see what the unit
+7. ``Reader`` methods of one ``read`` see one instant. Those of a unit see what the unit
    locked as it is, and those of a joined read what the host's transaction sees.
 
 Positions: serial storages number movements as they write. Others number committed

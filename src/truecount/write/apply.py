@@ -2,18 +2,19 @@
 One write: lock, read the clock, decide each member in order, write once.
 
 Rules:
-1. Nothing is decided from an unlocked read, nor from a snapshot older than the lock.
+1. Nothing is decided from an unlocked read, nor from a snapshot older than the lock. What a
+   storage recalls is proven under its locks, or the write is done again with a read.
 2. One ``now`` per write, taken after the locks, strictly later than anything recorded on
    the locked keys: recorded_at never goes back on a key, whatever the clock does.
 3. A member that asks for wider locks restarts the whole write once with all of them; its
    second answer is final. Nothing was written by then, and deciding is pure.
-4. A key that another transaction stores in the meantime restarts the write as well; the
-   outcome is then there to be replayed.
+4. A key that another transaction stores in the meantime restarts the write as well, and so
+   does what was recalled wrongly; then all is read, and an outcome is there to be replayed.
 5. What fails in a transaction of our own may be tried again (``repeating``); what fails in
    a host's never is.
 
 Who calls whom: ``Engine`` or ``GroupCommit`` call :func:`apply`; it calls the storage's
-``begin``, ``lock``, ``due``, ``write``, and each intent's ``decide``.
+``begin``, ``recall``, ``lock``, ``due``, ``write``, and each intent's ``decide``.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ Rules:
 4. Joined: every statement runs on the host's connection, in its transaction, which is
    never ended, and no savepoint is made.
 5. Only a transaction of our own is ever tried again.
+6. What was written last is remembered, and proven where it is used (``memory``, ``guess``).
 
 ``schema`` has the tables, ``statements`` the words, ``unit`` and ``reader`` what is done
 with them, ``connections`` the pool.
@@ -77,6 +78,8 @@ class PostgresStorage:
         proxied: Whether a proxy between us and the server gives out connections for one
             transaction at a time (PgBouncer's ``pool_mode = transaction``). Then nothing is
             prepared, and each transaction is told its settings.
+        remembers: How many stock rows are remembered from write to write, to be proven instead
+            of read; 0 for none, and for plain statements only.
 
     Raises:
         InvalidArgument: An argument cannot be used.

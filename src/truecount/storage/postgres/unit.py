@@ -9,7 +9,8 @@ Rules:
    the lines on its key, the order document that of the lines under its reference.
 3. ``lock`` is one round trip. Of our own, ``write`` keeps its statements back and the commit
    goes out behind them: one that fails stops it. Each table has one plain statement, however
-   many rows.
+   many rows. What was recalled is proven and written in one statement (``guess``), or proven
+   before whatever else comes first: a question, an error, the end.
 4. A taken key, or a document that is not the one before, breaks a constraint, so nothing needs
    to be looked at between a write and its commit.
 5. In a host's transaction a taken key must be found without an error of the database, because
