@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from truecount.model.stock import StockKey
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.rows import rows_of
@@ -26,7 +25,7 @@ class Guess(NamedTuple):
 
     #: References of orders that are taken for new.
     orders: list[str]
-    keys: list[StockKey]
+    skus: set[str]
     #: The values of ``LOCK_REMEMBERED`` after the tenant, but for the keys.
     told: tuple[object, ...]
     #: Keys of requests that are taken for new.
@@ -45,7 +44,8 @@ class Guess(NamedTuple):
         )
         documents = sorted(found.records.values())
         told = (rows, len(rows), scopes, in_scopes, documents, len(documents))
-        return cls(sorted(wants.orders), keys, told, wants.keys_of_requests)
+        skus = {sku for sku, _ in scopes} | {key.sku for key in keys}
+        return cls(sorted(wants.orders), skus, told, wants.keys_of_requests)
 
     def proof(self, tenant: str) -> list[Step]:
         """Return what locks all of it and fails unless it is so."""

@@ -7,10 +7,11 @@ Rules:
    Then it is the same as having read; where it is not, all of it is done again with a read.
 2. Only stock rows and shared documents are remembered, and which orders and keys were seen: a
    guess is for what stays, or is changed by this process alone, and for requests that are new.
-3. Stock that others change as well is guessed no more until ``CONFIRMATIONS`` locks in turn
+3. The rows of a SKU that this process knows of are taken for all it has.
+4. A SKU that others change as well is guessed no more until ``CONFIRMATIONS`` locks in turn
    have found it as this process left it.
-4. At most *size* stock rows are kept, and as many orders, keys and documents; what was used
-   least lately is forgotten first.
+5. At most *size* SKUs are kept, and as many orders and keys; what was used least lately is
+   forgotten first.
 
 Who calls whom: ``OwnUnit`` asks for a guess, tells what a committed write has seen and made,
 and which guess was wrong.
@@ -19,27 +20,31 @@ and which guess was wrong.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
-from truecount.model.stock import EMPTY_ROW, StockKey, StockRow
+from truecount.model.stock import StockKey, StockRow
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 
 
-#: How often in turn stock must be found as it was left before it is guessed again.
+#: How often in turn a SKU must be found as it was left before it is guessed again.
 CONFIRMATIONS: Final = 2
-
 _KEY: Final = "key"
 
-_Key = TypeVar("_Key")
+_Name = TypeVar("_Name")
 _Value = TypeVar("_Value")
 
 
-class _Known(NamedTuple):
-    """A stock row as this process left it, and how often it must still be found so."""
+class _Shelves:
+    """The stock rows of a SKU as this process left them; empty where it found none."""
 
-    row: StockRow
-    doubt: int
+    __slots__ = ("doubt", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[StockKey, StockRow] = {}
+        #: How often it must still be found as it was left.
+        self.doubt = 0
 
 
 class Memory:
@@ -48,18 +53,18 @@ class Memory:
     def __init__(self, size: int) -> None:
         self._size = size
         self._mutex = threading.Lock()
-        self._rows: dict[tuple[str, StockKey], _Known] = {}
-        #: All keys with an entry of (tenant, sku, location), or of the SKU everywhere.
-        self._scopes: dict[tuple[str, str, str], tuple[StockKey, ...]] = {}
+        self._skus: dict[tuple[str, str], _Shelves] = {}
         self._documents: dict[tuple[str, str, str], Record] = {}
         #: Names of orders and keys: ("order", tenant, reference).
         self._seen: dict[tuple[str, str, str], None] = {}
+
+    # --- guessing -----------------------------------------------------------------------
 
     def guess(self, tenant: str, wants: Wants) -> Locked | None:
         """
         Return what a lock of *wants* would find, for all this process knows, or None.
 
-        Complexity: O(stock rows wanted).
+        Complexity: O(stock rows of the SKUs wanted).
         """
         if wants.orders != wants.opens or wants.records != wants.shared or wants.movements:
             return None
@@ -67,18 +72,10 @@ class Memory:
         names += [(_KEY, tenant, key) for key in wants.keys_of_requests]
         if not self._seen.keys().isdisjoint(names):
             return None
-        keys = set(wants.keys)
-        for scope in wants.scopes:
-            known = self._scopes.get((tenant, *scope))
-            if known is None:
-                return None
-            keys.update(known)
-        rows: dict[StockKey, StockRow] = {}
-        for key in keys:
-            row, doubt = self._rows.get((tenant, key), _UNKNOWN)
-            if doubt:
-                return None
-            rows[key] = row
+        with self._mutex:
+            rows = self._rows(tenant, wants)
+        if rows is None:
+            return None
         records: dict[tuple[str, str], Record] = {}
         for name in wants.shared:
             record = self._documents.get((tenant, *name))
@@ -87,68 +84,85 @@ class Memory:
             records[name] = record
         return Locked(rows, [], records, {}, {})
 
+    def _rows(self, tenant: str, wants: Wants) -> dict[StockKey, StockRow] | None:
+        rows: dict[StockKey, StockRow] = {}
+        for sku, location in wants.scopes:
+            shelves = self._skus.get((tenant, sku))
+            if shelves is None or shelves.doubt:
+                return None
+            rows |= {
+                key: row for key, row in shelves.rows.items() if location in {"", key.location}
+            }
+        for key in wants.keys:
+            shelves = self._skus.get((tenant, key.sku))
+            if shelves is None or shelves.doubt or key not in shelves.rows:
+                return None
+            rows[key] = shelves.rows[key]
+        return rows
+
+    # --- learning -----------------------------------------------------------------------
+
     def learn(self, tenant: str, wants: Wants, found: Locked | None, changes: Changes) -> None:
-        """Remember what a committed write found under its locks, if it looked, and has made."""
+        """Remember what a committed write has *found* under its locks, if it read, and made."""
         if not self._size:
             return
         with self._mutex:
             if found is not None:
                 self._look(tenant, wants, found)
             for key, row in changes.rows.items():
-                self._change(tenant, key, row)
+                shelves = self._shelves(tenant, key.sku)
+                known = shelves.rows.get(key)
+                if known is None or known.version < row.version:
+                    shelves.rows[key] = row  # Threads tell of their writes in any order.
             for record in changes.records:
                 name = (tenant, record.space, record.id)
                 if name in self._documents:
-                    self._keep(self._documents, name, record)
+                    self._documents[name] = record
                 if record.space == ORDER:
                     self._keep(self._seen, (ORDER, tenant, record.id), None)
             for outcome in changes.outcomes:
                 self._keep(self._seen, (_KEY, tenant, outcome.key), None)
 
-    def doubt(self, tenant: str, keys: Iterable[StockKey]) -> None:
-        """Believe nothing of *keys* until it was found again and again."""
+    def doubt(self, tenant: str, skus: Iterable[str]) -> None:
+        """Believe nothing of *skus* until they were found as they were left, in turn."""
         with self._mutex:
-            for key in keys:
-                self._keep(self._rows, (tenant, key), _UNKNOWN)
+            for sku in skus:
+                shelves = self._shelves(tenant, sku)
+                shelves.rows.clear()
+                shelves.doubt = CONFIRMATIONS
 
     def _look(self, tenant: str, wants: Wants, found: Locked) -> None:
+        """Compare what was found with what is known, and know it."""
+        seen: defaultdict[str, dict[StockKey, StockRow]] = defaultdict(dict)
+        for sku, _ in wants.scopes:
+            seen[sku] = {}
         for key, row in found.rows.items():
             if row.version:
-                known = self._rows.get((tenant, key))
-                doubt = 0
-                if known is not None:
-                    doubt = max(0, known.doubt - 1) if known.row == row else CONFIRMATIONS
-                self._keep(self._rows, (tenant, key), _Known(row, doubt))
-        for sku, location in wants.scopes:
-            keys = [
-                key
-                for key, row in found.rows.items()
-                if row.version and key.sku == sku and location in {"", key.location}
-            ]
-            self._keep(self._scopes, (tenant, sku, location), tuple(sorted(keys)))
+                seen[key.sku][key] = row
+        for sku, rows in seen.items():
+            shelves = self._shelves(tenant, sku)
+            known = shelves.rows
+            as_left = [known[key] == row for key, row in rows.items() if key in known]
+            if as_left:
+                shelves.doubt = max(0, shelves.doubt - 1) if all(as_left) else CONFIRMATIONS
+            known.update(rows)
         for name in wants.shared:
             record = found.records.get(name)
             if record is not None:
-                self._keep(self._documents, (tenant, *name), record)
+                self._documents[(tenant, *name)] = record
         for space, id_ in found.records:
             if space == ORDER:
                 self._keep(self._seen, (ORDER, tenant, id_), None)
 
-    def _change(self, tenant: str, key: StockKey, row: StockRow) -> None:
-        known = self._rows.get((tenant, key), _NEW)
-        if row.version > known.row.version:  # Threads tell of their writes in any order.
-            self._keep(self._rows, (tenant, key), _Known(row, known.doubt))
-        if row.version == 1:
-            self._scopes.pop((tenant, key.sku, ""), None)
-            self._scopes.pop((tenant, key.sku, key.location), None)
+    def _shelves(self, tenant: str, sku: str) -> _Shelves:
+        """Return what is known of a SKU, as what was used last."""
+        shelves = self._skus.get((tenant, sku)) or _Shelves()
+        self._keep(self._skus, (tenant, sku), shelves)
+        return shelves
 
-    def _keep(self, kept: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    def _keep(self, kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:
         """Keep *value* as the last one used."""
-        kept.pop(key, None)
-        kept[key] = value
+        kept.pop(name, None)
+        kept[name] = value
         if len(kept) > self._size:
             del kept[next(iter(kept))]
-
-
-_NEW: Final = _Known(EMPTY_ROW, 0)
-_UNKNOWN: Final = _Known(EMPTY_ROW, CONFIRMATIONS)

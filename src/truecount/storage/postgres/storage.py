@@ -78,7 +78,7 @@ class PostgresStorage:
         proxied: Whether a proxy between us and the server gives out connections for one
             transaction at a time (PgBouncer's ``pool_mode = transaction``). Then nothing is
             prepared, and each transaction is told its settings.
-        remembers: How many stock rows are remembered from write to write, to be proven instead
+        remembers: How many SKUs are remembered from write to write, to be proven instead
             of read; 0 for none, and for plain statements only.
 
     Raises:

@@ -192,7 +192,7 @@ class OwnUnit(Unit):
 
     def _doubt(self) -> None:
         if self._guess is not None:
-            self._memory.doubt(self._tenant, self._guess.keys)
+            self._memory.doubt(self._tenant, self._guess.skus)
 
     def recall(self, wants: Wants) -> Locked | None:
         """Return what is remembered of *wants*; its locks and the proof come before all else."""
