@@ -20,7 +20,7 @@ and which guess was wrong.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
@@ -53,10 +53,10 @@ class Memory:
     def __init__(self, size: int) -> None:
         self._size = size
         self._mutex = threading.Lock()
-        self._skus: dict[tuple[str, str], _Shelves] = {}
+        self._skus: OrderedDict[tuple[str, str], _Shelves] = OrderedDict()
         self._documents: dict[tuple[str, str, str], Record] = {}
         #: Names of orders and keys: ("order", tenant, reference).
-        self._seen: dict[tuple[str, str, str], None] = {}
+        self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     # --- guessing -----------------------------------------------------------------------
 
@@ -160,9 +160,9 @@ class Memory:
         self._keep(self._skus, (tenant, sku), shelves)
         return shelves
 
-    def _keep(self, kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:
+    def _keep(self, kept: OrderedDict[_Name, _Value], name: _Name, value: _Value) -> None:
         """Keep *value* as the last one used."""
-        kept.pop(name, None)
         kept[name] = value
+        kept.move_to_end(name)
         if len(kept) > self._size:
-            del kept[next(iter(kept))]
+            kept.popitem(last=False)
