@@ -63,7 +63,9 @@ class Guess(NamedTuple):
             if record.space == ORDER and record.id in self.orders
         }
         others = [record for record in changes.records if record not in orders.values()]
-        tables = rows_of(changes._replace(records=others))
+        tables = [
+            each for each in rows_of(changes._replace(records=others)) if each[0] in sql.PUT_PROVEN
+        ]
         opened = self._opened(orders)
         answered = {row.key for row in changes.outcomes}  # A taken one cannot be put.
         asked = [(key,) for key in self.requests if key not in answered]

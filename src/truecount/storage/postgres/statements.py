@@ -65,6 +65,11 @@ def _replaced(names: str, key: str) -> str:
     return f"ON CONFLICT (tenant, {key}) DO UPDATE SET {sets}"
 
 
+def _set(names: str) -> str:
+    """Return that each column but those of the key is set to what is told."""
+    return ", ".join(f"{name} = w.{name}" for name in names.split(", ")[3:])
+
+
 def _same(names: str) -> str:
     """Return that each column is as it is told; one that may be nothing is an expiry."""
     return " AND ".join(
@@ -72,6 +77,8 @@ def _same(names: str) -> str:
         for name in names.split(", ")
     )
 
+
+_PROVEN: Final = ", proven"
 
 _READ_ENTRY: Final = _read(ENTRY)
 _READ_LINE: Final = _read(LINE)
@@ -228,37 +235,47 @@ PUT_UNLESS_TAKEN: Final = _insert(
 )
 
 
-def _put(also: str) -> dict[str, str]:
-    """Return what puts rows into each table, in the order in which they are written."""
-    return {
-        # As above, but a taken key breaks a constraint.
-        "outcome": _insert(
-            "outcome",
-            OUTCOME,
-            f"{_BY_KEY} {_replaced(OUTCOME, 'key')}, "
-            "key = CASE WHEN t.forget_at <= excluded.decided_at THEN t.key END",
-            also,
-        ),
-        "movement": _insert("movement", MOVEMENT, also=also),
-        "unnumbered": _insert("unnumbered", "recorded_at, ordinal, movement", also=also),
-        "entry": _insert("entry", ENTRY, also=also),
-        "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot"), also),
-        "line": _insert("line", LINE, _replaced(LINE, "reference, number"), also),
-        # A version takes the place of the one before, the first that of a locked name. Only a
-        # first one may find nothing there. Any other breaks a constraint.
-        "record": f"""
+_RECORD_PUT: Final = f"""
 INSERT INTO {{s}}.record AS t (tenant, {RECORD})
 SELECT $1, w.space, w.id, CASE WHEN w.version = 1 OR (
     SELECT true FROM {{s}}.record r WHERE r.tenant = $1 AND r.space = w.space AND r.id = w.id
-) THEN w.version ELSE -1 END, w.body FROM [[{RECORD}]]{also}
+) THEN w.version ELSE -1 END, w.body FROM [[{RECORD}]]{{also}}
 ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
     version = CASE WHEN t.version = excluded.version - 1 THEN excluded.version ELSE -1 END
-""",
-    }
-
-
-PUT: Final = _put("")
-_PUT_PROVEN: Final = _put(", proven")
+"""
+#: The rows of a write, in the order in which they are written.
+PUT: Final = {
+    # As above, but a taken key breaks a constraint.
+    "outcome": _insert(
+        "outcome",
+        OUTCOME,
+        f"{_BY_KEY} {_replaced(OUTCOME, 'key')}, "
+        "key = CASE WHEN t.forget_at <= excluded.decided_at THEN t.key END",
+    ),
+    "movement": _insert("movement", MOVEMENT),
+    "unnumbered": _insert("unnumbered", "recorded_at, ordinal, movement"),
+    "entry": _insert("entry", ENTRY),
+    "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot")),
+    "line": _insert("line", LINE, _replaced(LINE, "reference, number")),
+    # A version takes the place of the one before, the first that of a locked name. Only a
+    # first one may find nothing there. Any other breaks a constraint.
+    "record": _RECORD_PUT.replace("{also}", ""),
+}
+#: The same where what was remembered was proven: keys and lines are new, stock rows are there
+#: and locked. A movement is queued with it.
+PUT_PROVEN: Final = {
+    "outcome": _insert("outcome", OUTCOME, also=_PROVEN),
+    "movement": _insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN),
+    "entry": _insert("entry", ENTRY, also=_PROVEN),
+    "stock": f"UPDATE {{s}}.stock t SET {_set(STOCK)} FROM [[{STOCK}]]{_PROVEN} "
+    "WHERE t.tenant = $1 AND t.sku = w.sku AND t.location = w.location AND t.lot = w.lot",
+    "line": _insert("line", LINE, also=_PROVEN),
+    "record": _RECORD_PUT.replace("{also}", _PROVEN),
+}
+_QUEUED: Final = (
+    "INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
+    "SELECT $1, m.* FROM put_movement AS m"
+)
 
 
 @cache
@@ -274,8 +291,9 @@ def at_once(tables: Sequence[str], *, opens: bool, asks: bool) -> str:
     first = f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_CHANGED}" if opens else ""
     last = _IS_ANSWERED if asks else ""
     proven = f"proven AS MATERIALIZED (SELECT (CASE {first} {_PROOF} {last} ELSE '1' END)::int)"
-    puts = "".join(f", put_{table} AS ({_PUT_PROVEN[table]})" for table in tables)
-    return f"WITH {opened}{proven}{puts} SELECT FROM proven"
+    puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
+    queued = f", queued AS ({_QUEUED})" if "movement" in tables else ""
+    return f"WITH {opened}{proven}{puts}{queued} SELECT FROM proven"
 
 
 TAKEN: Final = """

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from truecount.storage.postgres.schema import SPARSE
 from truecount.storage.postgres.wire import Sent
 
 
@@ -94,7 +93,4 @@ def _cells(names: Sequence[str], told: Iterable[str]) -> str:
 
 
 def _kept(name: str, told: str) -> str:
-    """Return what a column keeps of what is told."""
-    if name in _TEXTS:
-        return f"{told}::text"
-    return f"nullif({told}::bigint, 0)" if name in SPARSE else f"{told}::bigint"
+    return f"{told}::text" if name in _TEXTS else f"{told}::bigint"
