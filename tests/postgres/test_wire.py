@@ -119,7 +119,8 @@ def _statements() -> dict[str, str]:
     named = {name: value for name, value in vars(sql).items() if name[0].isupper()}
     texts = {name: value for name, value in named.items() if isinstance(value, str)}
     texts = {name: text for name, text in texts.items() if "{s}" in text}
-    return texts | {f"PUT {table}": text for table, text in sql.PUT.items()}
+    texts |= {f"PUT {table}": text for table, text in sql.PUT.items()}
+    return texts | {"at once": sql.at_once(tuple(sql.PUT_PROVEN), opens=True, asks=True)}
 
 
 @pytest.mark.parametrize("rows", [1, 2], ids=["one", "many"])
