@@ -84,32 +84,36 @@ MUTANTS: dict[str, Mutant] = {
 
 #: What a guess is not asked for, each of which another process may have changed.
 _GUESSES = {
-    "remembered stock not compared": ("statements", "FILTER (WHERE {_same(STOCK)})", ""),
-    "remembered stock compared by version": (
-        "statements",
-        "{_same(STOCK)}",
-        "s.version = w.version",
-    ),
+    "remembered stock not compared": ("FILTER (WHERE {_same(STOCK)})", ""),
+    "remembered stock compared by version": ("{_same(STOCK)}", "s.version = w.version"),
+    "remembered stock not locked": ("FOR NO KEY UPDATE NOWAIT", ""),
     "stock elsewhere not looked for": (
-        "statements",
-        ") AS s\n) <> %s THEN {_CHANGED} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
-        ") AS s\n) < %s THEN {_CHANGED} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
+        ") AS s\n) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
+        ") AS s\n) < %s THEN {_changed(STOCK_CHANGED)} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
     ),
-    "remembered rules not compared": ("statements", "FILTER (WHERE {_same(RECORD)})", ""),
-    "order taken for new": ("statements", "WHEN t.version = 0 THEN", "WHEN true THEN"),
-    "key taken for new": ("statements", ") AS o\n) > 0", ") AS o\n) < 0"),
-    "wrong answers told without a proof": (
-        "unit",
-        "elif isinstance(error, Exception):",
-        "elif False:",
+    "remembered rules not compared": ("FILTER (WHERE {_same(RECORD)})", ""),
+    "remembered rules not locked": ("FOR SHARE NOWAIT", ""),
+    "order taken for new": ("WHEN t.version = 0 THEN", "WHEN true THEN"),
+    "lines taken for new": (") AS l\n) > 0", ") AS l\n) < 0"),
+    "key taken for new": (") AS o\n) > 0", ") AS o\n) < 0"),
+}
+MUTANTS |= {
+    name: _edits("others_are_seen", ("statements", *edit)) for name, edit in _GUESSES.items()
+}
+MUTANTS |= {
+    "wrong answers told without a proof": _edits(
+        "others_are_seen",
+        ("unit", "isinstance(error, Exception) and not", "False and not"),
     ),
-    "right answers told without a proof": (
-        "session",
-        "if self.is_fresh and self.is_proven:",
-        "if self.is_fresh and not self._last:",
+    "right answers told without a proof": _edits(
+        "others_are_seen",
+        (
+            "session",
+            "if self.is_fresh and self.is_proven:",
+            "if self.is_fresh and not self._last:",
+        ),
     ),
 }
-MUTANTS |= {name: _edits("others_are_seen", edit) for name, edit in _GUESSES.items()}
 
 
 @contextmanager

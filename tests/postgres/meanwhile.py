@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from tests.postgres.server import Factory
-from tests.postgres.waiting import connect
-from truecount import Inventory, Policy, Reserve
+from tests.postgres.waiting import DEADLINE, connect, crew, hosted
+from truecount import Inventory, Policy, Reserve, Returned, Sold
 from truecount.errors import AlreadyReserved, IdempotencyConflict, InsufficientStock, UnknownSku
 from truecount.model.stock import StockKey
+from truecount.protocols.storage import Wants
 from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres.beginning import Isolation
 from truecount.testing.claims import expect_raises
+from truecount.testing.samples import Sheet, line
 
 
 MUG = StockKey("MUG", "berlin")
@@ -40,10 +45,16 @@ class Shop(NamedTuple):
 
 
 @contextmanager
-def opened(make_postgres: Factory) -> Iterator[Shop]:
+def opened(
+    make_postgres: Factory, isolation: Isolation = "read committed", *, proxied: bool = False
+) -> Iterator[Shop]:
     """Yield a shop of ten mugs, which have been reserved once, so that they are remembered."""
-    storage = make_postgres(remembers=100)
-    with closing(PostgresStorage(storage._connections.dsn, schema=storage.schema)) as other:
+    first = make_postgres()
+    remembering = partial(PostgresStorage, first._connections.dsn, schema=first.schema)
+    with (
+        closing(remembering(isolation=isolation, proxied=proxied, remembers=100)) as storage,
+        closing(remembering(isolation=isolation)) as other,
+    ):
         shop = Shop(storage, Inventory(storage), Inventory(other))
         shop.mine.locations.add("berlin", "hamburg")
         shop.mine.receive("MUG", 10, at="berlin")
@@ -100,6 +111,14 @@ def order_that_is_not_new_is_seen(shop: Shop) -> None:
     assert shop.buy(2)
 
 
+def order_of_a_sale_is_seen(shop: Shop) -> None:
+    """What it sold is written in its document, which is no new one."""
+    shop.others.receive("TEA", 5, at="berlin")
+    shop.others.record([Sold("TEA", 2, at="berlin", reference="cart-1", key="sale-1")])
+    assert shop.buy(1)
+    shop.others.record([Returned("TEA", 2, at="berlin", reference="cart-1", key="return-1")])
+
+
 def key_that_was_answered_is_replayed(shop: Shop) -> None:
     """By whoever it was answered."""
     request = Reserve({"MUG": 2}, reference="cart-1", key="key-1")
@@ -153,6 +172,48 @@ def error_is_of_what_is_there(shop: Shop) -> None:
     assert error.short[0][2] == 3, "units that were left for the second"
 
 
+def units_that_are_coming_are_waited_for(shop: Shop) -> None:
+    """A row that somebody has in work is not what it was, and not yet what it will be."""
+    with crew(shop.storage) as threads, hosted(shop.storage) as host:
+        shop.others.within(host).receive("MUG", 5, at="berlin")
+        buying = threads.start_blocked(shop.buy, 1, 14)
+        host.commit()
+        assert buying.result(DEADLINE)
+
+
+def units_that_are_not_coming_are_waited_for(shop: Shop) -> None:
+    """And the time of what is decided then is not that of the guess."""
+    with crew(shop.storage) as threads, hosted(shop.storage) as host:
+        shop.others.within(host).receive("MUG", 5, at="berlin")
+        buying = threads.start_blocked(shop.buy, 1)
+        waited = datetime.now(UTC)
+        host.rollback()
+        assert buying.result(DEADLINE)
+    assert shop.mine.reservation("cart-1").decided_at > waited
+
+
+def rules_that_are_changing_are_waited_for(shop: Shop) -> None:
+    """A safety stock is kept by whoever decides after it."""
+    with crew(shop.storage) as threads, hosted(shop.storage) as host:
+        shop.others.within(host).policies.set(Policy(safety_stock=5), sku="MUG")
+        buying = threads.start_blocked(shop.buy, 1, 9)
+        host.commit()
+        assert not buying.result(DEADLINE)
+
+
+def lines_without_their_order_are_seen(shop: Shop) -> None:
+    """An import that is not done has written them: it is no new order."""
+    with shop.others._engine.begin() as unit:
+        sheet = Sheet(unit.lock(Wants(orders={"cart-1"})))
+        sheet.lines.append(line("cart-1", 1, MUG, allocated=3))
+        unit.write(sheet.changes())
+    for units in (1, 11):
+        reserve = partial(shop.mine.reserve, {"MUG": units}, reference="cart-1")
+        expect_raises(AlreadyReserved, reserve, "what becomes of an order with lines")
+    with connect(shop.storage) as connection:
+        connection.execute(f"DELETE FROM {shop.storage.schema}.line WHERE allocated > 0".encode())
+
+
 STORIES: tuple[Callable[[Shop], None], ...] = (
     last_units_are_not_sold_twice,
     units_that_came_are_seen,
@@ -160,10 +221,15 @@ STORIES: tuple[Callable[[Shop], None], ...] = (
     same_version_of_another_past_is_told_apart,
     rules_that_changed_are_kept,
     order_that_is_not_new_is_seen,
+    order_of_a_sale_is_seen,
     key_that_was_answered_is_replayed,
     key_of_another_request_is_a_conflict,
     key_of_a_request_that_is_wrong_is_a_conflict,
     sku_that_came_is_known,
     preview_is_of_what_is_there,
     error_is_of_what_is_there,
+    lines_without_their_order_are_seen,
+    units_that_are_coming_are_waited_for,
+    units_that_are_not_coming_are_waited_for,
+    rules_that_are_changing_are_waited_for,
 )

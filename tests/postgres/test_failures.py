@@ -109,17 +109,47 @@ class TestLostConnection:
         assert end(storage, idle=True) > 0
         assert len(inventory.feed()) == 4
 
+    def test_idle_connection_that_died_is_replaced_before_a_guess_is_sent(
+        self, storage: PostgresStorage, failing: Failing, inventory: Inventory
+    ) -> None:
+        """A statement that commits alone could not be sent twice."""
+        inventory.reserve({"MUG": 1}, reference="order-1")
+        failing.calls.clear()
+        assert end(storage, idle=True) > 0
+        inventory.reserve({"MUG": 1}, reference="order-2")
+        assert failing.calls["begin"] == 1
+
+    def test_dead_connection_is_put_back_once(
+        self, storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By whoever replaces it, or the pool would make a new one for each time."""
+        connections = storage._connections
+        dead = connections.take()
+        pool = connections._opened()
+        put: list[object] = []
+        monkeypatch.setattr(pool, "putconn", put.append)
+        dead.close()
+        connections.give_back(dead)
+        connections.give_back(dead)
+        assert put == [dead]
+        monkeypatch.undo()
+        pool.putconn(dead)
+
     @pytest.mark.parametrize("call", ["write", "commit"])
     def test_connection_ended_in_a_write_is_tried_again(
-        self, storage: PostgresStorage, failing: Failing, inventory: Inventory, call: str
+        self, make_postgres: Factory, call: str
     ) -> None:
         """Whether it ended before the write or before the commit, there is one effect."""
-        # What was guessed is not begun before it is written.
-        failing.before(call, lambda: end(storage) or end(storage, idle=True))
+        storage = make_postgres(remembers=0)
+        failing = Failing(storage)
+        inventory = Inventory(failing)
+        inventory.locations.add("berlin")
+        failing.calls.clear()
+        failing.before(call, lambda: end(storage))
         receipt = inventory.receive("MUG", 3, at="berlin", key="asn-1")
         assert (receipt.granted, receipt.replayed) == (True, False)
         assert failing.calls["begin"] == 2
-        assert inventory.figures("MUG").on_hand == 12
+        assert inventory.figures("MUG").on_hand == 3
 
     def test_reply_lost_after_the_commit_is_found_by_its_key(
         self, failing: Failing, inventory: Inventory

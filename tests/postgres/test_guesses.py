@@ -7,6 +7,7 @@ other changes what it remembers.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -25,6 +26,7 @@ from truecount.errors import (
 )
 from truecount.protocols.storage import Locked, Unit, Wants
 from truecount.storage.postgres import PostgresStorage
+from truecount.storage.postgres.beginning import ISOLATIONS, Isolation
 from truecount.storage.postgres.memory import CONFIRMATIONS
 from truecount.storage.postgres.wire import Answer, Sent, Wire
 from truecount.testing.samples import START, Sheet, outcome
@@ -43,7 +45,7 @@ class Heard:
 
         def heard(wire: Wire, steps: Sequence[Sent]) -> list[Answer]:
             self.trips.append(len(steps))
-            self.whole += [text.decode() for text, _ in steps if text.startswith(b"WITH opened")]
+            self.whole += [text.decode() for text, _ in steps if text.startswith(b"WITH ")]
             return exchange(wire, steps)
 
         monkeypatch.setattr(Wire, "exchange", heard)
@@ -152,6 +154,17 @@ class TestChanged:
     def test_nobody_can_tell(self, shop: Shop, story: Callable[[Shop], None]) -> None:
         """The answer is that of one who has looked."""
         story(shop)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("proxied", [False, True])
+    @pytest.mark.parametrize("level", ISOLATIONS)
+    def test_nobody_can_tell_any_way(
+        self, make_postgres: Factory, level: Isolation, *, proxied: bool
+    ) -> None:
+        """At the stricter levels, and where nothing is prepared or commits alone."""
+        for story in STORIES:
+            with opened(make_postgres, level, proxied=proxied) as shop:
+                story(shop)
 
     def test_stock_that_others_change_is_guessed_no_more(self, shop: Shop, heard: Heard) -> None:
         """Until it was found often enough as this process left it."""
@@ -266,6 +279,16 @@ _FAILS_LATE = """
 CREATE CONSTRAINT TRIGGER late AFTER INSERT ON {s}.outcome
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {s}.fail()
 """
+
+
+def test_child_process_remembers_on_its_own(shop: Shop) -> None:
+    """Also if a thread of its parent was just about to remember something."""
+    with shop.storage._memory._mutex:
+        child = os.fork()
+        if not child:
+            os._exit(0 if shop.buy(1) and shop.buy(2) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert shop.mine.figures("MUG").held == 3
 
 
 def test_commit_that_fails_is_heard(make_postgres: Factory) -> None:

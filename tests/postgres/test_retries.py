@@ -148,7 +148,7 @@ class TestSerializationFailure:
         self, make_postgres: Factory, level: Isolation, left: int
     ) -> None:
         """Its second attempt decides on what the first has left, and no caller hears of it."""
-        storage = make_postgres(level)
+        storage = make_postgres(level, remembers=0)
         failing = Failing(storage)
         inventory = Inventory(failing)
         inventory.locations.add("berlin")

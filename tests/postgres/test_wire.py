@@ -120,7 +120,9 @@ def _statements() -> dict[str, str]:
     texts = {name: value for name, value in named.items() if isinstance(value, str)}
     texts = {name: text for name, text in texts.items() if "{s}" in text}
     texts |= {f"PUT {table}": text for table, text in sql.PUT.items()}
-    return texts | {"at once": sql.at_once(tuple(sql.PUT_PROVEN), opens=True, asks=True)}
+    return texts | {
+        "at once": sql.at_once(tuple(sql.PUT_PROVEN), opens=True, asks_lines=True, asks_keys=True)
+    }
 
 
 @pytest.mark.parametrize("rows", [1, 2], ids=["one", "many"])

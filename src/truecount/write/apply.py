@@ -121,8 +121,10 @@ def _applied(
                     raise _Preview  # noqa: TRY301 -- the context must see it, to roll back
                 unit.write(write.book.changes())
                 return results
-        except (KeyTaken, Outdated):
+        except KeyTaken:
             guesses = False  # Now it is to be seen what is there.
+        except Outdated:
+            guesses, extra = False, None  # Wider locks were wanted on a guess.
         except _Preview:
             return results or []
     raise Retryable("the same keys were written by others again and again")

@@ -29,13 +29,14 @@ ISOLATIONS: Final[tuple[Isolation, ...]] = get_args(Isolation)
 _WRITE: Final = "BEGIN ISOLATION LEVEL {} READ WRITE"
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TELL: Final = "SET {} lock_timeout = '{}'"
-# Each statement is planned once: planning anew for every list costs more than running. And by
-# an index: a plan made while a table is small would read all of it, and still do so when a
-# sale has filled it, until the next ANALYZE.
+# What a statement that comes alone begins with.
 _ALONE: Final = (
     "SET default_transaction_isolation = '{}'",
     "SET default_transaction_read_only = off",
 )
+# Each statement is planned once: planning anew for every list costs more than running. And by
+# an index: a plan made while a table is small would read all of it, and still do so when a
+# sale has filled it, until the next ANALYZE.
 _PLAN: Final = ("SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off")
 
 

@@ -88,7 +88,7 @@ class Connections:
         self._sleep = sleep
         self._draw = draw
         self._mutex = threading.Lock()
-        self._pool: ConnectionPool[Connection] | None = None
+        self._pool: ConnectionPool[OwnConnection] | None = None
         self._process = os.getpid()
         self._closed = False
 
@@ -123,11 +123,11 @@ class Connections:
                 raise translated(error, self.target) from error
             yield session
 
-    def take(self) -> Connection:
+    def take(self) -> OwnConnection:
         """Take a connection out of the pool, waiting for one if all are in use."""
         pool = self._opened()
         try:
-            return pool.getconn()
+            connection = pool.getconn()
         except PoolClosed as error:
             raise StorageUnavailable(self.target, "it was closed") from error
         except PoolTimeout as error:
@@ -137,6 +137,8 @@ class Connections:
                     f"all {self._size} connections were in use for {self.timeout:g} seconds"
                 ) from error
             raise StorageUnavailable(self.target, str(error)) from error
+        connection.is_taken = True
+        return connection
 
     def take_back(self, session: Session) -> None:
         """End what a session left open, and put its connection back."""
@@ -144,7 +146,10 @@ class Connections:
         self.give_back(session.connection)
 
     def give_back(self, connection: Connection) -> None:
-        """Put a connection back; one that is in an unknown state is closed."""
+        """Put a connection back, once; one that is in an unknown state is closed."""
+        if not (isinstance(connection, OwnConnection) and connection.is_taken):
+            return
+        connection.is_taken = False
         if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             connection.close()
         pool = self._pool
@@ -173,7 +178,7 @@ class Connections:
 
     # --- the pool ----------------------------------------------------------------------
 
-    def _opened(self) -> ConnectionPool[Connection]:
+    def _opened(self) -> ConnectionPool[OwnConnection]:
         if self._pool is not None and self._process == os.getpid():
             return self._pool
         with self._mutex:
@@ -187,8 +192,8 @@ class Connections:
                 self._pool = self._made()
             return self._pool
 
-    def _made(self) -> ConnectionPool[Connection]:
-        pool: ConnectionPool[Connection] = ConnectionPool(
+    def _made(self) -> ConnectionPool[OwnConnection]:
+        pool: ConnectionPool[OwnConnection] = ConnectionPool(
             self.dsn,
             connection_class=OwnConnection,
             kwargs={"autocommit": True, "prepare_threshold": None},

@@ -2,8 +2,10 @@
 A guess on its way to the server: what was remembered, proven under its locks.
 
 Rules:
-1. Orders are locked first, as new ones; then stock rows, sorted; then shared documents.
-2. What is asked before the write goes out behind the proof. Where the write comes first, both
+1. Orders are locked first, as new ones, sorted; then stock rows; then shared documents.
+2. A guess has read the clock, so it waits for no row: one that somebody else has in work makes
+   it wrong. Only an order that somebody else is just opening is waited for.
+3. What is asked before the write goes out behind the proof. Where the write comes first, both
    are one statement, which is all of the transaction: it writes what it has proven, or fails.
 
 ``statements`` has the words, ``memory`` what is remembered.
@@ -11,9 +13,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from truecount.model.stock import StockKey, StockRow
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.rows import rows_of
@@ -23,59 +27,66 @@ from truecount.storage.postgres.session import Step
 class Guess(NamedTuple):
     """What was remembered of what a unit wants."""
 
+    #: As it was remembered; whoever decides changes its own.
+    rows: dict[StockKey, StockRow]
     #: References of orders that are taken for new.
     orders: list[str]
-    skus: set[str]
-    #: The values of ``LOCK_REMEMBERED`` after the tenant, but for the keys.
+    #: Keys of requests that are.
+    keys: list[str]
+    #: The values of ``LOCK_REMEMBERED`` between the tenant and the references.
     told: tuple[object, ...]
-    #: Keys of requests that are taken for new.
-    requests: list[str]
 
     @classmethod
     def of(cls, found: Locked, wants: Wants) -> Guess:
         """Return what was *found* in memory as it is told to the server."""
-        keys = sorted(found.rows)
-        rows = [(*key, *found.rows[key].amounts, *found.rows[key][1:]) for key in keys]
+        stock = [(*key, *row.amounts, *row[1:]) for key, row in sorted(found.rows.items())]
+        rows_at = Counter((key.sku, key.location) for key in found.rows)
+        rows_at.update((key.sku, "") for key in found.rows)
         scopes = sorted(wants.scopes)
-        in_scopes = sum(
-            key.sku == sku and location in {"", key.location}
-            for sku, location in scopes
-            for key in keys
-        )
+        in_scopes = sum([rows_at[scope] for scope in scopes])
         documents = sorted(found.records.values())
-        told = (rows, len(rows), scopes, in_scopes, documents, len(documents))
-        skus = {sku for sku, _ in scopes} | {key.sku for key in keys}
-        return cls(sorted(wants.orders), skus, told, wants.keys_of_requests)
+        told = (stock, len(stock), scopes, in_scopes, documents, len(documents))
+        return cls(dict(found.rows), sorted(wants.orders), wants.keys_of_requests, told)
 
     def proof(self, tenant: str) -> list[Step]:
         """Return what locks all of it and fails unless it is so."""
-        requests = [(key,) for key in self.requests]
-        steps: list[Step] = [(sql.LOCK_REMEMBERED, (tenant, *self.told, requests))]
-        if self.orders:
-            steps.insert(0, (sql.OPEN_RECORDS, (tenant, self._opened({}))))
-        return steps
+        lock = sql.LOCK_REMEMBERED, (tenant, *self.told, _each(self.orders), _each(self.keys))
+        if not self.orders:
+            return [lock]
+        return [(sql.OPEN_RECORDS, (tenant, self._opened({}))), lock]
 
     def with_changes(self, tenant: str, changes: Changes) -> Step:
         """Return the statement that proves it and writes *changes*, or fails."""
+        known = set(self.orders)
         orders = {
             record.id: record
             for record in changes.records
-            if record.space == ORDER and record.id in self.orders
+            if record.space == ORDER and record.id in known
         }
-        others = [record for record in changes.records if record not in orders.values()]
-        tables = [
-            each for each in rows_of(changes._replace(records=others)) if each[0] in sql.PUT_PROVEN
-        ]
+        rows = rows_of(changes)
+        rows["record"] = [each for each in changes.records if orders.get(each.id) is not each]
+        # The last is written first: outcomes. A movement is queued with it.
+        tables = [table for table in reversed(sql.PUT_PROVEN) if rows[table]]
         opened = self._opened(orders)
-        answered = {row.key for row in changes.outcomes}  # A taken one cannot be put.
-        asked = [(key,) for key in self.requests if key not in answered]
+        # A line or an outcome that is there already cannot be put, so it need not be asked for.
+        lined = {line.reference for line in changes.lines}
+        answered = {row.key for row in changes.outcomes}
+        references = [each for each in self.orders if each not in lined]
+        keys = [each for each in self.keys if each not in answered]
         statement = sql.at_once(
-            tuple(table for table, _ in tables), opens=bool(opened), asks=bool(asked)
+            tuple(tables), opens=bool(opened), asks_lines=bool(references), asks_keys=bool(keys)
         )
-        first = (opened, len(opened)) if opened else ()
-        last = (asked,) if asked else ()
-        return statement, (tenant, *first, *self.told, *last, *(rows for _, rows in tables))
+        values: list[object] = [tenant]
+        if opened:
+            values += opened, len(opened)
+        values += self.told
+        values += [_each(names) for names in (references, keys) if names]
+        return statement, [*values, *(rows[table] for table in tables)]
 
     def _opened(self, orders: Mapping[str, Record]) -> list[Record]:
         """Return the documents of the orders as they will be stored, empty where nothing is."""
         return [orders.get(order) or Record(ORDER, order, 0, "") for order in self.orders]
+
+
+def _each(names: Iterable[str]) -> list[tuple[str]]:
+    return [(name,) for name in names]

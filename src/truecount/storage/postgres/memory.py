@@ -10,8 +10,9 @@ Rules:
 3. The rows of a SKU that this process knows of are taken for all it has.
 4. A SKU that others change as well is guessed no more until ``CONFIRMATIONS`` locks in turn
    have found it as this process left it.
-5. At most *size* SKUs are kept, and as many orders and keys; what was used least lately is
-   forgotten first.
+5. At most *size* SKUs are kept, and as many orders and keys; what was locked or written least
+   lately is forgotten first. Shared documents are few.
+6. A child process starts with nothing remembered: a thread of the parent's may have been at it.
 
 Who calls whom: ``OwnUnit`` asks for a guess, tells what a committed write has seen and made,
 and which guess was wrong.
@@ -19,10 +20,12 @@ and which guess was wrong.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 from truecount.model.stock import StockKey, StockRow
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
@@ -34,6 +37,10 @@ _KEY: Final = "key"
 
 _Name = TypeVar("_Name")
 _Value = TypeVar("_Value")
+
+
+def _version(row: StockRow | None) -> int:
+    return 0 if row is None else row.version
 
 
 class _Shelves:
@@ -52,6 +59,11 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self.begin_anew()
+        _MEMORIES.add(self)
+
+    def begin_anew(self) -> None:
+        """Remember nothing, and nobody who was about to."""
         self._mutex = threading.Lock()
         self._skus: OrderedDict[tuple[str, str], _Shelves] = OrderedDict()
         self._documents: dict[tuple[str, str, str], Record] = {}
@@ -111,8 +123,7 @@ class Memory:
                 self._look(tenant, wants, found)
             for key, row in changes.rows.items():
                 shelves = self._shelves(tenant, key.sku)
-                known = shelves.rows.get(key)
-                if known is None or known.version < row.version:
+                if row.version > _version(shelves.rows.get(key)):
                     shelves.rows[key] = row  # Threads tell of their writes in any order.
             for record in changes.records:
                 name = (tenant, record.space, record.id)
@@ -123,13 +134,15 @@ class Memory:
             for outcome in changes.outcomes:
                 self._keep(self._seen, (_KEY, tenant, outcome.key), None)
 
-    def doubt(self, tenant: str, skus: Iterable[str]) -> None:
-        """Believe nothing of *skus* until they were found as they were left, in turn."""
+    def doubt(self, tenant: str, guessed: Mapping[StockKey, StockRow], wants: Wants) -> None:
+        """Believe no more of what was *guessed* wrongly until it was found as it was left."""
         with self._mutex:
-            for sku in skus:
+            for sku in {sku for sku, _ in wants.scopes} | {key.sku for key in guessed}:
                 shelves = self._shelves(tenant, sku)
-                shelves.rows.clear()
-                shelves.doubt = CONFIRMATIONS
+                mine = {key: row for key, row in guessed.items() if key.sku == sku}
+                if mine.items() <= shelves.rows.items():  # Not a newer write of another thread.
+                    shelves.rows.clear()
+                    shelves.doubt = CONFIRMATIONS
 
     def _look(self, tenant: str, wants: Wants, found: Locked) -> None:
         """Compare what was found with what is known, and know it."""
@@ -142,10 +155,12 @@ class Memory:
         for sku, rows in seen.items():
             shelves = self._shelves(tenant, sku)
             known = shelves.rows
-            as_left = [known[key] == row for key, row in rows.items() if key in known]
+            # What is older was found before another thread wrote.
+            news = {k: row for k, row in rows.items() if row.version >= _version(known.get(k))}
+            as_left = [known[key] == row for key, row in news.items() if key in known]
             if as_left:
                 shelves.doubt = max(0, shelves.doubt - 1) if all(as_left) else CONFIRMATIONS
-            known.update(rows)
+            known.update(news)
         for name in wants.shared:
             record = found.records.get(name)
             if record is not None:
@@ -153,6 +168,8 @@ class Memory:
         for space, id_ in found.records:
             if space == ORDER:
                 self._keep(self._seen, (ORDER, tenant, id_), None)
+        for request in found.outcomes:
+            self._keep(self._seen, (_KEY, tenant, request), None)
 
     def _shelves(self, tenant: str, sku: str) -> _Shelves:
         """Return what is known of a SKU, as what was used last."""
@@ -166,3 +183,15 @@ class Memory:
         kept.move_to_end(name)
         if len(kept) > self._size:
             kept.popitem(last=False)
+
+
+_MEMORIES: Final[WeakSet[Memory]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for memory in list(_MEMORIES):
+        memory.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

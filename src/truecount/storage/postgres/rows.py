@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from truecount.protocols.storage import Changes
 
 
-def rows_of(changes: Changes) -> list[tuple[str, list[Sequence[object]]]]:
-    """Return the rows to be put into each table, outcomes first; none that gets nothing."""
-    rows: dict[str, list[Sequence[object]]] = {
+def rows_of(changes: Changes) -> dict[str, list[Sequence[object]]]:
+    """Return the rows to be put into each table, outcomes first."""
+    return {
         "outcome": list(changes.outcomes),
         "movement": list(changes.movements),
         "unnumbered": [(m.recorded_at, m.ordinal, m.id) for m in changes.movements],
@@ -23,7 +23,6 @@ def rows_of(changes: Changes) -> list[tuple[str, list[Sequence[object]]]]:
         "line": [(*n[:3], *n.key, *n[4:8], *_sparse(n[8:12]), n[12]) for n in changes.lines],
         "record": list(changes.records),
     }
-    return [each for each in rows.items() if each[1]]
 
 
 def _sparse(figures: Sequence[int]) -> list[int | None]:

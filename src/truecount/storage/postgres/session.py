@@ -43,8 +43,10 @@ Step: TypeAlias = tuple[str, Sequence[object]]
 
 #: Serialization failure, deadlock: whoever began the transaction may repeat it at once.
 PASSING: Final = frozenset({"40001", "40P01"})
-#: Those, and a lock that was not to be had in time, or a statement that took too long.
-_BUSY: Final = PASSING | {"55P03", "57014"}
+#: A lock that was not to be had, in time or at once.
+IN_WORK: Final = "55P03"
+#: Those, or a statement that took too long.
+_BUSY: Final = PASSING | {IN_WORK, "57014"}
 #: What a database of several nodes says when it does not know whether it has committed.
 _COMPLETION_UNKNOWN: Final = "40003"
 #: What a statement said about its data; the second half of a class is left out.
@@ -88,7 +90,7 @@ def _is_unsettled(error: BaseException | None) -> bool:
     return is_lost(error) or getattr(error, "sqlstate", None) == _COMPLETION_UNKNOWN
 
 
-_COMMIT: Final = (("COMMIT", ()),)
+_COMMIT: Final[tuple[Step, ...]] = (("COMMIT", ()),)
 
 
 class Session:
@@ -120,7 +122,9 @@ class Session:
         #: Says what comes right after the beginning: locks, with the proof of a guess.
         self._proof: Callable[[], Sequence[Step]] | None = None
         self._last: Sequence[Step] = ()
-        self._end: Sequence[Step] = _COMMIT
+        #: Whether the last statement is all there is, the proof as well.
+        self._is_whole = False
+        #: Whether a statement alone is a transaction that begins as it should.
         self._commits_alone = commits_alone
 
     def rows(self, statement: str, *values: object) -> list[Row]:
@@ -141,7 +145,9 @@ class Session:
         except _RAISED as error:
             if not (first and self._renewed is not None and is_lost(error)):
                 raise self._failed(error) from error
+            proof, self._proof = self._proof, None  # Whoever gets no other connection owes none.
             self._use(self._renewed(self.connection))
+            self._proof = proof
         return self._run(steps)
 
     def _run(self, steps: Sequence[Step]) -> list[Answer]:
@@ -154,9 +160,13 @@ class Session:
         """Return what the driver raised in our words: of a guess, that it was wrong."""
         problem = translated(error, self.target)
         was_proven, self._proof = self.is_proven, None
-        if was_proven or not isinstance(problem, ConstraintViolated):
+        if was_proven:
             return problem
-        return Outdated(problem.problem)
+        if isinstance(problem, ConstraintViolated):
+            return Outdated(problem.problem)
+        if isinstance(problem, Retryable) and getattr(error, "sqlstate", None) == IN_WORK:
+            return Outdated(problem.reason)
+        return problem
 
     def _use(self, connection: Connection | Lent) -> None:
         if isinstance(connection, OwnConnection):
@@ -171,7 +181,7 @@ class Session:
         first: list[Step] = []
         if self.is_fresh:
             first += [(statement, ()) for statement in self._begin]
-        if self._proof is not None:
+        if self._proof is not None and not self._is_whole:
             first += self._proof()
         found = self._wire.exchange([self._texts.sent(*step) for step in (*first, *steps)])
         self.is_fresh = False
@@ -200,6 +210,7 @@ class Session:
 
     def again(self) -> None:
         """Let go of all locks and begin anew."""
+        self._proof = None
         self.is_fresh = False
         self._is_over = False
         self.together(("ROLLBACK", ()))
@@ -217,10 +228,7 @@ class Session:
     def end_at_once(self, step: Step) -> None:
         """Keep back one statement that proves what was guessed, and is all of the transaction."""
         self._last = (step,)
-        self._proof = tuple
-        if self._commits_alone:
-            self._begin = self._end = ()
-        self._is_over = True
+        self._is_whole = self._is_over = True
 
     def commit(self, key: str | None) -> None:
         """
@@ -232,24 +240,30 @@ class Session:
         self._is_over = True
         if self.is_fresh and self.is_proven:
             return
-        was_fresh = self.is_fresh
+        was_fresh, end = self.is_fresh, _COMMIT
+        if was_fresh and self._wire.has_news:
+            self._begun()
+        elif self._is_whole and self._commits_alone:
+            self._begin, end = (), ()
         try:
-            *_, answer = self._run((*self._last, *self._end))
+            *_, answer = self._run((*self._last, *end))
         except StorageUnavailable as error:
             if not (self.connection.closed or _is_unsettled(error.__cause__)):
                 raise
-            if was_fresh and self._renewed is not None:
-                # It may have died idle, and its neighbours, too: the next try finds others.
-                with suppress(TrueCountError):
-                    self._use(self._renewed(self.connection))
             raise OutcomeUnknown(key or "(without a key)", error.problem) from error.__cause__
-        if self._end and answer.done != b"COMMIT":
+        if end and answer.done != b"COMMIT":
             raise StorageUnavailable(self.target, "the server rolled back instead of committing")
+
+    def _begun(self) -> None:
+        """Begin, on a connection that has something to say: maybe that it has died."""
+        proof, self._proof, self._is_over = self._proof, None, False
+        self.together()
+        self._proof, self._is_over = proof, True
 
     def confirm(self) -> None:
         """Prove what is left to be proven."""
         if not self.is_proven:
-            self._is_over = False
+            self._is_over = self._is_whole = False
             self.together()
 
     def roll_back(self) -> None:
@@ -258,6 +272,7 @@ class Session:
         if pgconn.transaction_status in _OPEN:
             with suppress(TrueCountError):
                 self._is_over = self.is_fresh = False
+                self._proof = None
                 self.together(("ROLLBACK", ()))
         self._is_over = True
         if pgconn.transaction_status != TransactionStatus.IDLE or pgconn.pipeline_status:

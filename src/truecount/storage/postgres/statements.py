@@ -143,41 +143,56 @@ SELECT s.* FROM (
     ORDER BY sku, location, lot
 ) AS w {_STOCK_LOCKED}
 """
-#: What a server says of a guess that was wrong, and logs.
-_CHANGED: Final = "'truecount remembered what has changed since; it goes on to lock and read'"
-# The comparison is outside of what locks: a row that somebody else is changing is waited for,
-# and compared as it is then. CASE looks at one after the other, so locks come in order.
+#: What was remembered of stock, in what a server says of a guess that was wrong.
+STOCK_CHANGED: Final = "truecount remembered stock that has changed"
+
+
+def _changed(what: str) -> str:
+    """Return what a server says, and logs, of a guess that was wrong."""
+    return f"'{what} since; it goes on to lock and read'"
+
+
+_NOT_NEW: Final = _changed("truecount took for new what has come")
+# The comparison is outside of what locks, or a row would be left out before it is locked. No
+# row is waited for: a guess has read the clock already. CASE looks at one after the other.
 _PROOF: Final = f"""
 WHEN (
     SELECT count(*) FILTER (WHERE {_same(STOCK)}) FROM [[{STOCK}]] CROSS JOIN LATERAL (
         SELECT {STOCK} FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot
-        FOR NO KEY UPDATE
+        FOR NO KEY UPDATE NOWAIT
     ) AS s
-) <> %s THEN {_CHANGED} WHEN (
+) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
     SELECT count(*) FROM [[sku, location]] CROSS JOIN LATERAL (
         SELECT FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
         OFFSET 0
     ) AS s
-) <> %s THEN {_CHANGED} WHEN (
+) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
     SELECT count(*) FILTER (WHERE {_same(RECORD)}) FROM [[{RECORD}]] CROSS JOIN LATERAL (
         SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id
-        FOR SHARE
+        FOR SHARE NOWAIT
     ) AS s
-) <> %s THEN {_CHANGED}
+) <> %s THEN {_changed("truecount remembered rules that have changed")}
 """
-_IS_ANSWERED: Final = f"""
+_LINES_CAME: Final = f"""
+WHEN (
+    SELECT count(*) FROM [[reference]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.line WHERE tenant = $1 AND reference = w.reference OFFSET 0
+    ) AS l
+) > 0 THEN {_NOT_NEW}
+"""
+_ANSWERS_CAME: Final = f"""
 WHEN (
     SELECT count(*) FROM [[key]] CROSS JOIN LATERAL (
         SELECT FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
     ) AS o
-) > 0 THEN {_CHANGED}
+) > 0 THEN {_NOT_NEW}
 """
 #: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
-#: stock is in its scopes, and no key was answered. Values: stock rows, how many; scopes, how
-#: many rows they have; shared documents, how many; keys.
-LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_IS_ANSWERED} ELSE '1' END)::int"
+#: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows, how
+#: many; scopes, how many rows they have; shared documents, how many; references; keys.
+LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
 #: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
 #: documents, references, keys.
 READ_LOCKED: Final = f"""
@@ -265,35 +280,32 @@ PUT: Final = {
 #: and locked. A movement is queued with it.
 PUT_PROVEN: Final = {
     "outcome": _insert("outcome", OUTCOME, also=_PROVEN),
-    "movement": _insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN),
+    "movement": _insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN)
+    + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
+    "SELECT $1, m.* FROM put_movement AS m",
     "entry": _insert("entry", ENTRY, also=_PROVEN),
     "stock": f"UPDATE {{s}}.stock t SET {_set(STOCK)} FROM [[{STOCK}]]{_PROVEN} "
     "WHERE t.tenant = $1 AND t.sku = w.sku AND t.location = w.location AND t.lot = w.lot",
     "line": _insert("line", LINE, also=_PROVEN),
     "record": _RECORD_PUT.replace("{also}", _PROVEN),
 }
-_QUEUED: Final = (
-    "INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
-    "SELECT $1, m.* FROM put_movement AS m"
-)
 
 
 @cache
-def at_once(tables: Sequence[str], *, opens: bool, asks: bool) -> str:
+def at_once(tables: Sequence[str], *, opens: bool, asks_lines: bool, asks_keys: bool) -> str:
     """
     Return the statement that proves what was remembered and puts rows into *tables*, or fails.
 
     With *opens* the first values are the documents of ``OPEN_RECORDS`` and how many they are.
-    Those of ``LOCK_REMEMBERED`` follow, the keys only if it *asks* for some; then the rows of
-    each table.
+    Those of ``LOCK_REMEMBERED`` follow, references and keys only if it asks for some; then the
+    rows of each table.
     """
     opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
-    first = f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_CHANGED}" if opens else ""
-    last = _IS_ANSWERED if asks else ""
-    proven = f"proven AS MATERIALIZED (SELECT (CASE {first} {_PROOF} {last} ELSE '1' END)::int)"
+    cases = [f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_NOT_NEW}"] if opens else []
+    cases += [_PROOF, _LINES_CAME if asks_lines else "", _ANSWERS_CAME if asks_keys else ""]
+    proven = f"proven AS MATERIALIZED (SELECT (CASE {''.join(cases)} ELSE '1' END)::int)"
     puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
-    queued = f", queued AS ({_QUEUED})" if "movement" in tables else ""
-    return f"WITH {opened}{proven}{puts}{queued} SELECT FROM proven"
+    return f"WITH {opened}{proven}{puts} SELECT FROM proven"
 
 
 TAKEN: Final = """

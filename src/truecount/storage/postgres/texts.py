@@ -3,8 +3,9 @@ Statements as they are sent: the schema named, values numbered, rows told.
 
 In a statement ``{s}`` stands for the schema, ``$1`` for the tenant, ``%s`` for the next value,
 and ``[[sku, location]]`` for a table ``w`` of these columns, whose rows are the next value, a
-list. One row goes in as values of its own, which costs the server least; any other number goes
-in as one JSON text, so that the statement is the same, and prepared once, however many.
+list. Where no list has more than one, rows go in as values of their own, which costs the server
+least; else each list as one JSON text, so that the statement is the same, and prepared once,
+however many.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ class Texts:
         """Return a statement with its values as they are sent; the first is the tenant."""
         told: list[Any] = []
         shape: list[bool | None] = []
+        is_small = max([len(value) for value in values if type(value) is list], default=0) <= 1
         for value in values:
             if type(value) is not list:
                 shape.append(None)
                 told.append(value)
-            elif len(value) == 1:
+            elif is_small and value:
                 shape.append(True)
                 told += value[0]
             else:

@@ -32,6 +32,8 @@ from truecount.errors import (
     KeyTaken,
     OutcomeUnknown,
     Outdated,
+    Retryable,
+    StorageError,
     StorageUnavailable,
     TrueCountError,
 )
@@ -47,7 +49,7 @@ from truecount.storage.postgres.guess import Guess
 from truecount.storage.postgres.memory import Memory
 from truecount.storage.postgres.reader import Reader, line_row, stock_row
 from truecount.storage.postgres.rows import rows_of
-from truecount.storage.postgres.session import Step
+from truecount.storage.postgres.session import IN_WORK, Step
 from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
 
@@ -138,6 +140,14 @@ class Unit(Reader):
 
     # --- write --------------------------------------------------------------------------
 
+    def _puts(self, changes: Changes) -> list[Step]:
+        """Return what puts rows into each table, outcomes first, nothing that is empty."""
+        return [
+            (sql.PUT[table], (self._tenant, rows))
+            for table, rows in rows_of(changes).items()
+            if rows
+        ]
+
     def forget(self, before: Instant) -> int:
         """Delete refusals whose time has come."""
         return self._session.run(sql.FORGET, self._tenant, before)
@@ -162,6 +172,7 @@ class OwnUnit(Unit):
     def __init__(self, connections: Connections, tenant: str, memory: Memory) -> None:
         self._connections = connections
         self._tenant = tenant
+        self._number = None
         self._memory = memory
         self._wants = Wants()
         #: What was found under the lock.
@@ -181,18 +192,20 @@ class OwnUnit(Unit):
             if error is None:
                 self.commit()
             elif isinstance(error, Outdated):
-                self._doubt()
-            elif isinstance(error, Exception):
+                self._doubt(error)
+            elif isinstance(error, Exception) and not isinstance(error, StorageError | Retryable):
                 self._session.confirm()
-        except Outdated:
-            self._doubt()
+        except Outdated as outdated:
+            self._doubt(outdated)
             raise
         finally:
             self._connections.take_back(self._session)
 
-    def _doubt(self) -> None:
-        if self._guess is not None:
-            self._memory.doubt(self._tenant, self._guess.skus)
+    def _doubt(self, outdated: Outdated) -> None:
+        """Guess stock that was not as it was guessed no more; a row in work is none."""
+        cause = getattr(outdated.__cause__, "sqlstate", None)
+        if self._guess and (sql.STOCK_CHANGED in outdated.what or cause == IN_WORK):
+            self._memory.doubt(self._tenant, self._guess.rows, self._wants)
 
     def recall(self, wants: Wants) -> Locked | None:
         """Return what is remembered of *wants*; its locks and the proof come before all else."""
@@ -221,9 +234,7 @@ class OwnUnit(Unit):
         self._has_written |= any(changes)
         self._changes = changes
         if self._guess is None or self._session.is_proven:
-            self._session.end_with(
-                (sql.PUT[table], (self._tenant, rows)) for table, rows in rows_of(changes)
-            )
+            self._session.end_with(self._puts(changes))
         elif self._has_written:
             self._session.end_at_once(self._guess.with_changes(self._tenant, changes))
 
@@ -279,13 +290,11 @@ class JoinedUnit(Unit):
         """Write all of *changes*; outcomes first, so that a taken key stops it before it began."""
         if changes.outcomes:
             self._put_outcomes(changes.outcomes)
-        others = rows_of(changes._replace(outcomes=()))
+        others = self._puts(changes._replace(outcomes=()))
         if not others:
             return
         try:
-            self._session.together(
-                *((sql.PUT[table], (self._tenant, rows)) for table, rows in others)
-            )
+            self._session.together(*others)
         except TrueCountError:
             self._spoil()  # What the driver did not even send has failed nothing there.
             raise

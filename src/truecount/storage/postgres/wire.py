@@ -25,6 +25,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from hashlib import blake2b
+from select import select
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import psycopg
@@ -98,6 +99,11 @@ def _name_of(text: bytes) -> bytes:
 class Exchange(ABC):
     """The way of statements to a server, and of its answers back."""
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the server has said something unasked: mostly that it is gone."""
+        return True
+
     @abstractmethod
     def exchange(self, steps: Sequence[Sent]) -> list[Answer]:
         """
@@ -129,6 +135,8 @@ class OwnConnection(psycopg.Connection[Any]):
     """A connection of ours, which knows what was prepared on it."""
 
     wire: Wire
+    #: Whether somebody has taken it out of the pool.
+    is_taken = False
 
 
 class Wire(Exchange):
@@ -144,6 +152,7 @@ class Wire(Exchange):
         self._connection = connection
         self._pgconn: Any = connection.pgconn
         self._prepares = prepares
+        self._lent = lent
         self._encoding = connection.info.encoding
         self._reading = Transformer(_Context(_ADAPTERS, connection))
         #: Names the server knows; None before it was asked.
@@ -156,13 +165,21 @@ class Wire(Exchange):
             return connection.wire
         return cls(connection, prepares=prepares)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to read, or that cannot be told."""
+        try:
+            return bool(select([self._pgconn.socket], (), (), 0)[0])
+        except (OSError, ValueError, psycopg.Error):
+            return True
+
     def exchange(self, steps: Sequence[Sent]) -> list[Answer]:
         """Run statements in order, in one round trip."""
         if self._prepared is None:
             [known] = self._sent([self._call(_RECALL, ())], set())
             self._prepared = {name.encode() for (name,) in known.rows}
         calls = self._calls(steps, self._prepared)
-        if len(steps) == 1 and len(calls) > 1:
+        if len(steps) == 1 and len(calls) > 1 and not self._lent:
             self._sent(calls[:1], self._prepared)
             calls = calls[1:]
         return self._sent(calls, self._prepared)
