@@ -12,7 +12,7 @@ from contextlib import closing
 from functools import partial
 from typing import Final
 
-from truecount.errors import InvalidRequest, KeyTaken, StorageError, TrueCountError
+from truecount.errors import InvalidRequest, KeyTaken, Outdated, StorageError, TrueCountError
 from truecount.model.quantities import QUANTITY_MAX
 from truecount.model.stock import EMPTY_ROW, StockKey
 from truecount.protocols.storage import Locked, Record, Storage, Wants
@@ -233,7 +233,7 @@ def check_write_takes_large_batches(make_storage: MakeStorage) -> None:
 
 
 def check_recalled_is_what_is_there(make_storage: MakeStorage) -> None:
-    """What a storage remembers, if it does, is what a lock finds: nothing more, nothing less."""
+    """What a storage remembers, if it does, is what a lock finds, or it says so."""
     wants = Wants(["k1"], opens={"A-1"}, orders={"A-1"}, keys={MUG}, scopes={("TEA", "")})
     with closing(make_storage()) as storage:
         for number in range(4):
@@ -247,6 +247,16 @@ def check_recalled_is_what_is_there(make_storage: MakeStorage) -> None:
                 if number == 2:  # noqa: PLR2004 -- what was new is not, the last time
                     sheet.outcomes.append(outcome("k1"))
                     sheet.records.append(Record("order", "A-1", 1, "{}"))
+
+        def leave() -> None:
+            with storage.begin(TENANT) as unit:
+                if unit.recall(Wants(keys={MUG})) is None:
+                    raise Outdated("there is nothing to be proven")
+                # Nothing is locked, so somebody may come in between.
+                with writing(storage, MUG) as sheet:
+                    sheet.move("late", MUG, sellable=5)
+
+        expect_raises(Outdated, leave, "leaving with a guess that has become wrong")
 
 
 def check_taken_key_writes_nothing(make_storage: MakeStorage) -> None:
