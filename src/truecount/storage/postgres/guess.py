@@ -13,7 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -40,10 +39,12 @@ class Guess(NamedTuple):
     def of(cls, found: Locked, wants: Wants) -> Guess:
         """Return what was *found* in memory as it is told to the server."""
         stock = [(*key, *row.amounts, *row[1:]) for key, row in sorted(found.rows.items())]
-        rows_at = Counter((key.sku, key.location) for key in found.rows)
-        rows_at.update((key.sku, "") for key in found.rows)
+        rows_in: dict[tuple[str, str], int] = {}
+        for sku, location, _ in found.rows:
+            for scope in ((sku, location), (sku, "")):
+                rows_in[scope] = rows_in.get(scope, 0) + 1
         scopes = sorted(wants.scopes)
-        in_scopes = sum([rows_at[scope] for scope in scopes])
+        in_scopes = sum([rows_in.get(scope, 0) for scope in scopes])
         documents = sorted(found.records.values())
         told = (stock, len(stock), scopes, in_scopes, documents, len(documents))
         return cls(dict(found.rows), sorted(wants.orders), wants.keys_of_requests, told)

@@ -65,11 +65,6 @@ def _replaced(names: str, key: str) -> str:
     return f"ON CONFLICT (tenant, {key}) DO UPDATE SET {sets}"
 
 
-def _set(names: str) -> str:
-    """Return that each column but those of the key is set to what is told."""
-    return ", ".join(f"{name} = w.{name}" for name in names.split(", ")[3:])
-
-
 def _same(names: str) -> str:
     """Return that each column is as it is told; one that may be nothing is an expiry."""
     return " AND ".join(
@@ -276,16 +271,15 @@ PUT: Final = {
     # first one may find nothing there. Any other breaks a constraint.
     "record": _RECORD_PUT.replace("{also}", ""),
 }
-#: The same where what was remembered was proven: keys and lines are new, stock rows are there
-#: and locked. A movement is queued with it.
+#: The same where what was remembered was proven: keys and lines are new. A movement is queued
+#: with it.
 PUT_PROVEN: Final = {
     "outcome": _insert("outcome", OUTCOME, also=_PROVEN),
     "movement": _insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN)
     + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
     "SELECT $1, m.* FROM put_movement AS m",
     "entry": _insert("entry", ENTRY, also=_PROVEN),
-    "stock": f"UPDATE {{s}}.stock t SET {_set(STOCK)} FROM [[{STOCK}]]{_PROVEN} "
-    "WHERE t.tenant = $1 AND t.sku = w.sku AND t.location = w.location AND t.lot = w.lot",
+    "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot"), _PROVEN),
     "line": _insert("line", LINE, also=_PROVEN),
     "record": _RECORD_PUT.replace("{also}", _PROVEN),
 }
@@ -315,7 +309,7 @@ SELECT t.key FROM [[key, decided_at]] CROSS JOIN LATERAL (
 ) AS t
 """
 DROP_OUTCOMES: Final = (
-    "DELETE FROM {s}.outcome t USING [[key]] WHERE t.tenant = $1 AND t.key = w.key"
+    "DELETE FROM {s}.outcome WHERE tenant = $1 AND key = ANY (ARRAY(SELECT w.key FROM [[key]]))"
 )
 #: Fails, so that a host cannot commit what was written before.
 FAIL: Final = "DO $$ BEGIN RAISE integrity_constraint_violation; END $$"
