@@ -97,13 +97,11 @@ _GUESSES = {
     "lines taken for new": (") AS l\n) > 0", ") AS l\n) < 0"),
     "key taken for new": (") AS o\n) > 0", ") AS o\n) < 0"),
 }
-MUTANTS |= {
-    name: _edits("others_are_seen", ("statements", *edit)) for name, edit in _GUESSES.items()
-}
+MUTANTS |= {name: _edits("others_are_seen", ("proving", *edit)) for name, edit in _GUESSES.items()}
 MUTANTS |= {
     "wrong answers told without a proof": _edits(
         "others_are_seen",
-        ("unit", "isinstance(error, Exception) and not", "False and not"),
+        ("own_unit", "isinstance(error, Exception) and not", "False and not"),
     ),
     "right answers told without a proof": _edits(
         "others_are_seen",

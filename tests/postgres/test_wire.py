@@ -11,6 +11,7 @@ from psycopg.errors import DivisionByZero, UndefinedTable
 
 from tests.postgres.server import Factory
 from truecount import Inventory
+from truecount.storage.postgres import proving
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.schema import MIGRATIONS
 from truecount.storage.postgres.texts import Texts
@@ -116,12 +117,15 @@ def test_reading_depends_on_nothing_the_host_has_set(connection: psycopg.Connect
 
 
 def _statements() -> dict[str, str]:
-    named = {name: value for name, value in vars(sql).items() if name[0].isupper()}
+    named = vars(sql) | vars(proving)
+    named = {name: value for name, value in named.items() if name[0].isupper()}
     texts = {name: value for name, value in named.items() if isinstance(value, str)}
     texts = {name: text for name, text in texts.items() if "{s}" in text}
     texts |= {f"PUT {table}": text for table, text in sql.PUT.items()}
     return texts | {
-        "at once": sql.at_once(tuple(sql.PUT_PROVEN), opens=True, asks_lines=True, asks_keys=True)
+        "at once": proving.at_once(
+            tuple(proving.PUT_PROVEN), opens=True, asks_lines=True, asks_keys=True
+        )
     }
 
 

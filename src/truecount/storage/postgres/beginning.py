@@ -2,11 +2,12 @@
 How transactions of our own begin: at which isolation, and with which settings.
 
 Rules:
-1. A write reads what it decides on after its locks. At READ COMMITTED each statement has a
-   snapshot of its own, so it may wait for a lock and go on. At the stricter levels the
-   snapshot is as old as the first statement; whoever waited for a row that was changed
-   meanwhile fails with 40001 and is repeated. That suffices, because nothing changes under a
-   lock without the locked row, or one found in the same statement, being changed with it.
+1. A write reads what it decides on after its locks, or proves it under them. At READ
+   COMMITTED each statement has a snapshot of its own, so it may wait for a lock and go on. At
+   the stricter levels the snapshot is as old as the first statement; whoever waited for a row
+   that was changed meanwhile fails with 40001 and is repeated. That suffices, because nothing
+   changes under a lock without the locked row, or one found in the same statement, being
+   changed with it.
 2. A read is one snapshot and decides nothing, so its level is the same for all.
 3. The numbering pass decides nothing that a writer could contradict. It is READ COMMITTED at
    every level, because a serializable one would make writers fail that it does not touch.

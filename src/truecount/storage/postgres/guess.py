@@ -8,7 +8,7 @@ Rules:
 3. What is asked before the write goes out behind the proof. Where the write comes first, both
    are one statement, which is all of the transaction: it writes what it has proven, or fails.
 
-``statements`` has the words, ``memory`` what is remembered.
+``proving`` has the words, ``memory`` what is remembered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from truecount.model.stock import StockKey, StockRow
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
-from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres import proving as sql
 from truecount.storage.postgres.rows import rows_of
 from truecount.storage.postgres.session import Step
 

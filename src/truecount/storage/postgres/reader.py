@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from truecount.model.instants import Instant
 from truecount.model.lines import LineRow
 from truecount.model.movements import MovementRow
 from truecount.model.outcomes import OutcomeRow
-from truecount.model.stock import NOTHING, Amounts, EntryRow, StockKey, StockRow, made, plus
+from truecount.model.stock import NOTHING, Amounts, EntryRow, StockKey, StockRow, plus
 from truecount.protocols.storage import Record
 from truecount.storage.postgres import statements as sql
+from truecount.storage.postgres.rows import line_row, movement_row, stock_row
 from truecount.storage.postgres.session import Session
 from truecount.storage.postgres.texts import text_of
 from truecount.storage.postgres.wire import Row
@@ -30,21 +31,6 @@ from truecount.storage.postgres.wire import Row
 PAGE: Final = 1000
 
 _INT_MIN: Final = -(2**63)
-
-
-def stock_row(row: Row) -> tuple[StockKey, StockRow]:
-    """Return a stock row with its key."""
-    return made(StockKey, row[:3]), made(StockRow, (row[3:11], *row[11:]))
-
-
-def line_row(row: Row) -> LineRow:
-    """Return a reservation line."""
-    return made(LineRow, (*row[:3], made(StockKey, row[3:6]), *row[6:]))
-
-
-def movement_row(row: Row) -> tuple[Any, MovementRow]:
-    """Return a movement with its position, None while it has none."""
-    return row[0], made(MovementRow, row[1:])
 
 
 _STOCK_BY: Final = {

@@ -1,12 +1,15 @@
-"""
-Rows of a write as the tables take them, and rows as they are read.
-"""
+"""Rows as the tables take them, and as they are read: the columns of ``statements``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from truecount.model.lines import LineRow
+from truecount.model.movements import MovementRow
+from truecount.model.stock import StockKey, StockRow, made
 from truecount.protocols.storage import Changes
+from truecount.storage.postgres.wire import Row
 
 
 def rows_of(changes: Changes) -> dict[str, list[Sequence[object]]]:
@@ -28,3 +31,18 @@ def rows_of(changes: Changes) -> dict[str, list[Sequence[object]]]:
 def _sparse(figures: Sequence[int]) -> list[int | None]:
     """Return figures as they are kept: nothing for 0."""
     return [figure or None for figure in figures]
+
+
+def stock_row(row: Row) -> tuple[StockKey, StockRow]:
+    """Return a stock row with its key."""
+    return made(StockKey, row[:3]), made(StockRow, (row[3:11], *row[11:]))
+
+
+def line_row(row: Row) -> LineRow:
+    """Return a reservation line."""
+    return made(LineRow, (*row[:3], made(StockKey, row[3:6]), *row[6:]))
+
+
+def movement_row(row: Row) -> tuple[Any, MovementRow]:
+    """Return a movement with its position, None while it has none."""
+    return row[0], made(MovementRow, row[1:])

@@ -6,6 +6,9 @@ Rules:
 2. A transaction of our own begins with its first statement, in the same round trip. Until
    that has come back nothing was read or decided, so a connection found dead then is
    replaced, once, and nobody notices.
+3. What was guessed is proven by whatever is asked first, and by the end at the latest; until
+   then a constraint that is broken says that the guess was wrong. Where the end is all there
+   is, a connection that has something to say unasked is begun on before: it may have died.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ is sorted; a multi-row update has no order and deadlocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
 from typing import Final
 
 from truecount.storage.postgres.schema import AFTERS, APPLICATION, CHANGES, FIGURES, SPARSE
@@ -52,28 +50,18 @@ def _read(names: str) -> str:
     )
 
 
-def _insert(table: str, names: str, rest: str = "", also: str = "") -> str:
+def insert(table: str, names: str, rest: str = "", also: str = "") -> str:
     """Return the statement that inserts the tenant's rows, once *also* was looked at."""
     head = f"INSERT INTO {{s}}.{table} AS t (tenant, {names})"
     return f"{head} SELECT $1, w.* FROM [[{names}]]{also} {rest}"
 
 
-def _replaced(names: str, key: str) -> str:
+def replaced(names: str, key: str) -> str:
     """Return the end of an insert that replaces the row with the same *key*."""
     known = key.split(", ")
     sets = ", ".join(f"{name} = excluded.{name}" for name in names.split(", ") if name not in known)
     return f"ON CONFLICT (tenant, {key}) DO UPDATE SET {sets}"
 
-
-def _same(names: str) -> str:
-    """Return that each column is as it is told; one that may be nothing is an expiry."""
-    return " AND ".join(
-        f"s.{name} {'IS NOT DISTINCT FROM' if name == 'lot_expires_at' else '='} w.{name}"
-        for name in names.split(", ")
-    )
-
-
-_PROVEN: Final = ", proven"
 
 _READ_ENTRY: Final = _read(ENTRY)
 _READ_LINE: Final = _read(LINE)
@@ -92,14 +80,6 @@ LOCK_RECORDS: Final = (
     f"{_NAMES_MADE} (tenant, space, id) DO UPDATE SET version = t.version WHERE false"
 )
 MAKE_RECORDS: Final = f"{_NAMES_MADE} DO NOTHING"
-#: Locks documents that nobody has stored, as they will be stored, or as none (version 0).
-#: One that is there breaks a constraint.
-OPEN_RECORDS: Final = f"""
-INSERT INTO {{s}}.record AS t (tenant, {RECORD}) SELECT $1, w.* FROM [[{RECORD}]]
-ORDER BY w.space COLLATE "C", w.id COLLATE "C"
-ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
-    version = CASE WHEN t.version = 0 THEN excluded.version ELSE -1 END
-"""
 SHARE_RECORDS: Final = (
     f"SELECT r.* FROM [[space, id]] CROSS JOIN LATERAL ("
     f"SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id "
@@ -138,56 +118,6 @@ SELECT s.* FROM (
     ORDER BY sku, location, lot
 ) AS w {_STOCK_LOCKED}
 """
-#: What was remembered of stock, in what a server says of a guess that was wrong.
-STOCK_CHANGED: Final = "truecount remembered stock that has changed"
-
-
-def _changed(what: str) -> str:
-    """Return what a server says, and logs, of a guess that was wrong."""
-    return f"'{what} since; it goes on to lock and read'"
-
-
-_NOT_NEW: Final = _changed("truecount took for new what has come")
-# The comparison is outside of what locks, or a row would be left out before it is locked. No
-# row is waited for: a guess has read the clock already. CASE looks at one after the other.
-_PROOF: Final = f"""
-WHEN (
-    SELECT count(*) FILTER (WHERE {_same(STOCK)}) FROM [[{STOCK}]] CROSS JOIN LATERAL (
-        SELECT {STOCK} FROM {{s}}.stock
-        WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot
-        FOR NO KEY UPDATE NOWAIT
-    ) AS s
-) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
-    SELECT count(*) FROM [[sku, location]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.stock
-        WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
-        OFFSET 0
-    ) AS s
-) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
-    SELECT count(*) FILTER (WHERE {_same(RECORD)}) FROM [[{RECORD}]] CROSS JOIN LATERAL (
-        SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id
-        FOR SHARE NOWAIT
-    ) AS s
-) <> %s THEN {_changed("truecount remembered rules that have changed")}
-"""
-_LINES_CAME: Final = f"""
-WHEN (
-    SELECT count(*) FROM [[reference]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.line WHERE tenant = $1 AND reference = w.reference OFFSET 0
-    ) AS l
-) > 0 THEN {_NOT_NEW}
-"""
-_ANSWERS_CAME: Final = f"""
-WHEN (
-    SELECT count(*) FROM [[key]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
-    ) AS o
-) > 0 THEN {_NOT_NEW}
-"""
-#: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
-#: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows, how
-#: many; scopes, how many rows they have; shared documents, how many; references; keys.
-LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
 #: What hangs on what was locked, as JSON: documents, lines, outcomes. Values: names of
 #: documents, references, keys.
 READ_LOCKED: Final = f"""
@@ -237,71 +167,47 @@ ORDER BY expired.sku, expired.location, expired.lot, expired.expires_at, expired
 
 _BY_KEY: Final = 'ORDER BY w.key COLLATE "C"'
 #: Outcomes are locks too: whoever comes second waits for the first, in the order of keys.
-PUT_UNLESS_TAKEN: Final = _insert(
+PUT_UNLESS_TAKEN: Final = insert(
     "outcome",
     OUTCOME,
-    f"{_BY_KEY} {_replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at "
+    f"{_BY_KEY} {replaced(OUTCOME, 'key')} WHERE t.forget_at <= excluded.decided_at "
     "RETURNING t.key",
 )
 
 
-_RECORD_PUT: Final = f"""
+def put_record(also: str = "") -> str:
+    """
+    Return the statement that puts documents, once *also* was looked at.
+
+    A version takes the place of the one before, the first that of a locked name. Only a first
+    one may find nothing there. Any other breaks a constraint.
+    """
+    return f"""
 INSERT INTO {{s}}.record AS t (tenant, {RECORD})
 SELECT $1, w.space, w.id, CASE WHEN w.version = 1 OR (
     SELECT true FROM {{s}}.record r WHERE r.tenant = $1 AND r.space = w.space AND r.id = w.id
-) THEN w.version ELSE -1 END, w.body FROM [[{RECORD}]]{{also}}
+) THEN w.version ELSE -1 END, w.body FROM [[{RECORD}]]{also}
 ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
     version = CASE WHEN t.version = excluded.version - 1 THEN excluded.version ELSE -1 END
 """
+
+
 #: The rows of a write, in the order in which they are written.
 PUT: Final = {
     # As above, but a taken key breaks a constraint.
-    "outcome": _insert(
+    "outcome": insert(
         "outcome",
         OUTCOME,
-        f"{_BY_KEY} {_replaced(OUTCOME, 'key')}, "
+        f"{_BY_KEY} {replaced(OUTCOME, 'key')}, "
         "key = CASE WHEN t.forget_at <= excluded.decided_at THEN t.key END",
     ),
-    "movement": _insert("movement", MOVEMENT),
-    "unnumbered": _insert("unnumbered", "recorded_at, ordinal, movement"),
-    "entry": _insert("entry", ENTRY),
-    "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot")),
-    "line": _insert("line", LINE, _replaced(LINE, "reference, number")),
-    # A version takes the place of the one before, the first that of a locked name. Only a
-    # first one may find nothing there. Any other breaks a constraint.
-    "record": _RECORD_PUT.replace("{also}", ""),
+    "movement": insert("movement", MOVEMENT),
+    "unnumbered": insert("unnumbered", "recorded_at, ordinal, movement"),
+    "entry": insert("entry", ENTRY),
+    "stock": insert("stock", STOCK, replaced(STOCK, "sku, location, lot")),
+    "line": insert("line", LINE, replaced(LINE, "reference, number")),
+    "record": put_record(),
 }
-#: The same where what was remembered was proven: keys and lines are new. A movement is queued
-#: with it.
-PUT_PROVEN: Final = {
-    "outcome": _insert("outcome", OUTCOME, also=_PROVEN),
-    "movement": _insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN)
-    + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
-    "SELECT $1, m.* FROM put_movement AS m",
-    "entry": _insert("entry", ENTRY, also=_PROVEN),
-    "stock": _insert("stock", STOCK, _replaced(STOCK, "sku, location, lot"), _PROVEN),
-    "line": _insert("line", LINE, also=_PROVEN),
-    "record": _RECORD_PUT.replace("{also}", _PROVEN),
-}
-
-
-@cache
-def at_once(tables: Sequence[str], *, opens: bool, asks_lines: bool, asks_keys: bool) -> str:
-    """
-    Return the statement that proves what was remembered and puts rows into *tables*, or fails.
-
-    With *opens* the first values are the documents of ``OPEN_RECORDS`` and how many they are.
-    Those of ``LOCK_REMEMBERED`` follow, references and keys only if it asks for some; then the
-    rows of each table.
-    """
-    opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
-    cases = [f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_NOT_NEW}"] if opens else []
-    cases += [_PROOF, _LINES_CAME if asks_lines else "", _ANSWERS_CAME if asks_keys else ""]
-    proven = f"proven AS MATERIALIZED (SELECT (CASE {''.join(cases)} ELSE '1' END)::int)"
-    puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
-    return f"WITH {opened}{proven}{puts} SELECT FROM proven"
-
-
 TAKEN: Final = """
 SELECT t.key FROM [[key, decided_at]] CROSS JOIN LATERAL (
     SELECT key FROM {s}.outcome

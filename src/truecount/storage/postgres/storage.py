@@ -3,8 +3,8 @@ One PostgreSQL database: writers beside each other, in their own transactions or
 
 Rules:
 1. A write locks rows, in one sorted order, and waits only for writers of the same rows.
-   READ COMMITTED suffices: everything decided on is read after the locks; stricter levels
-   may be chosen (``beginning``).
+   READ COMMITTED suffices: everything decided on is read after the locks, or proven under
+   them; stricter levels may be chosen (``beginning``).
 2. A read is one snapshot (REPEATABLE READ, read only) and waits for nobody.
 3. Movements are numbered after they were committed, by whoever reads the feed: neither
    sequence numbers nor transaction ids nor times are the order of commits.
@@ -13,8 +13,8 @@ Rules:
 5. Only a transaction of our own is ever tried again.
 6. What was written last is remembered, and proven where it is used (``memory``, ``guess``).
 
-``schema`` has the tables, ``statements`` the words, ``unit`` and ``reader`` what is done
-with them, ``connections`` the pool.
+``schema`` has the tables, ``statements`` and ``proving`` the words, the units and ``reader``
+what is done with them, ``connections`` the pool.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ from truecount.protocols import storage as protocol
 from truecount.storage.postgres import doctor, migrating
 from truecount.storage.postgres.beginning import Isolation, beginnings
 from truecount.storage.postgres.connections import Connections, Patience
+from truecount.storage.postgres.joined_unit import JoinedUnit
 from truecount.storage.postgres.memory import Memory
 from truecount.storage.postgres.numbering import number
+from truecount.storage.postgres.own_unit import OwnUnit
 from truecount.storage.postgres.reader import Reader
 from truecount.storage.postgres.schema import quoted
 from truecount.storage.postgres.session import Session
 from truecount.storage.postgres.texts import Texts
-from truecount.storage.postgres.unit import JoinedUnit, OwnUnit
 from truecount.storage.postgres.wire import Connection, Lent
 
 

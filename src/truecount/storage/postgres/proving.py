@@ -1,0 +1,125 @@
+"""
+The statements that prove what was remembered, put together from table and column names.
+
+They are read as those of ``statements``. Here a write hides within a query, which is what makes
+it one: the query locks and compares, and where anything is not as it was remembered a cast
+cannot be made, so all of it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+from truecount.storage.postgres.statements import (
+    ENTRY,
+    LINE,
+    MOVEMENT,
+    OUTCOME,
+    RECORD,
+    STOCK,
+    insert,
+    put_record,
+    replaced,
+)
+
+
+#: Locks documents that nobody has stored, as they will be stored, or as none (version 0).
+#: One that is there breaks a constraint.
+OPEN_RECORDS: Final = f"""
+INSERT INTO {{s}}.record AS t (tenant, {RECORD}) SELECT $1, w.* FROM [[{RECORD}]]
+ORDER BY w.space COLLATE "C", w.id COLLATE "C"
+ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
+    version = CASE WHEN t.version = 0 THEN excluded.version ELSE -1 END
+"""
+
+
+def _same(names: str) -> str:
+    """Return that each column is as it is told; one that may be nothing is an expiry."""
+    return " AND ".join(
+        f"s.{name} {'IS NOT DISTINCT FROM' if name == 'lot_expires_at' else '='} w.{name}"
+        for name in names.split(", ")
+    )
+
+
+_PROVEN: Final = ", proven"
+#: What was remembered of stock, in what a server says of a guess that was wrong.
+STOCK_CHANGED: Final = "truecount remembered stock that has changed"
+
+
+def _changed(what: str) -> str:
+    """Return what a server says, and logs, of a guess that was wrong."""
+    return f"'{what} since; it goes on to lock and read'"
+
+
+_NOT_NEW: Final = _changed("truecount took for new what has come")
+# The comparison is outside of what locks, or a row would be left out before it is locked. No
+# row is waited for: a guess has read the clock already. CASE looks at one after the other.
+_PROOF: Final = f"""
+WHEN (
+    SELECT count(*) FILTER (WHERE {_same(STOCK)}) FROM [[{STOCK}]] CROSS JOIN LATERAL (
+        SELECT {STOCK} FROM {{s}}.stock
+        WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot
+        FOR NO KEY UPDATE NOWAIT
+    ) AS s
+) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
+    SELECT count(*) FROM [[sku, location]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.stock
+        WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
+        OFFSET 0
+    ) AS s
+) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
+    SELECT count(*) FILTER (WHERE {_same(RECORD)}) FROM [[{RECORD}]] CROSS JOIN LATERAL (
+        SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id
+        FOR SHARE NOWAIT
+    ) AS s
+) <> %s THEN {_changed("truecount remembered rules that have changed")}
+"""
+_LINES_CAME: Final = f"""
+WHEN (
+    SELECT count(*) FROM [[reference]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.line WHERE tenant = $1 AND reference = w.reference OFFSET 0
+    ) AS l
+) > 0 THEN {_NOT_NEW}
+"""
+_ANSWERS_CAME: Final = f"""
+WHEN (
+    SELECT count(*) FROM [[key]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
+    ) AS o
+) > 0 THEN {_NOT_NEW}
+"""
+#: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
+#: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows, how
+#: many; scopes, how many rows they have; shared documents, how many; references; keys.
+LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
+#: The same where what was remembered was proven: keys and lines are new. A movement is queued
+#: with it.
+PUT_PROVEN: Final = {
+    "outcome": insert("outcome", OUTCOME, also=_PROVEN),
+    "movement": insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN)
+    + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
+    "SELECT $1, m.* FROM put_movement AS m",
+    "entry": insert("entry", ENTRY, also=_PROVEN),
+    "stock": insert("stock", STOCK, replaced(STOCK, "sku, location, lot"), _PROVEN),
+    "line": insert("line", LINE, also=_PROVEN),
+    "record": put_record(_PROVEN),
+}
+
+
+@cache
+def at_once(tables: Sequence[str], *, opens: bool, asks_lines: bool, asks_keys: bool) -> str:
+    """
+    Return the statement that proves what was remembered and puts rows into *tables*, or fails.
+
+    With *opens* the first values are the documents of ``OPEN_RECORDS`` and how many they are.
+    Those of ``LOCK_REMEMBERED`` follow, references and keys only if it asks for some; then the
+    rows of each table.
+    """
+    opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
+    cases = [f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_NOT_NEW}"] if opens else []
+    cases += [_PROOF, _LINES_CAME if asks_lines else "", _ANSWERS_CAME if asks_keys else ""]
+    proven = f"proven AS MATERIALIZED (SELECT (CASE {''.join(cases)} ELSE '1' END)::int)"
+    puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
+    return f"WITH {opened}{proven}{puts} SELECT FROM proven"
