@@ -94,8 +94,14 @@ _GUESSES = {
     "remembered rules not compared": ("FILTER (WHERE {_same(RECORD)})", ""),
     "remembered rules not locked": ("FOR SHARE NOWAIT", ""),
     "order taken for new": ("WHEN t.version = 0 THEN", "WHEN true THEN"),
-    "lines taken for new": (") AS l\n) > 0", ") AS l\n) < 0"),
-    "key taken for new": (") AS o\n) > 0", ") AS o\n) < 0"),
+    "lines taken for new": (
+        '_has_come("line", "reference")',
+        '_has_come("line", "reference").replace("> 0", "< 0")',
+    ),
+    "key taken for new": (
+        '_has_come("outcome", "key")',
+        '_has_come("outcome", "key").replace("> 0", "< 0")',
+    ),
 }
 MUTANTS |= {name: _edits("others_are_seen", ("proving", *edit)) for name, edit in _GUESSES.items()}
 MUTANTS |= {

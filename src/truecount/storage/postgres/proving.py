@@ -76,20 +76,21 @@ WHEN (
     ) AS s
 ) <> %s THEN {_changed("truecount remembered rules that have changed")}
 """
-_LINES_CAME: Final = f"""
+
+
+def _has_come(table: str, name: str) -> str:
+    """Return the case that a row of *table* is there under one of the names told."""
+    return f"""
 WHEN (
-    SELECT count(*) FROM [[reference]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.line WHERE tenant = $1 AND reference = w.reference OFFSET 0
-    ) AS l
+    SELECT count(*) FROM [[{name}]] CROSS JOIN LATERAL (
+        SELECT FROM {{s}}.{table} WHERE tenant = $1 AND {name} = w.{name} OFFSET 0
+    ) AS t
 ) > 0 THEN {_NOT_NEW}
 """
-_ANSWERS_CAME: Final = f"""
-WHEN (
-    SELECT count(*) FROM [[key]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.outcome WHERE tenant = $1 AND key = w.key OFFSET 0
-    ) AS o
-) > 0 THEN {_NOT_NEW}
-"""
+
+
+_LINES_CAME: Final = _has_come("line", "reference")
+_ANSWERS_CAME: Final = _has_come("outcome", "key")
 #: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
 #: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows, how
 #: many; scopes, how many rows they have; shared documents, how many; references; keys.
