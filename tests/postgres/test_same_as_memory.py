@@ -210,20 +210,22 @@ class InTurns:
     def __init__(self, pair: tuple[Storage, Storage], turns: list[int]) -> None:
         self._turns = itertools.cycle(pair[turn] for turn in turns)
         self.ids = Ids()
+        self._written = 0
         #: How often one of them remembered what the other had changed.
         self.outdated = 0
 
     @contextmanager
     def begin(self, tenant: str, host: object | None = None) -> Iterator[Unit]:
         """Open a write transaction of the one whose turn it is."""
-        made = self.ids.made
         try:
             with next(self._turns).begin(tenant, host) as unit:
                 yield unit
         except Outdated:
             self.outdated += 1
-            self.ids.made = made
+            self.ids.made = self._written  # All of it is done again, from the narrowest locks.
             raise
+        if getattr(unit, "_has_written", False):
+            self._written = self.ids.made
 
     def read(self, tenant: str, host: object | None = None) -> AbstractContextManager[Reader]:
         """Open a read of the one whose turn it is."""
