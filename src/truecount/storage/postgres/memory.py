@@ -9,7 +9,8 @@ Rules:
    guess is for what stays, or is changed by this process alone, and for requests that are new.
 3. The rows of a SKU that this process knows of are taken for all it has.
 4. A SKU that others change as well is guessed no more until ``CONFIRMATIONS`` locks in turn
-   have found it as this process left it.
+   have found it as this process left it; twice as many after each guess that was wrong, half
+   as many after one that was right.
 5. At most *size* SKUs are kept, and as many orders and keys; what was locked or written least
    lately is forgotten first. Shared documents are few.
 6. A child process starts with nothing remembered: a thread of the parent's may have been at it.
@@ -31,8 +32,10 @@ from truecount.model.stock import StockKey, StockRow
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 
 
-#: How often in turn a SKU must be found as it was left before it is guessed again.
+#: How often in turn a SKU must be found as it was left before it is guessed again: at first,
+#: and at most.
 CONFIRMATIONS: Final = 2
+_CONFIRMATIONS_MAX: Final = 64
 _KEY: Final = "key"
 
 _Name = TypeVar("_Name")
@@ -46,12 +49,14 @@ def _version(row: StockRow | None) -> int:
 class _Shelves:
     """The stock rows of a SKU as this process left them; empty where it found none."""
 
-    __slots__ = ("doubt", "rows")
+    __slots__ = ("caution", "doubt", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[StockKey, StockRow] = {}
         #: How often it must still be found as it was left.
         self.doubt = 0
+        #: How often it must after the next doubt.
+        self.caution = CONFIRMATIONS
 
 
 class Memory:
@@ -123,6 +128,8 @@ class Memory:
                 self._look(tenant, wants, found)
             for key, row in changes.rows.items():
                 shelves = self._shelves(tenant, key.sku)
+                if found is None:  # It was guessed, and is proven.
+                    shelves.caution = max(CONFIRMATIONS, shelves.caution // 2)
                 if row.version > _version(shelves.rows.get(key)):
                     shelves.rows[key] = row  # Threads tell of their writes in any order.
             for record in changes.records:
@@ -142,7 +149,8 @@ class Memory:
                 mine = {key: row for key, row in guessed.items() if key.sku == sku}
                 if mine.items() <= shelves.rows.items():  # Not a newer write of another thread.
                     shelves.rows.clear()
-                    shelves.doubt = CONFIRMATIONS
+                    shelves.doubt = shelves.caution
+                    shelves.caution = min(2 * shelves.caution, _CONFIRMATIONS_MAX)
 
     def _look(self, tenant: str, wants: Wants, found: Locked) -> None:
         """Compare what was found with what is known, and know it."""
@@ -159,7 +167,7 @@ class Memory:
             news = {k: row for k, row in rows.items() if row.version >= _version(known.get(k))}
             as_left = [known[key] == row for key, row in news.items() if key in known]
             if as_left:
-                shelves.doubt = max(0, shelves.doubt - 1) if all(as_left) else CONFIRMATIONS
+                shelves.doubt = max(0, shelves.doubt - 1) if all(as_left) else shelves.caution
             known.update(news)
         for name in wants.shared:
             record = found.records.get(name)
