@@ -52,6 +52,7 @@ from truecount.reconciliation import (
 from truecount.reservations import manager, sourcing
 from truecount.storage import health
 from truecount.storage.postgres import connections as postgres
+from truecount.storage.postgres.storage import REMEMBERED
 from truecount.testing import reaching
 from truecount.write import apply, engine, group
 
@@ -343,6 +344,8 @@ def limits() -> str:
             str(postgres.ATTEMPTS_MAX),
             "`Retryable`, or `OutcomeUnknown` once a reply was lost",
         ),
+        ("SKUs that a PostgreSQL storage remembers, unless told otherwise", f"{REMEMBERED:,}",
+         "those used least lately are read again"),
         (
             "how far the clocks of program and server may differ",
             f"{health.CLOCK_DIFFERENCE_MAX.seconds} seconds",

@@ -49,6 +49,8 @@ from truecount.storage.postgres.texts import Texts
 from truecount.storage.postgres.wire import Connection, Lent
 
 
+#: How many SKUs are remembered where nothing else is said.
+REMEMBERED: Final = 10_000
 _CONNECTIONS_MAX: Final = 1000
 _REMEMBERED_MAX: Final = 10_000_000
 _Kind = TypeVar("_Kind", bound=Reader)
@@ -95,7 +97,7 @@ class PostgresStorage:
         connections: int = 10,
         isolation: Isolation = "read committed",
         proxied: bool = False,
-        remembers: int = 10_000,
+        remembers: int = REMEMBERED,
     ) -> None:
         if type(remembers) is not int or not 0 <= remembers <= _REMEMBERED_MAX:
             raise InvalidArgument("remembers", repr(remembers), f"0 to {_REMEMBERED_MAX}")
