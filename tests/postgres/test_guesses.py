@@ -17,7 +17,7 @@ import pytest
 
 from tests.postgres.meanwhile import MUG, STORIES, Shop, opened
 from tests.postgres.server import Factory
-from tests.postgres.waiting import DEADLINE, connect, crew, hosted
+from tests.postgres.waiting import DEADLINE, connect, crew
 from truecount import Inventory, Received, Reserve
 from truecount.errors import (
     InvalidArgument,
@@ -29,16 +29,18 @@ from truecount.protocols.storage import Locked, Unit, Wants
 from truecount.storage.postgres import PostgresStorage
 from truecount.storage.postgres.beginning import ISOLATIONS, Isolation
 from truecount.storage.postgres.memory import CONFIRMATIONS
+from truecount.storage.postgres.proving import STOCK_CHANGED
 from truecount.storage.postgres.wire import Answer, Sent, Wire
 from truecount.testing.samples import START, Sheet, outcome
 
 
 class Heard:
-    """How many statements each round trip had, and those that are a whole transaction."""
+    """How many statements each round trip had, which are a whole transaction, which prove."""
 
     def __init__(self) -> None:
         self.trips: list[int] = []
         self.whole: list[str] = []
+        self.proofs: list[str] = []
 
     def listen(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Hear every exchange from now on; it happens all the same."""
@@ -47,6 +49,8 @@ class Heard:
         def heard(wire: Wire, steps: Sequence[Sent]) -> list[Answer]:
             self.trips.append(len(steps))
             self.whole += [text.decode() for text, _ in steps if text.startswith(b"WITH ")]
+            texts = [text.decode() for text, _ in steps]
+            self.proofs += [text for text in texts if STOCK_CHANGED in text]
             return exchange(wire, steps)
 
         monkeypatch.setattr(Wire, "exchange", heard)
@@ -55,6 +59,7 @@ class Heard:
         """Forget what was heard."""
         self.trips.clear()
         self.whole.clear()
+        self.proofs.clear()
 
 
 @pytest.fixture
@@ -167,6 +172,24 @@ class TestChanged:
             with opened(make_postgres, level, proxied=proxied) as shop:
                 story(shop)
 
+    def test_rules_that_are_gone_are_forgotten(self, shop: Shop, heard: Heard) -> None:
+        """A database that was set back to before there were any is no reason to guess for ever."""
+        name = f"{shop.storage.schema}.record"
+        with connect(shop.storage) as connection:
+            rules = f"FROM {name} WHERE space = 'settings' AND id = 'generation'"
+            connection.execute(f"CREATE TABLE {name}_before AS SELECT * {rules}".encode())
+            connection.execute(f"DELETE {rules}".encode())
+            try:
+                for number in (1, 2):
+                    heard.clear()
+                    request = Reserve({"MUG": 1}, reference=f"cart-{number}", key=f"k-{number}")
+                    shop.mine.submit([request])
+                assert heard.proofs == []
+            finally:
+                connection.execute(f"DELETE {rules}".encode())
+                connection.execute(f"INSERT INTO {name} SELECT * FROM {name}_before".encode())
+                connection.execute(f"DROP TABLE {name}_before".encode())
+
     def test_stock_that_others_change_is_guessed_less(self, shop: Shop, heard: Heard) -> None:
         """It must be found as this process left it, twice as often after each wrong guess."""
         shop.mine.receive("MUG", 90, at="berlin")
@@ -228,19 +251,6 @@ class TestUnit:
         shop.others.receive("MUG", 5, at="berlin")
         with pytest.raises(Outdated):
             go_on()
-
-    def test_row_in_work_is_waited_for(self, shop: Shop) -> None:
-        """Somebody who is changing a row and does not is no reason to look."""
-        with crew(shop.storage) as threads, hosted(shop.storage) as host:
-            shop.others.within(host).receive("MUG", 5, at="berlin")
-            buying = threads.start_blocked(shop.buy, 1)
-            host.rollback()
-            assert buying.result(DEADLINE)
-        with crew(shop.storage) as threads, hosted(shop.storage) as host:
-            shop.others.within(host).reserve({"MUG": 8}, reference="theirs")
-            buying = threads.start_blocked(shop.buy, 2)
-            host.commit()
-            assert not buying.result(DEADLINE)
 
 
 class TestTogether:

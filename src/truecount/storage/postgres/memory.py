@@ -3,7 +3,7 @@ What a storage remembers of the stock it locked last: a guess, which saves a rou
 
 Rules:
 1. A guess is never trusted. Under its locks the server compares every column of it with what
-   is there, before anything that was decided on it is written, told or added to (``unit``).
+   is there, before anything that was decided on it is written, told or added to (``own_unit``).
    Then it is the same as having read; where it is not, all of it is done again with a read.
 2. Only stock rows and shared documents are remembered, and which orders and keys were seen: a
    guess is for what stays, or is changed by this process alone, and for requests that are new.
@@ -128,7 +128,7 @@ class Memory:
                 self._look(tenant, wants, found)
             for key, row in changes.rows.items():
                 shelves = self._shelves(tenant, key.sku)
-                if found is None:  # It was guessed, and is proven.
+                if found is None:  # Nothing was read, so it was guessed, and is proven.
                     shelves.caution = max(CONFIRMATIONS, shelves.caution // 2)
                 if row.version > _version(shelves.rows.get(key)):
                     shelves.rows[key] = row  # Threads tell of their writes in any order.
@@ -170,9 +170,10 @@ class Memory:
                 shelves.doubt = max(0, shelves.doubt - 1) if all(as_left) else shelves.caution
             known.update(news)
         for name in wants.shared:
-            record = found.records.get(name)
-            if record is not None:
-                self._documents[(tenant, *name)] = record
+            if name in found.records:
+                self._documents[(tenant, *name)] = found.records[name]
+            else:  # The database was set back to before there was one.
+                self._documents.pop((tenant, *name), None)
         for space, id_ in found.records:
             if space == ORDER:
                 self._keep(self._seen, (ORDER, tenant, id_), None)

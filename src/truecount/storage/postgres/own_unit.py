@@ -76,7 +76,7 @@ class OwnUnit(Unit):
             self._connections.take_back(self._session)
 
     def _doubt(self, outdated: Outdated) -> None:
-        """Guess stock that was not as it was guessed no more; a row in work is none."""
+        """Guess stock less that was not as it was guessed, or that somebody had in work."""
         cause = getattr(outdated.__cause__, "sqlstate", None)
         if self._guess and (STOCK_CHANGED in outdated.what or cause == IN_WORK):
             self._memory.doubt(self._tenant, self._guess.rows, self._wants)
