@@ -2,8 +2,9 @@
 Connections to one PostgreSQL database: a pool, what a new one is told, and when to try again.
 
 Rules:
-1. Connections are made when somebody needs one, and kept for the next; a process that was
-   forked makes its own and never touches its parent's.
+1. Connections are made when somebody needs one, and kept for the next: the last one at hand
+   (``at_hand``), all others in the pool. A process that was forked makes its own and never
+   touches its parent's.
 2. Every connection waits for a lock as long as the storage's ``timeout``, no longer
    (``beginning``).
 3. A write of our own is tried again after a deadlock, a serialization failure or a lost
@@ -19,8 +20,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from typing import Any, Final
+from contextlib import closing, contextmanager
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import conninfo
@@ -34,6 +35,7 @@ from truecount.errors import (
     StorageUnavailable,
     TrueCountError,
 )
+from truecount.storage.postgres.at_hand import AtHand, is_due
 from truecount.storage.postgres.beginning import Beginnings
 from truecount.storage.postgres.session import (
     PASSING,
@@ -50,6 +52,8 @@ ATTEMPTS_MAX: Final = 8
 #: Seconds of the longest pause after the first failure, and after any.
 _PAUSE_FIRST: Final = 0.01
 _PAUSE_MAX: Final = 1.0
+
+_Pool: TypeAlias = ConnectionPool[OwnConnection]
 
 #: Pools of a parent process: kept for ever, because closing them would close its connections.
 _INHERITED: Final[list[object]] = []
@@ -88,7 +92,8 @@ class Connections:
         self._sleep = sleep
         self._draw = draw
         self._mutex = threading.Lock()
-        self._pool: ConnectionPool[OwnConnection] | None = None
+        self._pool: _Pool | None = None
+        self._at_hand = AtHand()
         self._process = os.getpid()
         self._closed = False
 
@@ -124,8 +129,19 @@ class Connections:
             yield session
 
     def take(self) -> OwnConnection:
-        """Take a connection out of the pool, waiting for one if all are in use."""
+        """Take the connection at hand, or one of the pool; wait for one if all are in use."""
         pool = self._opened()
+        connection = self._at_hand.take()
+        if connection is not None and is_due(connection):
+            pool.putconn(connection)
+            connection = None
+        if connection is None:
+            with self._at_hand.waiting() as come:
+                connection = come or self._pooled(pool)
+        connection.is_taken = True
+        return connection
+
+    def _pooled(self, pool: _Pool) -> OwnConnection:
         try:
             connection = pool.getconn()
         except PoolClosed as error:
@@ -137,7 +153,7 @@ class Connections:
                     f"all {self._size} connections were in use for {self.timeout:g} seconds"
                 ) from error
             raise StorageUnavailable(self.target, str(error)) from error
-        connection.is_taken = True
+        connection.pool, connection.taken_at = pool, time.monotonic()
         return connection
 
     def take_back(self, session: Session) -> None:
@@ -150,17 +166,22 @@ class Connections:
         if not (isinstance(connection, OwnConnection) and connection.is_taken):
             return
         connection.is_taken = False
-        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+        if connection.pool is not self._pool or self._process != os.getpid():
+            return  # It is the parent's.
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._pool_gets(self._at_hand.keep(connection))
+        else:
             connection.close()
-        pool = self._pool
-        if pool is None or self._process != os.getpid():
-            return
-        with suppress(ValueError):  # It is another pool's: somebody closed the storage meanwhile.
-            pool.putconn(connection)
+            self._pool_gets(connection)
+
+    def _pool_gets(self, connection: OwnConnection | None) -> None:
+        if connection is not None:
+            connection.pool.putconn(connection)
 
     def _renewed(self, dead: Connection) -> Connection:
         """Return another connection for one that died idle; its neighbours may have, too."""
         self.give_back(dead)
+        self._pool_gets(self._at_hand.take())
         self._opened().check()
         return self.take()
 
@@ -178,13 +199,13 @@ class Connections:
 
     # --- the pool ----------------------------------------------------------------------
 
-    def _opened(self) -> ConnectionPool[OwnConnection]:
+    def _opened(self) -> _Pool:
         if self._pool is not None and self._process == os.getpid():
             return self._pool
         with self._mutex:
             if self._process != os.getpid():
-                _INHERITED.append(self._pool)
-                self._pool = None
+                _INHERITED.append((self._pool, self._at_hand))
+                self._pool, self._at_hand = None, AtHand()
                 self._process = os.getpid()
             if self._closed:
                 raise StorageUnavailable(self.target, "it was closed")
@@ -192,8 +213,8 @@ class Connections:
                 self._pool = self._made()
             return self._pool
 
-    def _made(self) -> ConnectionPool[OwnConnection]:
-        pool: ConnectionPool[OwnConnection] = ConnectionPool(
+    def _made(self) -> _Pool:
+        pool: _Pool = ConnectionPool(
             self.dsn,
             connection_class=OwnConnection,
             kwargs={"autocommit": True, "prepare_threshold": None},
@@ -213,6 +234,7 @@ class Connections:
         with self._mutex:
             self._closed = True
             if self._pool is not None and self._process == os.getpid():
+                self._pool_gets(self._at_hand.close())
                 self._pool.close()
 
     def check(self) -> None:

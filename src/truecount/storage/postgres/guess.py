@@ -13,10 +13,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from truecount.model.stock import StockKey, StockRow
+from truecount.model.stock import StockKey, StockRow, made
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import proving as sql
 from truecount.storage.postgres.rows import rows_of
@@ -54,21 +54,20 @@ class Guess(NamedTuple):
         lock = sql.LOCK_REMEMBERED, (tenant, *self.told, _each(self.orders), _each(self.keys))
         if not self.orders:
             return [lock]
-        return [(sql.OPEN_RECORDS, (tenant, self._opened({}))), lock]
+        return [(sql.OPEN_RECORDS, (tenant, [*self._opened().values()])), lock]
 
     def with_changes(self, tenant: str, changes: Changes) -> Step:
         """Return the statement that proves it and writes *changes*, or fails."""
-        known = set(self.orders)
-        orders = {
-            record.id: record
-            for record in changes.records
-            if record.space == ORDER and record.id in known
-        }
+        opened = self._opened()
         rows = rows_of(changes)
-        rows["record"] = [each for each in changes.records if orders.get(each.id) is not each]
+        rows["record"] = []
+        for record in changes.records:
+            if record.space == ORDER and record.id in opened:
+                opened[record.id] = record
+            else:
+                rows["record"].append(record)
         # The last is written first: outcomes. A movement is queued with it.
         tables = [table for table in reversed(sql.PUT_PROVEN) if rows[table]]
-        opened = self._opened(orders)
         # A line or an outcome that is there already cannot be put, so it need not be asked for.
         lined = {line.reference for line in changes.lines}
         answered = {row.key for row in changes.outcomes}
@@ -79,14 +78,14 @@ class Guess(NamedTuple):
         )
         values: list[object] = [tenant]
         if opened:
-            values += opened, len(opened)
+            values += [*opened.values()], len(opened)
         values += self.told
         values += [_each(names) for names in (references, keys) if names]
         return statement, [*values, *(rows[table] for table in tables)]
 
-    def _opened(self, orders: Mapping[str, Record]) -> list[Record]:
-        """Return the documents of the orders as they will be stored, empty where nothing is."""
-        return [orders.get(order) or Record(ORDER, order, 0, "") for order in self.orders]
+    def _opened(self) -> dict[str, Record]:
+        """Return the documents of the orders, as they are stored where nothing of them is."""
+        return {order: made(Record, (ORDER, order, 0, "")) for order in self.orders}
 
 
 def _each(names: Iterable[str]) -> list[tuple[str]]:

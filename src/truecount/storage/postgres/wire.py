@@ -35,6 +35,7 @@ from psycopg.errors import DataError, error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.types.numeric import IntLoader
 from psycopg.types.string import TextLoader
+from psycopg_pool import ConnectionPool
 
 
 Row: TypeAlias = tuple[Any, ...]
@@ -132,10 +133,13 @@ class Lent(ABC):
 
 
 class OwnConnection(psycopg.Connection[Any]):
-    """A connection of ours, which knows what was prepared on it."""
+    """A connection of ours, which knows what was prepared on it, and where it belongs."""
 
     wire: Wire
-    #: Whether somebody has taken it out of the pool.
+    pool: ConnectionPool[OwnConnection]
+    #: When it came out of the pool, by ``time.monotonic``.
+    taken_at: float
+    #: Whether somebody has it.
     is_taken = False
 
 
@@ -222,14 +226,7 @@ class Wire(Exchange):
 
     def _told(self, values: Sequence[Value]) -> list[bytes | None]:
         encoding = self._encoding
-        told = [
-            value.encode(encoding)
-            if isinstance(value, str)
-            else None
-            if value is None
-            else b"%d" % value
-            for value in values
-        ]
+        told = [None if value is None else str(value).encode(encoding) for value in values]
         if b"\0" in b"".join(filter(None, told)):
             raise DataError("a text with a NUL character cannot be stored")
         return told
