@@ -20,7 +20,7 @@ from truecount.model.kinds import Kind
 from truecount.model.lines import LineRow
 from truecount.model.movements import Body, Draft, Leg
 from truecount.model.places import State, inside
-from truecount.model.stock import StockKey, StockRow
+from truecount.model.stock import StockKey, StockRow, made
 from truecount.write.book import Book
 
 
@@ -46,12 +46,12 @@ def offered(book: Book, key: StockKey, now: Instant, floor: int = 0) -> int:
     Complexity: O(expired holds read for the key).
     """
     row = book.row(key)
-    if is_expired(row, now):
+    if row.has_expired(now):
         return 0
-    units, held, *_ = row.amounts
-    if held:
-        units += sum([line.held for line in book.due(key)])
-    return max(0, units - (0 if key.lot else floor))
+    units = row.sellable - (0 if key.lot else floor)
+    for line in book.due(key):
+        units += line.held
+    return units if units > 0 else 0
 
 
 def keys_first_expiry_first(book: Book, sku: str, location: str, lot: str | None) -> list[StockKey]:
@@ -109,7 +109,7 @@ def take(
             break
         taken = min(quantity, offered(book, key, now))
         if taken:
-            parts.append(Part(key, taken))
+            parts.append(made(Part, (key, taken)))
             quantity -= taken
     if quantity > 0 and floor < 0 and not lot:
         plain = StockKey(sku, location, "")

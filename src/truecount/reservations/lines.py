@@ -17,6 +17,7 @@ from truecount.model.instants import Instant, iso
 from truecount.model.lines import NEVER, LineRow, opened
 from truecount.model.movements import Leg
 from truecount.model.places import State, inside
+from truecount.model.stock import made
 from truecount.protocols.storage import ORDER
 from truecount.write.book import Book
 
@@ -96,7 +97,8 @@ def entering(parts: Iterable[Part], lines: Iterable[LineRow], state: State) -> l
 def moving(line: LineRow, quantity: int, source: State, target: State) -> Leg:
     """Return the leg that moves units of *line* from one state to another."""
     sku, location, lot = line.key
-    return Leg(sku, lot, quantity, inside(location, source), inside(location, target), line.number)
+    places = inside(location, source), inside(location, target)
+    return made(Leg, (sku, lot, quantity, *places, line.number))
 
 
 def taken(

@@ -118,9 +118,10 @@ def spare(
         if lot is not None:
             everything = sum(offered(book, key, now) for key in book.keys_of(sku, location))
         return min(units, everything - floor)
-    plain = StockKey(sku, location, "")
-    if lend and floor < 0 and not lot and (plain in book.rows or book.saw(sku, location)):
-        units += offered(book, plain, now, floor) - offered(book, plain, now)
+    if lend and floor < 0 and not lot:
+        plain = StockKey(sku, location, "")
+        if plain in book.rows or book.saw(sku, location):
+            units += offered(book, plain, now, floor) - offered(book, plain, now)
     return units
 
 

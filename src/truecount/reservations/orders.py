@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from truecount.model.lines import LineRow
+from truecount.model.stock import made
 from truecount.protocols.storage import ORDER
 from truecount.reservations.offers import Cart, Grant
 from truecount.reservations.parcels import with_lines
@@ -20,9 +21,12 @@ class Named(NamedTuple):
     apart: bool = False
 
 
+_NOTHING: Final = Named(None, None)
+
+
 def named_in(order: dict[str, Any] | None) -> Named:
     """Return what the cart of an order named; nothing where there is no order yet."""
-    return Named(*(order or {}).get("named", (None, None)))
+    return Named(*order["named"]) if order and "named" in order else _NOTHING
 
 
 def changed_order(
@@ -31,11 +35,12 @@ def changed_order(
     """Return the order's document where this round changes it."""
     reference = opened[0].reference
     known = book.document(ORDER, reference)
-    named = Named(cart.at, cart.lot, cart.apart)
+    named = made(Named, (cart.at, cart.lot, cart.apart))
     if known is not None and named_in(known) == named and not grant.owners:
         return ()
-    body = {name: value for name, value in (known or {}).items() if name != "named"}
-    if named != Named(None, None):
+    body = {} if known is None else {**known}
+    body.pop("named", None)
+    if named != _NOTHING:
         body["named"] = list(named if named.apart else named[:2])
     if grant.owners:
         body = with_lines(body, cart.bills, grant.owners, opened)

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from truecount.model.stock import made
+
 
 #: Sets of locations are tried one by one up to this many locations, greedily beyond.
 EXACT_MAX: Final = 12
@@ -71,12 +73,13 @@ def by_priority(
     Share(sku='MUG', location='hamburg', quantity=2)
     """
     shares: list[Share] = []
+    offers = [(location, offered[location]) for location in order if location in offered]
     for sku, quantity in wanted.items():
         left = quantity
-        for location in order:
-            part = min(left, offered.get(location, {}).get(sku, 0))
+        for location, offer in offers:
+            part = min(left, offer.get(sku, 0))
             if part > 0:
-                shares.append(Share(sku, location, part))
+                shares.append(made(Share, (sku, location, part)))
                 left -= part
     return shares
 

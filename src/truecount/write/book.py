@@ -152,8 +152,10 @@ class Book:
 
     def due(self, key: StockKey) -> list[LineRow]:
         """Return the expired holds read for *key* that still hold units, soonest first."""
-        lines = [self.lines[name] for name in self._due.get(key, ())]
-        return [line for line in lines if line.held]
+        names = self._due.get(key)
+        if not names:
+            return []
+        return [line for name in names if (line := self.lines[name]).held]
 
     def after(self, stage: Stage) -> Book:
         """Return a book in which *stage* has happened; this one stays as it is."""
@@ -437,4 +439,6 @@ def snapshot(lines: Iterable[LineRow]) -> list[list[Any]]:
 def line_from(values: list[Any]) -> LineRow:
     """Return a line from what ``snapshot`` wrote."""
     reference, number, round_, sku, location, lot, *counters = values
-    return made(LineRow, (reference, number, round_, StockKey(sku, location, lot), *counters))
+    return made(
+        LineRow, (reference, number, round_, made(StockKey, (sku, location, lot)), *counters)
+    )

@@ -43,10 +43,8 @@ class Guess(NamedTuple):
         for sku, location, _ in found.rows:
             for scope in ((sku, location), (sku, "")):
                 rows_in[scope] = rows_in.get(scope, 0) + 1
-        scopes = sorted(wants.scopes)
-        in_scopes = sum([rows_in.get(scope, 0) for scope in scopes])
-        documents = sorted(found.records.values())
-        told = (stock, len(stock), scopes, in_scopes, documents, len(documents))
+        scopes = [(*scope, rows_in.get(scope, 0)) for scope in sorted(wants.scopes)]
+        told = stock, scopes, sorted(found.records.values())
         return cls(dict(found.rows), sorted(wants.orders), wants.keys_of_requests, told)
 
     def proof(self, tenant: str) -> list[Step]:
@@ -78,7 +76,7 @@ class Guess(NamedTuple):
         )
         values: list[object] = [tenant]
         if opened:
-            values += [*opened.values()], len(opened)
+            values.append([*opened.values()])
         values += self.told
         values += [_each(names) for names in (references, keys) if names]
         return statement, [*values, *(rows[table] for table in tables)]

@@ -48,7 +48,7 @@ class OwnUnit(Unit):
         self._tenant = tenant
         self._number = None
         self._memory = memory
-        self._wants = Wants()
+        self._wants = _NOTHING_WANTED
         #: What was found under the lock.
         self._found: Locked | None = None
         self._guess: Guess | None = None
@@ -149,4 +149,5 @@ class OwnUnit(Unit):
         return [key for (key,) in self._session.rows(sql.TAKEN, self._tenant, asked)]
 
 
+_NOTHING_WANTED: Final = Wants()
 _NO_CHANGES: Final = Changes((), (), (), {}, (), ())

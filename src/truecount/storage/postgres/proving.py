@@ -54,27 +54,27 @@ def _changed(what: str) -> str:
 
 
 _NOT_NEW: Final = _changed("truecount took for new what has come")
-# The comparison is outside of what locks, or a row would be left out before it is locked. No
-# row is waited for: a guess has read the clock already. CASE looks at one after the other.
+# What is there is compared outside of what locks, or a row would be left out before it is
+# locked. No row is waited for: a guess has read the clock already. CASE looks at one after the
+# other.
 _PROOF: Final = f"""
 WHEN (
-    SELECT count(*) FILTER (WHERE {_same(STOCK)}) FROM [[{STOCK}]] CROSS JOIN LATERAL (
+    SELECT count(*) FROM [[{STOCK}]] LEFT JOIN LATERAL (
         SELECT {STOCK} FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND location = w.location AND lot = w.lot
         FOR NO KEY UPDATE NOWAIT
-    ) AS s
-) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
-    SELECT count(*) FROM [[sku, location]] CROSS JOIN LATERAL (
-        SELECT FROM {{s}}.stock
+    ) AS s ON true WHERE ({_same(STOCK)}) IS NOT TRUE
+) > 0 THEN {_changed(STOCK_CHANGED)} WHEN (
+    SELECT count(*) FROM [[sku, location, found]] CROSS JOIN LATERAL (
+        SELECT count(*) FROM {{s}}.stock
         WHERE tenant = $1 AND sku = w.sku AND w.location IN ('', location) AND version > 0
-        OFFSET 0
-    ) AS s
-) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (
-    SELECT count(*) FILTER (WHERE {_same(RECORD)}) FROM [[{RECORD}]] CROSS JOIN LATERAL (
+    ) AS s WHERE s.count <> w.found
+) > 0 THEN {_changed(STOCK_CHANGED)} WHEN (
+    SELECT count(*) FROM [[{RECORD}]] LEFT JOIN LATERAL (
         SELECT {RECORD} FROM {{s}}.record WHERE tenant = $1 AND space = w.space AND id = w.id
         FOR SHARE NOWAIT
-    ) AS s
-) <> %s THEN {_changed("truecount remembered rules that have changed")}
+    ) AS s ON true WHERE ({_same(RECORD)}) IS NOT TRUE
+) > 0 THEN {_changed("truecount remembered rules that have changed")}
 """
 
 
@@ -92,8 +92,8 @@ WHEN (
 _LINES_CAME: Final = _has_come("line", "reference")
 _ANSWERS_CAME: Final = _has_come("outcome", "key")
 #: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
-#: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows, how
-#: many; scopes, how many rows they have; shared documents, how many; references; keys.
+#: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows; scopes
+#: and how many of them each has; shared documents; references; keys.
 LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
 #: The same where what was remembered was proven: keys and lines are new. A movement is queued
 #: with it.
@@ -114,12 +114,13 @@ def at_once(tables: Sequence[str], *, opens: bool, asks_lines: bool, asks_keys: 
     """
     Return the statement that proves what was remembered and puts rows into *tables*, or fails.
 
-    With *opens* the first values are the documents of ``OPEN_RECORDS`` and how many they are.
-    Those of ``LOCK_REMEMBERED`` follow, references and keys only if it asks for some; then the
-    rows of each table.
+    With *opens* the first values are the documents of ``OPEN_RECORDS``. Those of
+    ``LOCK_REMEMBERED`` follow, references and keys only if it asks for some; then the rows of
+    each table.
     """
     opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
-    cases = [f"WHEN (SELECT count(*) FROM opened) <> %s THEN {_NOT_NEW}"] if opens else []
+    # One that is there already has failed by then; asked first, because they are locked first.
+    cases = [f"WHEN (SELECT count(*) FROM opened) = 0 THEN {_NOT_NEW}"] if opens else []
     cases += [_PROOF, _LINES_CAME if asks_lines else "", _ANSWERS_CAME if asks_keys else ""]
     proven = f"proven AS MATERIALIZED (SELECT (CASE {''.join(cases)} ELSE '1' END)::int)"
     puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)

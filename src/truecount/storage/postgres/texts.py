@@ -19,8 +19,10 @@ from typing import Any, Final, TypeAlias
 from truecount.storage.postgres.wire import Sent
 
 
-#: For each value: None, or of a list of rows whether it has one.
-_Shape: TypeAlias = tuple[bool | None, ...]
+#: How many rows each value has: -1 for one that is no list, ``_MANY`` where lists go as JSON.
+_Shape: TypeAlias = tuple[int, ...]
+
+_MANY: Final = 2
 
 _SLOT: Final = re.compile(r"(%s|\[\[[^]]*\]\])")
 #: Columns that hold text; all others hold integers.
@@ -41,40 +43,36 @@ class Texts:
         self._schema = schema
         self._known: dict[tuple[str, _Shape], bytes] = {}
 
-    def sent(self, statement: str, values: Sequence[object]) -> Sent:
+    def sent(self, statement: str, values: Sequence[Any]) -> Sent:
         """Return a statement with its values as they are sent; the first is the tenant."""
+        sizes = [len(value) if type(value) is list else -1 for value in values]
+        if max(sizes, default=0) > 1:
+            sizes = [_MANY if size >= 0 else size for size in sizes]
+        known = statement, tuple(sizes)
+        text = self._known.get(known)
+        if text is None:
+            text = self._known[known] = self._text(*known)
         told: list[Any] = []
-        shape: list[bool | None] = []
-        is_small = max([len(value) for value in values if type(value) is list], default=0) <= 1
-        for value in values:
-            if type(value) is not list:
-                shape.append(None)
+        for value, size in zip(values, sizes, strict=True):
+            if size < 0:
                 told.append(value)
-            elif is_small and value:
-                shape.append(True)
+            elif size == 1:
                 told += value[0]
             else:
-                shape.append(False)
                 told.append(text_of(value))
-        known = statement, tuple(shape)
-        if known not in self._known:
-            self._known[known] = self._text(*known)
-        return self._known[known], told
+        return text, told
 
     def _text(self, statement: str, shape: _Shape) -> bytes:
-        parts = iter(_SLOT.split(statement.replace("{s}", self._schema)))
-        whole = [next(parts)]
+        whole, *parts = _SLOT.split(statement.replace("{s}", self._schema))
         number = 2
-        for is_one, slot, rest in zip(shape[1:], parts, parts, strict=True):
+        for size, slot, rest in zip(shape[1:], parts[::2], parts[1::2], strict=True):
             names = slot.strip("[]").split(", ")
-            if is_one is None:
-                whole += f"${number}", rest
-            elif is_one:
-                whole += _one(names, number), rest
+            if slot == "%s":
+                whole += f"${number}{rest}"
             else:
-                whole += _many(names, number), rest
-            number += len(names) if is_one else 1
-        return "".join(whole).encode()
+                whole += (_one if size == 1 else _many)(names, number) + rest
+            number += len(names) if size == 1 else 1
+        return whole.encode()
 
 
 def _one(names: Sequence[str], number: int) -> str:

@@ -30,11 +30,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import generators
-from psycopg.adapt import AdaptersMap, Transformer
-from psycopg.errors import DataError, error_from_result
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
+from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.types.numeric import IntLoader
-from psycopg.types.string import TextLoader
+from psycopg.types.numeric import Int8Dumper, IntLoader
+from psycopg.types.string import StrDumper, TextLoader
 from psycopg_pool import ConnectionPool
 
 
@@ -49,6 +49,8 @@ _Results: TypeAlias = list[list[Any]]
 _ADAPTERS: Final = AdaptersMap(psycopg.adapters)
 for _name, _loader in (("text", TextLoader), ("int4", IntLoader), ("int8", IntLoader)):
     _ADAPTERS.register_loader(_name, _loader)
+for _type, _dumper in ((str, StrDumper), (int, Int8Dumper)):
+    _ADAPTERS.register_dumper(_type, _dumper)
 
 
 class Answer:
@@ -74,7 +76,7 @@ class Answer:
 
 
 class _Context(NamedTuple):
-    """What psycopg needs to know to read rows."""
+    """What psycopg needs to know to tell values and read rows."""
 
     adapters: AdaptersMap
     connection: Connection
@@ -158,7 +160,7 @@ class Wire(Exchange):
         self._prepares = prepares
         self._lent = lent
         self._encoding = connection.info.encoding
-        self._reading = Transformer(_Context(_ADAPTERS, connection))
+        self._adapter = Transformer(_Context(_ADAPTERS, connection))
         #: Names the server knows; None before it was asked.
         self._prepared: set[bytes] | None = None if lent and prepares else set()
 
@@ -224,18 +226,14 @@ class Wire(Exchange):
             return _Call(partial(self._pgconn.send_query_params, text, told))
         return _Call(partial(self._pgconn.send_query_prepared, name, told))
 
-    def _told(self, values: Sequence[Value]) -> list[bytes | None]:
-        encoding = self._encoding
-        told = [None if value is None else str(value).encode(encoding) for value in values]
-        if b"\0" in b"".join(filter(None, told)):
-            raise DataError("a text with a NUL character cannot be stored")
-        return told
+    def _told(self, values: Sequence[Value]) -> Sequence[Any]:
+        return self._adapter.dump_sequence(values, [PyFormat.TEXT] * len(values))
 
     def _answer(self, result: Any) -> Answer:
         rows: list[Row] = []
         if result.ntuples:
-            self._reading.set_pgresult(result)
-            rows = self._reading.load_rows(0, result.ntuples, tuple)
+            self._adapter.set_pgresult(result)
+            rows = self._adapter.load_rows(0, result.ntuples, tuple)
         return Answer(rows, result)
 
 
