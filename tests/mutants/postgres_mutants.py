@@ -84,14 +84,14 @@ MUTANTS: dict[str, Mutant] = {
 
 #: What a guess is not asked for, each of which another process may have changed.
 _GUESSES = {
-    "remembered stock not compared": ("FILTER (WHERE {_same(STOCK)})", ""),
+    "remembered stock not compared": ("({_same(STOCK)}) IS NOT TRUE", "false"),
     "remembered stock compared by version": ("{_same(STOCK)}", "s.version = w.version"),
     "remembered stock not locked": ("FOR NO KEY UPDATE NOWAIT", ""),
     "stock elsewhere not looked for": (
-        ") AS s\n) <> %s THEN {_changed(STOCK_CHANGED)} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
-        ") AS s\n) < %s THEN {_changed(STOCK_CHANGED)} WHEN (\n    SELECT count(*) FILTER (WHERE {_same(RECORD",
+        "s.count <> w.found",
+        "s.count < w.found",
     ),
-    "remembered rules not compared": ("FILTER (WHERE {_same(RECORD)})", ""),
+    "remembered rules not compared": ("({_same(RECORD)}) IS NOT TRUE", "false"),
     "remembered rules not locked": ("FOR SHARE NOWAIT", ""),
     "order taken for new": ("WHEN t.version = 0 THEN", "WHEN true THEN"),
     "lines taken for new": (

@@ -124,7 +124,7 @@ def _statements() -> dict[str, str]:
     texts |= {f"PUT {table}": text for table, text in sql.PUT.items()}
     return texts | {
         "at once": proving.at_once(
-            tuple(proving.PUT_PROVEN), opens=True, asks_lines=True, asks_keys=True
+            tuple(proving.PUT_PROVEN), proving.Asked(orders=True, lines=True, answers=True)
         )
     }
 

@@ -51,7 +51,7 @@ def offered(book: Book, key: StockKey, now: Instant, floor: int = 0) -> int:
     units = row.sellable - (0 if key.lot else floor)
     for line in book.due(key):
         units += line.held
-    return units if units > 0 else 0
+    return max(0, units)
 
 
 def keys_first_expiry_first(book: Book, sku: str, location: str, lot: str | None) -> list[StockKey]:

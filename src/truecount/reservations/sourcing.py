@@ -73,11 +73,10 @@ def by_priority(
     Share(sku='MUG', location='hamburg', quantity=2)
     """
     shares: list[Share] = []
-    offers = [(location, offered[location]) for location in order if location in offered]
     for sku, quantity in wanted.items():
         left = quantity
-        for location, offer in offers:
-            part = min(left, offer.get(sku, 0))
+        for location in order:
+            part = min(left, offered.get(location, {}).get(sku, 0))
             if part > 0:
                 shares.append(made(Share, (sku, location, part)))
                 left -= part

@@ -288,7 +288,7 @@ class _Write:
         if decision.reservation is not None:
             lines = self.book.lines_of(decision.reservation)
             current = lines[-1].round if lines else 0
-            result["lines"] = snapshot(line for line in lines if line.round == current)
+            result["lines"] = snapshot([line for line in lines if line.round == current])
         movements = tuple([row.id for row in stage.movements])
         self._remember(intent, None, outcomes.body_of(movements, result, None))
         return Outcome(

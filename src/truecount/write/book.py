@@ -237,7 +237,7 @@ class Book:
             self.movements,
             self.entries,
             self.changed_rows,
-            list(self.changed_lines.values()),
+            [*self.changed_lines.values()],
             records,
         )
 

@@ -14,13 +14,17 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from truecount.model.stock import StockKey, StockRow, made
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 from truecount.storage.postgres import proving as sql
 from truecount.storage.postgres.rows import rows_of
 from truecount.storage.postgres.session import Step
+
+
+#: Outcomes come last and are written first. A movement is queued with it.
+_TABLES: Final = tuple(reversed(sql.PUT_PROVEN))
 
 
 class Guess(NamedTuple):
@@ -64,22 +68,20 @@ class Guess(NamedTuple):
                 opened[record.id] = record
             else:
                 rows["record"].append(record)
-        # The last is written first: outcomes. A movement is queued with it.
-        tables = [table for table in reversed(sql.PUT_PROVEN) if rows[table]]
+        tables = tuple([table for table in _TABLES if rows[table]])
         # A line or an outcome that is there already cannot be put, so it need not be asked for.
-        lined = {line.reference for line in changes.lines}
-        answered = {row.key for row in changes.outcomes}
-        references = [each for each in self.orders if each not in lined]
-        keys = [each for each in self.keys if each not in answered]
-        statement = sql.at_once(
-            tuple(tables), opens=bool(opened), asks_lines=bool(references), asks_keys=bool(keys)
-        )
-        values: list[object] = [tenant]
+        references = {*self.orders}.difference([line.reference for line in changes.lines])
+        keys = {*self.keys}.difference([row.key for row in changes.outcomes])
+        values: list[object] = [tenant, *self.told]
         if opened:
-            values.append([*opened.values()])
-        values += self.told
-        values += [_each(names) for names in (references, keys) if names]
-        return statement, [*values, *(rows[table] for table in tables)]
+            values.insert(1, [*opened.values()])
+        if references:
+            values.append(_each(references))
+        if keys:
+            values.append(_each(keys))
+        values += [rows[table] for table in tables]
+        asked = sql.Asked(bool(opened), bool(references), bool(keys))
+        return sql.at_once(tables, asked), values
 
     def _opened(self) -> dict[str, Record]:
         """Return the documents of the orders, as they are stored where nothing of them is."""
@@ -87,4 +89,4 @@ class Guess(NamedTuple):
 
 
 def _each(names: Iterable[str]) -> list[tuple[str]]:
-    return [(name,) for name in names]
+    return [(name,) for name in sorted(names)]

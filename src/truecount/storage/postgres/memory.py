@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 from weakref import WeakSet
 
-from truecount.model.stock import StockKey, StockRow
+from truecount.model.stock import StockKey, StockRow, made
 from truecount.protocols.storage import ORDER, Changes, Locked, Record, Wants
 
 
@@ -99,7 +99,7 @@ class Memory:
             if record is None:
                 return None
             records[name] = record
-        return Locked(rows, [], records, {}, {})
+        return made(Locked, (rows, [], records, {}, {}))
 
     def _rows(self, tenant: str, wants: Wants) -> dict[StockKey, StockRow] | None:
         rows: dict[StockKey, StockRow] = {}
@@ -107,9 +107,10 @@ class Memory:
             shelves = self._skus.get((tenant, sku))
             if shelves is None or shelves.doubt:
                 return None
-            rows |= {
-                key: row for key, row in shelves.rows.items() if location in {"", key.location}
-            }
+            if not location:
+                rows |= shelves.rows
+                continue
+            rows |= {key: row for key, row in shelves.rows.items() if key.location == location}
         for key in wants.keys:
             shelves = self._skus.get((tenant, key.sku))
             if shelves is None or shelves.doubt or key not in shelves.rows:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from truecount.storage.postgres.statements import (
     ENTRY,
@@ -25,11 +25,10 @@ from truecount.storage.postgres.statements import (
 )
 
 
-#: Locks documents that nobody has stored, as they will be stored, or as none (version 0).
-#: One that is there breaks a constraint.
+#: Locks documents that nobody has stored, as they will be stored, or as none (version 0), in the
+#: order of the list. One that is there breaks a constraint.
 OPEN_RECORDS: Final = f"""
 INSERT INTO {{s}}.record AS t (tenant, {RECORD}) SELECT $1, w.* FROM [[{RECORD}]]
-ORDER BY w.space COLLATE "C", w.id COLLATE "C"
 ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
     version = CASE WHEN t.version = 0 THEN excluded.version ELSE -1 END
 """
@@ -109,19 +108,27 @@ PUT_PROVEN: Final = {
 }
 
 
+class Asked(NamedTuple):
+    """What must be new, where it has not to be put anyway."""
+
+    orders: bool
+    lines: bool
+    answers: bool
+
+
 @cache
-def at_once(tables: Sequence[str], *, opens: bool, asks_lines: bool, asks_keys: bool) -> str:
+def at_once(tables: Sequence[str], asked: Asked) -> str:
     """
     Return the statement that proves what was remembered and puts rows into *tables*, or fails.
 
-    With *opens* the first values are the documents of ``OPEN_RECORDS``. Those of
-    ``LOCK_REMEMBERED`` follow, references and keys only if it asks for some; then the rows of
-    each table.
+    Where there are orders, the first values are the documents of ``OPEN_RECORDS``. Those of
+    ``LOCK_REMEMBERED`` follow, references and keys only if asked for; then the rows of each
+    table.
     """
-    opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if opens else ""
+    opened = f"opened AS ({OPEN_RECORDS} RETURNING true), " if asked.orders else ""
     # One that is there already has failed by then; asked first, because they are locked first.
-    cases = [f"WHEN (SELECT count(*) FROM opened) = 0 THEN {_NOT_NEW}"] if opens else []
-    cases += [_PROOF, _LINES_CAME if asks_lines else "", _ANSWERS_CAME if asks_keys else ""]
+    cases = [f"WHEN (SELECT count(*) FROM opened) = 0 THEN {_NOT_NEW}"] if asked.orders else []
+    cases += [_PROOF, _LINES_CAME if asked.lines else "", _ANSWERS_CAME if asked.answers else ""]
     proven = f"proven AS MATERIALIZED (SELECT (CASE {''.join(cases)} ELSE '1' END)::int)"
     puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
     return f"WITH {opened}{proven}{puts} SELECT FROM proven"

@@ -101,6 +101,14 @@ class Session:
 
     #: The connection, unless it was lent by a host that has another driver.
     connection: Connection
+    #: Whether nothing was sent yet: the first statement is the beginning.
+    is_fresh = True
+    _is_over = False
+    #: Says what comes right after the beginning: locks, with the proof of a guess.
+    _proof: Callable[[], Sequence[Step]] | None = None
+    _last: Sequence[Step] = ()
+    #: Whether the last statement is all there is, the proof as well.
+    _is_whole = False
 
     def __init__(
         self,
@@ -116,17 +124,9 @@ class Session:
         self._prepares = prepares
         self._use(connection)
         self.target = target
-        #: Whether nothing was sent yet: the first statement is the beginning.
-        self.is_fresh = True
         self._texts = texts
         self._begin = begin
         self._renewed = renewed
-        self._is_over = False
-        #: Says what comes right after the beginning: locks, with the proof of a guess.
-        self._proof: Callable[[], Sequence[Step]] | None = None
-        self._last: Sequence[Step] = ()
-        #: Whether the last statement is all there is, the proof as well.
-        self._is_whole = False
         #: Whether a statement alone is a transaction that begins as it should.
         self._commits_alone = commits_alone
 
