@@ -88,19 +88,19 @@ _GUESSES = {
     "remembered stock compared by version": ("{_same(STOCK)}", "s.version = w.version"),
     "remembered stock not locked": ("FOR NO KEY UPDATE NOWAIT", ""),
     "stock elsewhere not looked for": (
-        "s.count <> w.found",
-        "s.count < w.found",
+        "WHERE found <> cardinality",
+        "WHERE found > cardinality",
     ),
     "remembered rules not compared": ("({_same(RECORD)}) IS NOT TRUE", "false"),
     "remembered rules not locked": ("FOR SHARE NOWAIT", ""),
     "order taken for new": ("WHEN t.version = 0 THEN", "WHEN true THEN"),
     "lines taken for new": (
         '_has_come("line", "reference")',
-        '_has_come("line", "reference").replace("> 0", "< 0")',
+        '_has_come("line", "reference").replace("THEN", "AND false THEN")',
     ),
     "key taken for new": (
         '_has_come("outcome", "key")',
-        '_has_come("outcome", "key").replace("> 0", "< 0")',
+        '_has_come("outcome", "key").replace("THEN", "AND false THEN")',
     ),
 }
 MUTANTS |= {name: _edits("others_are_seen", ("proving", *edit)) for name, edit in _GUESSES.items()}

@@ -88,22 +88,25 @@ WHEN EXISTS (
 """
 
 
+# Orders are locked first. One that is there already has failed by then.
+_ORDERS_CAME: Final = f"WHEN EXISTS (SELECT FROM opened WHERE NOT is_new) THEN {_NOT_NEW}"
 _LINES_CAME: Final = _has_come("line", "reference")
 _ANSWERS_CAME: Final = _has_come("outcome", "key")
 #: Locks what was remembered, and fails unless all of it is there, each column as it was, no more
 #: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows; scopes
 #: and how many of them each has; shared documents; references; keys.
 LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
-#: The same where what was remembered was proven: keys and lines are new. A movement is queued
-#: with it.
+#: The same where what was remembered is proven: keys and lines are new. A movement is queued
+#: with it. Only what takes the place of a row waits for the proof, which locks it; what is added
+#: fails with it.
 PUT_PROVEN: Final = {
-    "outcome": insert("outcome", OUTCOME, also=_PROVEN),
-    "movement": insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id", _PROVEN)
+    "outcome": insert("outcome", OUTCOME),
+    "movement": insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id")
     + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
     "SELECT $1, m.* FROM put_movement AS m",
-    "entry": insert("entry", ENTRY, also=_PROVEN),
+    "entry": insert("entry", ENTRY),
     "stock": insert("stock", STOCK, replaced(STOCK, "sku, location, lot"), _PROVEN),
-    "line": insert("line", LINE, also=_PROVEN),
+    "line": insert("line", LINE),
     "record": put_record(_PROVEN),
 }
 
@@ -126,13 +129,12 @@ def at_once(tables: Sequence[str], asked: Asked) -> str:
     table.
     """
     opened = f"opened AS ({OPEN_RECORDS} RETURNING true AS is_new), " if asked.orders else ""
-    # One that is there already has failed by then; asked first, because they are locked first.
-    cases = (
-        [f"WHEN EXISTS (SELECT FROM opened WHERE NOT is_new) THEN {_NOT_NEW}"]
-        if asked.orders
-        else []
-    )
-    cases += [_PROOF, _LINES_CAME if asked.lines else "", _ANSWERS_CAME if asked.answers else ""]
-    proven = f"proven AS MATERIALIZED (SELECT (CASE {''.join(cases)} ELSE '1' END)::int)"
+    cases = [
+        _ORDERS_CAME if asked.orders else "",
+        _PROOF,
+        _LINES_CAME if asked.lines else "",
+        _ANSWERS_CAME if asked.answers else "",
+    ]
+    proven = f"proven AS MATERIALIZED (SELECT (CASE {' '.join(cases)} ELSE '1' END)::int)"
     puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
     return f"WITH {opened}{proven}{puts} SELECT FROM proven"
