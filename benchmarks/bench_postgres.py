@@ -19,28 +19,41 @@ THREADS = 32
 CONNECTIONS = 8
 BUYERS = 16
 BYTES_MAX = 1_500
+WARM_UP = 50
 
 
 def one_by_one(sizes: Sizes, *, durable: bool) -> float:
     """truecount: one reservation per commit, one connection."""
     with stocked(SKUS, durable=durable) as storage:
         inventory = Inventory(storage)
-        with timed(sizes.operations) as rate:
-            for number in range(sizes.operations):
-                inventory.reserve(
-                    {f"SKU-{number % SKUS}": 1}, reference=f"cart-{number}", key=f"key-{number}"
-                )
-        return rate()
+
+        def reserve(number: int) -> None:
+            inventory.reserve(
+                {f"SKU-{number % SKUS}": 1}, reference=f"cart-{number}", key=f"key-{number}"
+            )
+
+        return _steadily(sizes.operations, reserve)
 
 
 def one_by_one_by_hand(sizes: Sizes, *, durable: bool) -> float:
     """By hand: one statement per reservation, one connection."""
     with stocked(SKUS) as storage, connect(durable=durable) as connection:
         hand = ByHand(connection, storage.schema)
-        with timed(sizes.operations) as rate:
-            for number in range(sizes.operations):
-                assert hand.reserve(f"SKU-{number % SKUS}", 1, f"cart-{number}", f"key-{number}")
-        return rate()
+
+        def reserve(number: int) -> None:
+            assert hand.reserve(f"SKU-{number % SKUS}", 1, f"cart-{number}", f"key-{number}")
+
+        return _steadily(sizes.operations, reserve)
+
+
+def _steadily(operations: int, reserve: Callable[[int], None]) -> float:
+    """Return the rate of *reserve* once its statements are planned, which both do once."""
+    for number in range(WARM_UP):
+        reserve(number)
+    with timed(operations) as rate:
+        for number in range(WARM_UP, WARM_UP + operations):
+            reserve(number)
+    return rate()
 
 
 def _crowd(threads: int, operations: int, work: Callable[[range], None]) -> float:
