@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from truecount.model.lines import LineRow
-from truecount.model.stock import made
 from truecount.protocols.storage import ORDER
 from truecount.reservations.offers import Cart, Grant
 from truecount.reservations.parcels import with_lines
@@ -35,7 +34,7 @@ def changed_order(
     """Return the order's document where this round changes it."""
     reference = opened[0].reference
     known = book.document(ORDER, reference)
-    named = made(Named, (cart.at, cart.lot, cart.apart))
+    named = Named(cart.at, cart.lot, cart.apart)
     if known is not None and named_in(known) == named and not grant.owners:
         return ()
     body = {} if known is None else {**known}

@@ -16,8 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from truecount.model.stock import made
-
 
 #: Sets of locations are tried one by one up to this many locations, greedily beyond.
 EXACT_MAX: Final = 12
@@ -78,7 +76,7 @@ def by_priority(
         for location in order:
             part = min(left, offered.get(location, {}).get(sku, 0))
             if part > 0:
-                shares.append(made(Share, (sku, location, part)))
+                shares.append(Share(sku, location, part))
                 left -= part
     return shares
 
