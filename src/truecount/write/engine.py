@@ -28,7 +28,6 @@ from truecount.model.operation import Operation
 from truecount.model.outcomes import Outcome
 from truecount.model.settings import GENERATION, Settings
 from truecount.model.shop_rules import DefineBundle
-from truecount.model.stock import made
 from truecount.protocols.storage import Reader, Storage, Unit
 from truecount.protocols.system import Clock, Committed, IdFactory, Observer
 from truecount.write.apply import Desk, apply
@@ -202,7 +201,7 @@ class Engine:
             if operation.needs_key:
                 raise KeyRequired(_spoken(operation))
             key = self._desk.new_id()
-        return made(Intent, (operation, key, operation.fingerprint(), rule))
+        return Intent(operation, key, operation.fingerprint(), rule)
 
     def _with_nearest(self, outcome: Outcome) -> Outcome:
         """Add the nearest known SKUs to an error; read only now that something is wrong."""

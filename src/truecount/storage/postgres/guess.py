@@ -23,7 +23,7 @@ from truecount.storage.postgres.rows import rows_of
 from truecount.storage.postgres.session import Step
 
 
-#: Outcomes come last and are written first. A movement is queued with it.
+#: Outcomes come last, being the statement itself; of what is put beside them the last comes first.
 _TABLES: Final = tuple(reversed(sql.PUT_PROVEN))
 
 

@@ -97,10 +97,10 @@ _ANSWERS_CAME: Final = _has_come("outcome", "key")
 #: and how many of them each has; shared documents; references; keys.
 LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
 #: The same where what was remembered is proven: keys and lines are new. A movement is queued
-#: with it. Only what takes the place of a row waits for the proof, which locks it; what is added
-#: fails with it.
+#: with it. The proof is looked at by what takes the place of a row, which it locks, and by
+#: outcomes, which come first; what else is added fails with it.
 PUT_PROVEN: Final = {
-    "outcome": insert("outcome", OUTCOME),
+    "outcome": insert("outcome", OUTCOME, also=_PROVEN),
     "movement": insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id")
     + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
     "SELECT $1, m.* FROM put_movement AS m",
@@ -136,5 +136,7 @@ def at_once(tables: Sequence[str], asked: Asked) -> str:
         _ANSWERS_CAME if asked.answers else "",
     ]
     proven = f"proven AS MATERIALIZED (SELECT (CASE {' '.join(cases)} ELSE '1' END)::int)"
-    puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in tables)
-    return f"WITH {opened}{proven}{puts} SELECT FROM proven"
+    others = [table for table in tables if table != "outcome"]
+    puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in others)
+    whole = PUT_PROVEN["outcome"] if "outcome" in tables else "SELECT FROM proven"
+    return f"WITH {opened}{proven}{puts} {whole}"
