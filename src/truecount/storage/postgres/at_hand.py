@@ -58,10 +58,12 @@ class AtHand:
 
     def keep(self, connection: OwnConnection) -> OwnConnection | None:
         """Keep an idle connection; return one that is to be put into the pool instead."""
-        if self._kept or is_due(connection):
+        if is_due(connection):
             return connection
         self._kept.append(connection)
-        return self.take() if self._waiting or self._is_closed else None
+        # Looked at afterwards, or two who come at once would both leave theirs.
+        is_one_too_many = len(self._kept) > 1 or self._waiting or self._is_closed
+        return self.take() if is_one_too_many else None
 
     def close(self) -> OwnConnection | None:
         """Keep none from now on; return the one that was here."""
