@@ -57,6 +57,9 @@ def add_postgres(dsn: str) -> str:
 def remove(alias: str) -> None:
     """Close a database and forget it."""
     connections[alias].close()
+    left = connections[alias].connection
+    if left is not None:  # Django leaves a database in memory open.
+        left.close()
     del connections[alias]
     del connections.databases[alias]
 
