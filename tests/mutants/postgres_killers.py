@@ -12,8 +12,9 @@ from tests.postgres.durable import durable_server
 from tests.postgres.meanwhile import STORIES, opened
 from tests.postgres.server import running, storages
 from tests.postgres.waiting import DEADLINE, connect, crew, hosted
-from truecount import Inventory
+from truecount import Expected, Inventory, Received, Reserve
 from truecount.errors import InsufficientStock
+from truecount.ledger.delivery_rules import PURCHASE
 from truecount.storage.postgres import PostgresStorage
 from truecount.testing import ManualClock, waiting
 from truecount.testing.claims import expect, expect_raises
@@ -108,6 +109,36 @@ def others_are_seen(dsn: str) -> None:
             story(shop)
 
 
+def taken_key_leaves_nothing_beside_it(dsn: str) -> None:
+    """A joined write whose key was taken while it waited leaves nothing, and is made again."""
+    with storages(dsn) as make:
+        storage = make()
+        shop = Inventory(storage)
+        shop.locations.add("berlin")
+        shop.receive("MUG", 5, at="berlin")
+        batch = [
+            Expected("POT", 4, at="berlin", reference="po-1", key="a"),
+            Reserve({"MUG": 2}, reference="cart-1", key="b"),
+            Received("POT", 5, at="berlin", key="shared"),
+        ]
+        with crew(storage) as threads, hosted(storage) as one, hosted(storage) as two:
+            shop.within(one).receive("TEA", 1, at="berlin", key="shared")
+            waits = threads.start_blocked(shop.within(two).submit, batch)
+            one.commit()
+            granted = [each.granted for each in waits.result(DEADLINE)]
+            two.commit()
+        expect(granted, [True, True, False], "what was granted of the batch")
+        with storage.read("main") as reader:
+            ordered = reader.record(PURCHASE, "po-1")
+        found = [
+            shop.figures("POT").incoming,
+            shop.figures("MUG").held,
+            ordered and ordered.version,
+            shop.verify().problems,
+        ]
+        expect(found, [4, 2, 1, ()], "pots, mugs held, the order's version, what verify says")
+
+
 KILLERS: dict[str, Callable[[str], None]] = {
     "opposite_carts": opposite_carts,
     "lock_waits_and_reads_anew": lock_waits_and_reads_anew,
@@ -115,4 +146,5 @@ KILLERS: dict[str, Callable[[str], None]] = {
     "acknowledged_survives_a_crash": acknowledged_survives_a_crash,
     "oldest_transaction_commits_last": oldest_transaction_commits_last,
     "others_are_seen": others_are_seen,
+    "taken_key_leaves_nothing_beside_it": taken_key_leaves_nothing_beside_it,
 }

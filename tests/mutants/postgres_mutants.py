@@ -104,6 +104,20 @@ _GUESSES = {
     ),
 }
 MUTANTS |= {name: _edits("others_are_seen", ("proving", *edit)) for name, edit in _GUESSES.items()}
+_BESIDE_A_TAKEN_KEY = {
+    "movements": ("QUEUED, _FREE)", "QUEUED)"),
+    "entries": ("ENTRY, also=_FREE)", "ENTRY)"),
+    "stock": ('"sku, location, lot"), _FREE)', '"sku, location, lot"))'),
+    "lines": ('"reference, number"), _FREE)', '"reference, number"))'),
+    "documents": ("put_record(_FREE)", "put_record()"),
+    "everything": ("FROM put_outcome)) = %s", "FROM put_outcome)) <= %s"),
+}
+MUTANTS |= {
+    f"{what} put beside a taken key": _edits(
+        "taken_key_leaves_nothing_beside_it", ("joining", *edit)
+    )
+    for what, edit in _BESIDE_A_TAKEN_KEY.items()
+}
 MUTANTS |= {
     "wrong answers told without a proof": _edits(
         "others_are_seen",

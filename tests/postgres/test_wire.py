@@ -11,7 +11,7 @@ from psycopg.errors import DivisionByZero, UndefinedTable
 
 from tests.postgres.server import Factory
 from truecount import Inventory
-from truecount.storage.postgres import proving
+from truecount.storage.postgres import joining, proving
 from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.schema import MIGRATIONS
 from truecount.storage.postgres.texts import Texts
@@ -117,7 +117,7 @@ def test_reading_depends_on_nothing_the_host_has_set(connection: psycopg.Connect
 
 
 def _statements() -> dict[str, str]:
-    named = vars(sql) | vars(proving)
+    named = vars(sql) | vars(proving) | vars(joining)
     named = {name: value for name, value in named.items() if name[0].isupper()}
     texts = {name: value for name, value in named.items() if isinstance(value, str)}
     texts = {name: text for name, text in texts.items() if "{s}" in text}
@@ -125,7 +125,8 @@ def _statements() -> dict[str, str]:
     return texts | {
         "at once": proving.at_once(
             tuple(proving.PUT_PROVEN), proving.Asked(orders=True, lines=True, answers=True)
-        )
+        ),
+        "unless taken": joining.unless_taken(tuple(joining.PUT_IF_FREE)),
     }
 
 

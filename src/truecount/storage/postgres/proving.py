@@ -17,10 +17,12 @@ from truecount.storage.postgres.statements import (
     LINE,
     MOVEMENT,
     OUTCOME,
+    QUEUED,
     RECORD,
     STOCK,
     insert,
     put_record,
+    put_within,
     replaced,
 )
 
@@ -96,14 +98,12 @@ _ANSWERS_CAME: Final = _has_come("outcome", "key")
 #: stock is in its scopes, orders have no lines and keys no answers. Values: stock rows; scopes
 #: and how many of them each has; shared documents; references; keys.
 LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} ELSE '1' END)::int"
-#: The same where what was remembered is proven: keys and lines are new. A movement is queued
-#: with it. The proof is looked at by what takes the place of a row, which it locks, and by
-#: outcomes, which come first; what else is added fails with it.
+#: The rows of a write where what was remembered is proven: keys and lines are new. The proof is
+#: looked at by what takes the place of a row, which it locks, and by outcomes, which come first;
+#: what else is added fails with it.
 PUT_PROVEN: Final = {
     "outcome": insert("outcome", OUTCOME, also=_PROVEN),
-    "movement": insert("movement", MOVEMENT, "RETURNING recorded_at, ordinal, id")
-    + "), queued AS (INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
-    "SELECT $1, m.* FROM put_movement AS m",
+    "movement": insert("movement", MOVEMENT, QUEUED),
     "entry": insert("entry", ENTRY),
     "stock": insert("stock", STOCK, replaced(STOCK, "sku, location, lot"), _PROVEN),
     "line": insert("line", LINE),
@@ -136,7 +136,6 @@ def at_once(tables: Sequence[str], asked: Asked) -> str:
         _ANSWERS_CAME if asked.answers else "",
     ]
     proven = f"proven AS MATERIALIZED (SELECT (CASE {' '.join(cases)} ELSE '1' END)::int)"
-    others = [table for table in tables if table != "outcome"]
-    puts = "".join(f", put_{table} AS ({PUT_PROVEN[table]})" for table in others)
+    puts = put_within(PUT_PROVEN, [table for table in tables if table != "outcome"])
     whole = PUT_PROVEN["outcome"] if "outcome" in tables else "SELECT FROM proven"
     return f"WITH {opened}{proven}{puts} {whole}"

@@ -11,6 +11,7 @@ is sorted; a multi-row update has no order and deadlocks.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from truecount.storage.postgres.schema import AFTERS, APPLICATION, CHANGES, FIGURES, SPARSE
@@ -192,6 +193,8 @@ ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
 """
 
 
+#: What `put_within` reads of the movements it puts.
+QUEUED: Final = "RETURNING recorded_at, ordinal, id"
 #: The rows of a write, in the order in which they are written.
 PUT: Final = {
     # As above, but a taken key breaks a constraint.
@@ -208,6 +211,17 @@ PUT: Final = {
     "line": insert("line", LINE, replaced(LINE, "reference, number")),
     "record": put_record(),
 }
+
+
+def put_within(puts: Mapping[str, str], tables: Collection[str]) -> str:
+    """Return the parts of a ``WITH`` that put rows into *tables*, and queue the movements."""
+    parts = [f", put_{table} AS ({puts[table]})" for table in tables]
+    if "movement" in tables:
+        queue = "INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement)"
+        parts.append(f", queued AS ({queue} SELECT $1, m.* FROM put_movement AS m)")
+    return "".join(parts)
+
+
 TAKEN: Final = """
 SELECT t.key FROM [[key, decided_at]] CROSS JOIN LATERAL (
     SELECT key FROM {s}.outcome

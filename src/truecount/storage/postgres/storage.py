@@ -13,13 +13,13 @@ Rules:
 5. Only a transaction of our own is ever tried again.
 6. What was written last is remembered, and proven where it is used (``memory``, ``guess``).
 
-``schema`` has the tables, ``statements`` and ``proving`` the words, the units and ``reader``
-what is done with them, ``connections`` the pool.
+``schema`` has the tables, ``statements``, ``proving`` and ``joining`` the words, the units and
+``reader`` what is done with them, ``connections`` the pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -112,6 +112,7 @@ class PostgresStorage:
             size=connections,
         )
         self._memory = Memory(remembers)
+        self._is_plain = not remembers
         self._is_checked = False
 
     @property
@@ -151,7 +152,9 @@ class PostgresStorage:
             NotInTransaction: The host has not begun a transaction.
             ForeignDatabase: The tables are not there, or not of this version.
         """
-        return self._own_unit(tenant) if host is None else self._joined(JoinedUnit, tenant, host)
+        if host is None:
+            return self._own_unit(tenant)
+        return self._joined(partial(JoinedUnit, plainly=self._is_plain), tenant, host)
 
     def read(
         self, tenant: str, host: object | None = None
@@ -217,7 +220,9 @@ class PostgresStorage:
         number(session, tenant, self._connections.begins.numbering, self.patience)
 
     @contextmanager
-    def _joined(self, kind: type[_Kind], tenant: str, host: object) -> Iterator[_Kind]:
+    def _joined(
+        self, kind: Callable[[Session, str], _Kind], tenant: str, host: object
+    ) -> Iterator[_Kind]:
         self._connections.check()
         known = self._connections
         session = Session(_usable(host), known.texts, self.target, prepares=known.begins.prepares)
