@@ -111,32 +111,36 @@ def others_are_seen(dsn: str) -> None:
 
 def taken_key_leaves_nothing_beside_it(dsn: str) -> None:
     """A joined write whose key was taken while it waited leaves nothing, and is made again."""
-    with storages(dsn) as make:
-        storage = make()
-        shop = Inventory(storage)
-        shop.locations.add("berlin")
-        shop.receive("MUG", 5, at="berlin")
-        batch = [
-            Expected("POT", 4, at="berlin", reference="po-1", key="a"),
-            Reserve({"MUG": 2}, reference="cart-1", key="b"),
-            Received("POT", 5, at="berlin", key="shared"),
-        ]
-        with crew(storage) as threads, hosted(storage) as one, hosted(storage) as two:
-            shop.within(one).receive("TEA", 1, at="berlin", key="shared")
-            waits = threads.start_blocked(shop.within(two).submit, batch)
-            one.commit()
-            granted = [each.granted for each in waits.result(DEADLINE)]
-            two.commit()
-        expect(granted, [True, True, False], "what was granted of the batch")
-        with storage.read("main") as reader:
-            ordered = reader.record(PURCHASE, "po-1")
-        found = [
-            shop.figures("POT").incoming,
-            shop.figures("MUG").held,
-            ordered and ordered.version,
-            shop.verify().problems,
-        ]
-        expect(found, [4, 2, 1, ()], "pots, mugs held, the order's version, what verify says")
+    for remembers in (100, 0):  # In one statement, and in plain ones.
+        with storages(dsn) as make:
+            _meet_a_taken_key(make(remembers=remembers))
+
+
+def _meet_a_taken_key(storage: PostgresStorage) -> None:
+    shop = Inventory(storage)
+    shop.locations.add("berlin")
+    shop.receive("MUG", 5, at="berlin")
+    batch = [
+        Expected("POT", 4, at="berlin", reference="po-1", key="a"),
+        Reserve({"MUG": 2}, reference="cart-1", key="b"),
+        Received("POT", 5, at="berlin", key="shared"),
+    ]
+    with crew(storage) as threads, hosted(storage) as one, hosted(storage) as two:
+        shop.within(one).receive("TEA", 1, at="berlin", key="shared")
+        waits = threads.start_blocked(shop.within(two).submit, batch)
+        one.commit()
+        granted = [each.granted for each in waits.result(DEADLINE)]
+        two.commit()
+    expect(granted, [True, True, False], "what was granted of the batch")
+    with storage.read("main") as reader:
+        ordered = reader.record(PURCHASE, "po-1")
+    found = [
+        shop.figures("POT").incoming,
+        shop.figures("MUG").held,
+        ordered and ordered.version,
+        shop.verify().problems,
+    ]
+    expect(found, [4, 2, 1, ()], "pots, mugs held, the order's version, what verify says")
 
 
 KILLERS: dict[str, Callable[[str], None]] = {

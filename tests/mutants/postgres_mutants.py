@@ -105,7 +105,7 @@ _GUESSES = {
 }
 MUTANTS |= {name: _edits("others_are_seen", ("proving", *edit)) for name, edit in _GUESSES.items()}
 _BESIDE_A_TAKEN_KEY = {
-    "movements": ("QUEUED, _FREE)", "QUEUED)"),
+    "movements": ("MOVEMENT, also=_FREE)", "MOVEMENT)"),
     "entries": ("ENTRY, also=_FREE)", "ENTRY)"),
     "stock": ('"sku, location, lot"), _FREE)', '"sku, location, lot"))'),
     "lines": ('"reference, number"), _FREE)', '"reference, number"))'),
@@ -119,6 +119,10 @@ MUTANTS |= {
     for what, edit in _BESIDE_A_TAKEN_KEY.items()
 }
 MUTANTS |= {
+    "taken key not told to plain statements": _edits(
+        "taken_key_leaves_nothing_beside_it",
+        ("joined_unit", "                return taken\n", "                return set()\n"),
+    ),
     "wrong answers told without a proof": _edits(
         "others_are_seen",
         ("own_unit", "isinstance(error, Exception) and not", "False and not"),

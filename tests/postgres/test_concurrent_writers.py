@@ -268,9 +268,16 @@ class TestRaces:
         assert [shop.first.available(sku) for sku in ("MUG", "TEA")] == [7, 7]
 
 
+#: A host's write as one statement, and as plain ones.
+BOTH_WAYS = pytest.mark.parametrize(
+    "shop", [100, 0], indirect=True, ids=["one statement", "plain statements"]
+)
+
+
 class TestBatches:
     """One member of a batch is short or late."""
 
+    @BOTH_WAYS
     def test_sold_out_member_of_a_joined_batch_leaves_the_host_usable(self, shop: Shop) -> None:
         """Neighbours are granted, the refusal is stored, and the host goes on and commits."""
         shop.first.receive("MUG", 9, at="berlin")
@@ -304,6 +311,7 @@ class TestBatches:
         assert granted == [True, False, True]
         assert shop.first.available("MUG") == 6
 
+    @BOTH_WAYS
     def test_batch_that_meets_a_taken_key_repeats_without_its_own_traces(
         self, shop: Shop, threads: Crew
     ) -> None:
@@ -472,10 +480,11 @@ class TestHost:
                     unit.write(sheet.changes())
             assert host.info.transaction_status == TransactionStatus.INERROR
 
+    @BOTH_WAYS
     def test_write_that_was_not_even_sent_leaves_the_host_nothing_to_commit(
         self, shop: Shop
     ) -> None:
-        """Its outcome had gone before it."""
+        """Where its statements are plain, its outcome had gone before it."""
         with hosted(shop.storage) as host:
             with shop.storage.begin("main", host) as unit:
                 sheet = Sheet(unit.lock(Wants()))

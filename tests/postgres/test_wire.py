@@ -126,7 +126,7 @@ def _statements() -> dict[str, str]:
         "at once": proving.at_once(
             tuple(proving.PUT_PROVEN), proving.Asked(orders=True, lines=True, answers=True)
         ),
-        "unless taken": joining.unless_taken(tuple(joining.PUT_IF_FREE)),
+        "if all free": joining.if_all_free(tuple(joining.PUT_IF_FREE)),
     }
 
 

@@ -20,8 +20,8 @@ from truecount.errors import (
 )
 from truecount.model.outcomes import OutcomeRow
 from truecount.protocols.storage import Changes, Locked, Wants
-from truecount.storage.postgres import joining as sql
-from truecount.storage.postgres import statements as plain
+from truecount.storage.postgres import joining
+from truecount.storage.postgres import statements as sql
 from truecount.storage.postgres.rows import rows_of
 from truecount.storage.postgres.session import Session
 from truecount.storage.postgres.unit import VANISHED, Unit
@@ -35,12 +35,12 @@ class JoinedUnit(Unit):
     Args:
         session: The host's connection.
         tenant: Whose ledger it is.
-        plainly: Whether to keep to plain statements.
+        is_plain: Whether to keep to plain statements.
     """
 
-    def __init__(self, session: Session, tenant: str, *, plainly: bool) -> None:
+    def __init__(self, session: Session, tenant: str, *, is_plain: bool) -> None:
         super().__init__(session, tenant)
-        self._is_plain = plainly
+        self._is_plain = is_plain
 
     def recall(self, wants: Wants) -> Locked | None:
         """Return None: a guess that is wrong fails, which would be the end of the host's work."""
@@ -52,9 +52,9 @@ class JoinedUnit(Unit):
 
     def write(self, changes: Changes) -> None:
         """Write all of *changes*, or nothing where one of their keys is taken."""
-        plainly = self._is_plain or not changes.outcomes
+        put = self._put_one_by_one if self._is_plain or not changes.outcomes else self._put_at_once
         try:
-            taken = self._put_plainly(changes) if plainly else self._put_at_once(changes)
+            taken = put(changes)
         except TrueCountError:
             self._spoil()  # What the driver did not even send has failed nothing there.
             raise
@@ -62,20 +62,20 @@ class JoinedUnit(Unit):
             raise KeyTaken(min(taken))
 
     def _put_at_once(self, changes: Changes) -> set[str]:
+        """Put all of *changes* if no key is taken; return those that are."""
         rows = rows_of(changes)
-        tables = tuple([table for table in sql.PUT_IF_FREE if rows[table]])
-        others = [rows[table] for table in tables]
-        asked = rows["outcome"]
-        statement = sql.unless_taken(tables)
-        put = self._session.rows(statement, self._tenant, asked, len(asked), *others)
+        tables = tuple([table for table in joining.PUT_IF_FREE if rows[table]])
+        outcomes, *others = (rows[table] for table in ("outcome", *tables))
+        statement = joining.if_all_free(tables)
+        put = self._session.rows(statement, self._tenant, outcomes, len(outcomes), *others)
         return self._taken(changes.outcomes, put)
 
-    def _put_plainly(self, changes: Changes) -> set[str]:
-        """Put outcomes first, so that a taken key stops the rest before it began."""
+    def _put_one_by_one(self, changes: Changes) -> set[str]:
+        """Put outcomes, and if no key is taken table by table the rest; return those that are."""
         if changes.outcomes:
-            asked = list(changes.outcomes)
-            put = self._session.rows(plain.PUT_UNLESS_TAKEN, self._tenant, asked)
-            if taken := self._taken(changes.outcomes, put):
+            outcomes = list(changes.outcomes)
+            put = self._session.rows(sql.PUT_UNLESS_TAKEN, self._tenant, outcomes)
+            if taken := self._taken(outcomes, put):
                 return taken
         others = self._puts(changes._replace(outcomes=()))
         if others:
@@ -83,8 +83,12 @@ class JoinedUnit(Unit):
         return set()
 
     def _taken(self, outcomes: Sequence[OutcomeRow], put: list[Row]) -> set[str]:
-        """Return which keys were taken, having taken back what was put beside them."""
+        """
+        Return the keys of *outcomes* that were not *put*; if there are any, delete the others.
+
+        Refusals whose time had passed and that were replaced do not come back.
+        """
         taken = {row.key for row in outcomes}.difference([key for (key,) in put])
         if taken:
-            self._session.run(plain.DROP_OUTCOMES, self._tenant, put)
+            self._session.run(sql.DROP_OUTCOMES, self._tenant, put)
         return taken

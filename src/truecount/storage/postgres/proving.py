@@ -17,7 +17,6 @@ from truecount.storage.postgres.statements import (
     LINE,
     MOVEMENT,
     OUTCOME,
-    QUEUED,
     RECORD,
     STOCK,
     insert,
@@ -103,7 +102,7 @@ LOCK_REMEMBERED: Final = f"SELECT (CASE {_PROOF} {_LINES_CAME} {_ANSWERS_CAME} E
 #: what else is added fails with it.
 PUT_PROVEN: Final = {
     "outcome": insert("outcome", OUTCOME, also=_PROVEN),
-    "movement": insert("movement", MOVEMENT, QUEUED),
+    "movement": insert("movement", MOVEMENT),
     "entry": insert("entry", ENTRY),
     "stock": insert("stock", STOCK, replaced(STOCK, "sku, location, lot"), _PROVEN),
     "line": insert("line", LINE),

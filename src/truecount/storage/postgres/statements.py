@@ -193,8 +193,6 @@ ON CONFLICT (tenant, space, id) DO UPDATE SET body = excluded.body,
 """
 
 
-#: What `put_within` reads of the movements it puts.
-QUEUED: Final = "RETURNING recorded_at, ordinal, id"
 #: The rows of a write, in the order in which they are written.
 PUT: Final = {
     # As above, but a taken key breaks a constraint.
@@ -215,11 +213,15 @@ PUT: Final = {
 
 def put_within(puts: Mapping[str, str], tables: Collection[str]) -> str:
     """Return the parts of a ``WITH`` that put rows into *tables*, and queue the movements."""
-    parts = [f", put_{table} AS ({puts[table]})" for table in tables]
+    parts = {f"put_{table}": puts[table] for table in tables}
     if "movement" in tables:
-        queue = "INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement)"
-        parts.append(f", queued AS ({queue} SELECT $1, m.* FROM put_movement AS m)")
-    return "".join(parts)
+        queued = "recorded_at, ordinal, id"
+        parts["put_movement"] += f" RETURNING {queued}"
+        parts["queued"] = (
+            "INSERT INTO {s}.unnumbered (tenant, recorded_at, ordinal, movement) "
+            f"SELECT $1, {queued} FROM put_movement"
+        )
+    return "".join(f", {name} AS ({part})" for name, part in parts.items())
 
 
 TAKEN: Final = """

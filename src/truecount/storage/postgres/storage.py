@@ -82,7 +82,7 @@ class PostgresStorage:
             transaction at a time (PgBouncer's ``pool_mode = transaction``). Then nothing is
             prepared, and each transaction is told its settings.
         remembers: How many SKUs are remembered from write to write, to be proven instead
-            of read; 0 for none, and for plain statements only.
+            of read; 0 for none, and for plain statements only, in a host's transaction too.
 
     Raises:
         InvalidArgument: An argument cannot be used.
@@ -154,7 +154,7 @@ class PostgresStorage:
         """
         if host is None:
             return self._own_unit(tenant)
-        return self._joined(partial(JoinedUnit, plainly=self._is_plain), tenant, host)
+        return self._joined(partial(JoinedUnit, is_plain=self._is_plain), tenant, host)
 
     def read(
         self, tenant: str, host: object | None = None

@@ -8,8 +8,8 @@ Rules:
    COMMITTED each statement has a snapshot of its own. The stock row is the latch of the lines
    on its key, the order document that of the lines under its reference.
 3. ``lock`` is one round trip, and each table has one plain statement, however many rows.
-4. A taken key, or a document that is not the one before, breaks a constraint, so nothing needs
-   to be looked at between a write and its commit.
+4. A document that is not the one before breaks a constraint, and so does a taken key, but in a
+   host's transaction; so nothing needs to be looked at between a write and its commit.
 
 ``own_unit`` is a transaction of our own, ``joined_unit`` a part of a host's.
 """
