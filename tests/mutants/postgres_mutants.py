@@ -119,9 +119,9 @@ MUTANTS |= {
     for what, edit in _BESIDE_A_TAKEN_KEY.items()
 }
 MUTANTS |= {
-    "taken key not told to plain statements": _edits(
+    "plain statements put beside a taken key": _edits(
         "taken_key_leaves_nothing_beside_it",
-        ("joined_unit", "                return taken\n", "                return set()\n"),
+        ("joined_unit", "if others and len(put) == len(outcomes):", "if others:"),
     ),
     "wrong answers told without a proof": _edits(
         "others_are_seen",

@@ -72,9 +72,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(make_postgres: Factory) -> Iterator[Shop]:
-    """Return a shop of two places with nothing in it."""
-    shop = Shop(make_postgres())
+def shop(make_postgres: Factory, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """Return a shop of two places with nothing in it; a test may say what is remembered."""
+    named = {"remembers": request.param} if hasattr(request, "param") else {}
+    shop = Shop(make_postgres(**named))
     yield shop
     shop.check_feed()
 

@@ -12,13 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from truecount.errors import (
     KeyTaken,
     TrueCountError,
 )
-from truecount.model.outcomes import OutcomeRow
 from truecount.protocols.storage import Changes, Locked, Wants
 from truecount.storage.postgres import joining
 from truecount.storage.postgres import statements as sql
@@ -54,41 +51,29 @@ class JoinedUnit(Unit):
         """Write all of *changes*, or nothing where one of their keys is taken."""
         put = self._put_one_by_one if self._is_plain or not changes.outcomes else self._put_at_once
         try:
-            taken = put(changes)
+            found = put(changes)
+            taken = {row.key for row in changes.outcomes}.difference([key for (key,) in found])
+            if taken:  # A refusal whose time had passed, and that was replaced, is not put back.
+                self._session.run(sql.DROP_OUTCOMES, self._tenant, found)
         except TrueCountError:
             self._spoil()  # What the driver did not even send has failed nothing there.
             raise
         if taken:
             raise KeyTaken(min(taken))
 
-    def _put_at_once(self, changes: Changes) -> set[str]:
-        """Put all of *changes* if no key is taken; return those that are."""
+    def _put_at_once(self, changes: Changes) -> list[Row]:
+        """Put all of *changes* if no key is taken; return the keys of outcomes that were put."""
         rows = rows_of(changes)
         tables = tuple([table for table in joining.PUT_IF_FREE if rows[table]])
         outcomes, *others = (rows[table] for table in ("outcome", *tables))
         statement = joining.if_all_free(tables)
-        put = self._session.rows(statement, self._tenant, outcomes, len(outcomes), *others)
-        return self._taken(changes.outcomes, put)
+        return self._session.rows(statement, self._tenant, outcomes, len(outcomes), *others)
 
-    def _put_one_by_one(self, changes: Changes) -> set[str]:
-        """Put outcomes, and if no key is taken table by table the rest; return those that are."""
-        if changes.outcomes:
-            outcomes = list(changes.outcomes)
-            put = self._session.rows(sql.PUT_UNLESS_TAKEN, self._tenant, outcomes)
-            if taken := self._taken(outcomes, put):
-                return taken
+    def _put_one_by_one(self, changes: Changes) -> list[Row]:
+        """Do the same by plain statements: outcomes alone, then the rest table by table."""
+        outcomes = list(changes.outcomes)
+        put = self._session.rows(sql.PUT_UNLESS_TAKEN, self._tenant, outcomes) if outcomes else []
         others = self._puts(changes._replace(outcomes=()))
-        if others:
+        if others and len(put) == len(outcomes):
             self._session.together(*others)
-        return set()
-
-    def _taken(self, outcomes: Sequence[OutcomeRow], put: list[Row]) -> set[str]:
-        """
-        Return the keys of *outcomes* that were not *put*; if there are any, delete the others.
-
-        Refusals whose time had passed and that were replaced do not come back.
-        """
-        taken = {row.key for row in outcomes}.difference([key for (key,) in put])
-        if taken:
-            self._session.run(sql.DROP_OUTCOMES, self._tenant, put)
-        return taken
+        return put
